@@ -1,0 +1,97 @@
+'use strict';
+
+// What only a database that the test can write to shows: run with TEST_DATABASE_URL.
+
+const assert = require('node:assert/strict');
+const { randomUUID } = require('node:crypto');
+const { suite, USERS } = require('../lib/suite');
+const { external } = require('../lib/postgres');
+const { tokenFor } = require('../lib/jwt');
+const { assertFailure } = require('../lib/shapes');
+
+// Without an external database there is nothing to run, and no server to start for it.
+if (external) tests();
+else require('node:test').test('tests that need TEST_DATABASE_URL', { skip: true }, () => {});
+
+function tests() {
+  const { test, server } = suite();
+  const sql = (text) => server.database.sql(text);
+
+  function addUser(role, status = 'active') {
+    const id = randomUUID();
+    const user = { id, email: `${id}@souk.example`, role, displayName: `New ${role}`, status };
+    server.database.addUser(user);
+    return user;
+  }
+
+  const create = (scene, who, other) => scene.rest(who, 'POST', '/api/chat/conversations', { participantId: other.id });
+
+  for (const status of ['inactive', 'suspended', 'banned']) {
+    test(`an account that is ${status} is refused: Account not active`, async (scene) => {
+      const token = tokenFor(addUser('customer', status));
+      const client = scene.open(null, { auth: { token }, reconnection: false });
+      assert.equal((await client.refused()).message, 'Account not active');
+      const answer = await scene.rest(null, 'GET', '/api/chat/conversations', undefined, { headers: { authorization: `Bearer ${token}` } });
+      assert.equal(answer.status, 403);
+      assert.deepEqual([answer.body.error, answer.body.message], ['Forbidden', 'Account is not active']);
+    });
+  }
+
+  for (const role of ['customer', 'seller']) {
+    test(`a ${role} may not talk to a ${role}: 403`, async (scene) => {
+      const answer = await create(scene, role, addUser(role));
+      assert.equal(answer.status, 403, answer.text);
+      assertFailure(answer.body, 'roles_may_not_talk');
+    });
+  }
+
+  for (const role of ['admin', 'manager']) {
+    test(`two of role ${role} talk in an internal conversation`, async (scene) => {
+      const answer = await create(scene, role, addUser(role));
+      assert.equal(answer.body.data.type, 'internal');
+    });
+  }
+
+  test('a closed conversation takes no message: Conversation is closed', async (scene) => {
+    const conversationId = await scene.conversation();
+    sql(`UPDATE conversations SET status = 'closed' WHERE id = '${conversationId}'`);
+    const customer = await scene.connect('customer');
+    customer.emit('chat:send_message', { conversationId, message: 'x', tempId: 't' });
+    const failed = await customer.waitFor('chat:message_failed');
+    assert.deepEqual([failed.message, failed.code, failed.tempId], ['Conversation is closed', 'conversation_closed', 't']);
+    assert.equal((await customer.ask('chat:get_messages', { conversationId })).success, true, 'it can still be read');
+  });
+
+  test('the SQL objects agree with the API', async (scene) => {
+    const conversationId = await scene.conversation();
+    const seller = await scene.connect('seller');
+    for (const text of ['a', 'b', 'c']) await scene.say(seller, conversationId, text);
+    const { customer, admin } = USERS;
+
+    const total = (await scene.data('customer', 'GET', '/api/chat/unread-count')).count;
+    assert.equal(Number(sql(`SELECT get_unread_message_count('${customer.id}')`)), total);
+    const count = () => sql(`SELECT unread_count FROM unread_message_counts WHERE conversation_id = '${conversationId}' AND user_id = '${customer.id}'`);
+    assert.equal(count(), '3');
+    assert.equal(sql(`SELECT is_conversation_participant('${conversationId}', '${customer.id}')`), 't');
+    assert.equal(sql(`SELECT is_conversation_participant('${conversationId}', '${admin.id}')`), 'f');
+    assert.equal(
+      sql(`SELECT count(*) FROM conversation_participants WHERE conversation_id = '${conversationId}' AND type = 'customer_seller' AND status = 'active' AND user_id IN ('${customer.id}', '${USERS.seller.id}')`),
+      '2',
+    );
+
+    assert.equal(sql(`SELECT mark_messages_as_read('${conversationId}', '${customer.id}')`), '3');
+    assert.equal((await scene.data('customer', 'GET', '/api/chat/unread-count')).count, total - 3);
+    assert.ok(['', '0'].includes(count()));
+  });
+
+  test('who is online, and since when not, is in user_online_status', async (scene) => {
+    const user = addUser('customer');
+    const client = await scene.connect(user);
+    await client.ask('chat:get_conversations');
+    const online = () => sql(`SELECT is_online FROM user_online_status WHERE user_id = '${user.id}'`);
+    assert.equal(online(), 't');
+    client.close();
+    await scene.leave();
+    assert.equal(online(), 'f');
+  });
+}

@@ -1,0 +1,115 @@
+'use strict';
+
+// Which web sites may talk to the server: CORS for REST, Origin for both socket transports.
+
+const nodeTest = require('node:test');
+const assert = require('node:assert/strict');
+const { suite, Scene } = require('../lib/suite');
+const { Server } = require('../lib/server');
+
+const SHOP = 'https://shop.example';
+const SECOND_SHOP = 'https://admin.shop.example';
+const FRONTEND_URL = `${SHOP}, ${SECOND_SHOP}`;
+
+const { test } = suite({ env: { FRONTEND_URL } });
+
+const ALLOWED = [SHOP, SECOND_SHOP, ...[3000, 3001, 4173, 5173].map((port) => `http://localhost:${port}`)];
+const REFUSED = ['https://evil.example', 'http://localhost:3002', 'http://shop.example', 'https://shop.example.evil.example', 'null'];
+
+const rest = (scene, Origin) => scene.rest('customer', 'GET', '/api/chat/conversations', undefined, { headers: { Origin } });
+const socket = (scene, Origin, transport, who = 'customer') =>
+  scene.open(who, { transports: [transport], reconnection: false, extraHeaders: { Origin } });
+
+for (const origin of ALLOWED) {
+  test(`REST: ${origin} is allowed, with credentials`, async (scene) => {
+    const answer = await rest(scene, origin);
+    assert.equal(answer.status, 200);
+    assert.equal(answer.headers['access-control-allow-origin'], origin);
+    assert.equal(answer.headers['access-control-allow-credentials'], 'true');
+    assert.match(answer.headers.vary ?? '', /origin/i);
+  });
+}
+
+for (const origin of REFUSED) {
+  test(`REST: ${origin} is refused, in JSON`, async (scene) => {
+    const answer = await rest(scene, origin);
+    assert.equal(answer.status, 403);
+    assert.equal(answer.headers['access-control-allow-origin'], undefined);
+    assert.equal(typeof answer.body?.message, 'string');
+  });
+}
+
+test('REST: without an Origin (curl, mobile) all is well', async (scene) => {
+  assert.equal((await scene.rest('customer', 'GET', '/api/chat/conversations')).status, 200);
+});
+
+test('REST: a preflight of an allowed site is answered with what the app needs', async (scene) => {
+  for (const method of ['GET', 'POST', 'PUT', 'DELETE']) {
+    const answer = await scene.rest(null, 'OPTIONS', '/api/chat/conversations', undefined, {
+      headers: {
+        Origin: SHOP,
+        'Access-Control-Request-Method': method,
+        'Access-Control-Request-Headers': 'authorization,content-type',
+      },
+    });
+    assert.ok([200, 204].includes(answer.status), String(answer.status));
+    assert.equal(answer.headers['access-control-allow-origin'], SHOP);
+    assert.equal(answer.headers['access-control-allow-credentials'], 'true');
+    assert.ok(answer.headers['access-control-allow-methods'].includes(method));
+    assert.match(answer.headers['access-control-allow-headers'], /authorization/i);
+    assert.match(answer.headers['access-control-allow-headers'], /content-type/i);
+  }
+});
+
+test('REST: a preflight of another site gives it nothing', async (scene) => {
+  const answer = await scene.rest(null, 'OPTIONS', '/api/chat/conversations', undefined, {
+    headers: { Origin: 'https://evil.example', 'Access-Control-Request-Method': 'POST' },
+  });
+  assert.equal(answer.headers['access-control-allow-origin'], undefined);
+});
+
+for (const transport of ['polling', 'websocket']) {
+  for (const origin of ALLOWED) {
+    test(`${transport}: ${origin} is allowed`, async (scene) => {
+      await socket(scene, origin, transport).connected();
+    });
+  }
+  for (const origin of REFUSED) {
+    test(`${transport}: ${origin} is refused`, async (scene) => {
+      await socket(scene, origin, transport).refused();
+    });
+  }
+  test(`${transport}: without an Origin (mobile) a socket is let in`, async (scene) => {
+    await scene.connect('customer', { transports: [transport] });
+  });
+}
+
+test('polling: the handshake answers an allowed site with its CORS headers', async (scene) => {
+  const answer = await scene.rest(null, 'GET', '/socket.io/?EIO=4&transport=polling', undefined, { headers: { Origin: SHOP } });
+  assert.equal(answer.status, 200);
+  assert.equal(answer.headers['access-control-allow-origin'], SHOP);
+  assert.equal(answer.headers['access-control-allow-credentials'], 'true');
+});
+
+test('polling: the handshake refuses another site before it opens a session', async (scene) => {
+  const answer = await scene.rest(null, 'GET', '/socket.io/?EIO=4&transport=polling', undefined, {
+    headers: { Origin: 'https://evil.example' },
+  });
+  assert.ok(answer.status >= 400 && answer.status < 500, String(answer.status));
+  assert.doesNotMatch(answer.text, /"sid"/);
+});
+
+nodeTest.test('in production the localhost sites are refused, FRONTEND_URL alone counts', async () => {
+  const server = new Server({ env: { FRONTEND_URL, NODE_ENV: 'production' } });
+  const scene = new Scene(server);
+  try {
+    await server.start();
+    assert.equal((await rest(scene, 'http://localhost:3000')).status, 403);
+    assert.equal((await rest(scene, SHOP)).status, 200);
+    await socket(scene, 'http://localhost:3000', 'websocket').refused();
+    await socket(scene, SHOP, 'websocket').connected();
+  } finally {
+    await scene.leave();
+    await server.dispose();
+  }
+});

@@ -1,0 +1,136 @@
+'use strict';
+
+// Everything around the calls: open routes, unknown routes, broken bodies. Always JSON.
+
+const assert = require('node:assert/strict');
+const { suite, USERS } = require('../lib/suite');
+const { assertFailure, time } = require('../lib/shapes');
+
+const { test } = suite();
+
+const isJson = (answer) => {
+  assert.match(answer.headers['content-type'] ?? '', /^application\/json/, answer.text);
+  assert.ok(answer.body !== null && typeof answer.body === 'object', answer.text);
+};
+
+test('GET /: name, version, endpoints', async (scene) => {
+  const answer = await scene.rest(null, 'GET', '/');
+  assert.equal(answer.status, 200);
+  isJson(answer);
+  assert.equal(typeof answer.body.name, 'string');
+  assert.match(answer.body.version, /^\d+\.\d+\.\d+/);
+  assert.equal(typeof answer.body.endpoints, 'object');
+});
+
+test('GET /api/v1/health: healthy', async (scene) => {
+  const answer = await scene.rest(null, 'GET', '/api/v1/health');
+  assert.equal(answer.status, 200);
+  isJson(answer);
+  assert.equal(answer.body.status, 'healthy');
+  assert.ok(time(answer.body.timestamp), answer.body.timestamp);
+  assert.ok(answer.body.uptime >= 0 && typeof answer.body.uptime === 'number');
+  assert.equal(answer.body.environment, 'development');
+});
+
+test('GET /api/chat/test: open to all', async (scene) => {
+  const answer = await scene.rest(null, 'GET', '/api/chat/test');
+  assert.equal(answer.status, 200);
+  isJson(answer);
+  assert.equal(answer.body.message, 'Chat routes are working');
+  assert.ok(time(answer.body.timestamp), answer.body.timestamp);
+});
+
+for (const [method, path] of [
+  ['GET', '/nowhere'],
+  ['POST', '/nowhere'],
+  ['GET', '/api/chat/nowhere'],
+  ['GET', '/api/v1/nowhere'],
+  ['DELETE', '/api/nowhere'],
+  ['GET', '/api/chat/conversations/a/b/c/d'],
+  ['GET', '/%00'],
+  ['GET', '/../../etc/passwd'],
+]) {
+  test(`${method} ${path}: 404 in JSON`, async (scene) => {
+    const answer = await scene.rest('customer', method, path);
+    assert.equal(answer.status, 404);
+    isJson(answer);
+    assertFailure(answer.body, 'not_found');
+  });
+}
+
+for (const [method, path] of [
+  ['PUT', '/api/chat/conversations'],
+  ['DELETE', '/api/chat/unread-count'],
+  ['POST', '/api/v1/health'],
+]) {
+  test(`${method} ${path}: 405 in JSON`, async (scene) => {
+    const answer = await scene.rest('customer', method, path);
+    assert.equal(answer.status, 405);
+    isJson(answer);
+    assertFailure(answer.body, 'method_not_allowed');
+  });
+}
+
+const create = (scene, body, headers) => scene.rest('customer', 'POST', '/api/chat/conversations', body, { headers });
+
+for (const [name, body] of Object.entries({
+  'half an object': '{"participantId":',
+  'no JSON at all': 'hello',
+  'a lone quote': '"',
+  'NaN': '{"participantId":NaN}',
+  'nothing': '',
+  'bad UTF-8': Buffer.from([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x3a, 0x31, 0x7d]),
+  'nesting without end': '['.repeat(100_000),
+})) {
+  test(`a body of ${name}: 400 in JSON`, async (scene) => {
+    const answer = await create(scene, body);
+    assert.equal(answer.status, 400, answer.text);
+    isJson(answer);
+    assertFailure(answer.body);
+    // An empty body may as well count as one that lacks the participant.
+    if (body !== '') assert.equal(answer.body.code, 'invalid_json');
+  });
+}
+
+test('a body without a content type, or of another type, is answered in JSON', async (scene) => {
+  for (const type of [null, 'text/plain', 'application/x-www-form-urlencoded']) {
+    const answer = await create(scene, JSON.stringify({ participantId: USERS.seller.id }), { 'content-type': type ?? undefined });
+    assert.ok(answer.status < 500, answer.text);
+    isJson(answer);
+    assert.equal(typeof answer.body.success, 'boolean');
+  }
+});
+
+test('a body of 5 MiB: 413 in JSON', async (scene) => {
+  const answer = await create(scene, JSON.stringify({ participantId: 'x'.repeat(5 * 1024 * 1024) }));
+  assert.equal(answer.status, 413);
+  isJson(answer);
+  assertFailure(answer.body, 'payload_too_large');
+});
+
+test('a body of 1 MB is read, and refused for what it says', async (scene) => {
+  const answer = await create(scene, { participantId: 'x'.repeat(1_000_000) });
+  assert.equal(answer.status, 400);
+  assertFailure(answer.body, 'invalid_participant');
+});
+
+test('a malformed Authorization header: 401 in JSON', async (scene) => {
+  for (const authorization of ['Bearer', 'Bearer ', 'bearer', 'Bearer a b c', '\u00ff\u00fe', ',']) {
+    const answer = await scene.rest(null, 'GET', '/api/chat/conversations', undefined, { headers: { authorization } });
+    assert.equal(answer.status, 401, authorization);
+    isJson(answer);
+    assert.equal(answer.body.error, 'Unauthorized');
+  }
+});
+
+test('an error tells nothing of the inside', async (scene) => {
+  const answers = await Promise.all([
+    scene.rest('customer', 'GET', `/api/chat/conversations/${encodeURIComponent("' OR 1=1 --")}/messages`),
+    scene.rest('customer', 'GET', '/api/chat/users/not-a-user/status'),
+    create(scene, { participantId: "'; DROP TABLE users; --" }),
+  ]);
+  for (const answer of answers) {
+    assert.ok(answer.status < 500, answer.text);
+    assert.doesNotMatch(answer.text, /sql|postgres|serde|axum|panick|src\/|\.rs|line \d+ column/i);
+  }
+});

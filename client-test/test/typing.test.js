@@ -1,0 +1,142 @@
+'use strict';
+
+// chat:typing: shown to the others, and never left hanging.
+
+const assert = require('node:assert/strict');
+const { suite, USERS } = require('../lib/suite');
+const { assertFields } = require('../lib/shapes');
+const { NOBODY } = require('../lib/users');
+
+const { test } = suite();
+
+/** Both in the room. */
+async function inside(scene) {
+  const conversationId = await scene.conversation();
+  const [customer, seller] = await Promise.all([scene.connect('customer'), scene.connect('seller')]);
+  for (const client of [customer, seller]) await client.ask('chat:join', { conversationId });
+  return { conversationId, customer, seller };
+}
+
+const starts = (t) => t.isTyping === true;
+const ends = (t) => t.isTyping === false;
+
+test('the others in the room see who types, and that it ended', async (scene) => {
+  const { conversationId, customer, seller } = await inside(scene);
+  for (const isTyping of [true, false]) {
+    customer.emit('chat:typing', { conversationId, isTyping });
+    assertFields(await seller.waitFor('chat:user_typing'), {
+      userId: USERS.customer.id,
+      displayName: USERS.customer.displayName,
+      isTyping,
+      conversationId,
+    });
+  }
+});
+
+test('the sender never sees it', async (scene) => {
+  const { conversationId, customer, seller } = await inside(scene);
+  customer.emit('chat:typing', { conversationId, isTyping: true });
+  await seller.waitFor('chat:user_typing', starts);
+  customer.emit('chat:typing', { conversationId, isTyping: false });
+  await seller.waitFor('chat:user_typing', ends);
+  await scene.expectNothing(seller, customer, conversationId, 'chat:user_typing');
+});
+
+test('who is not in the room sees nothing', async (scene) => {
+  const { conversationId, customer, seller } = await inside(scene);
+  const tab = await scene.connect('seller');
+  customer.emit('chat:typing', { conversationId, isTyping: true });
+  await seller.waitFor('chat:user_typing', starts);
+  await scene.expectNothing(customer, tab, conversationId, 'chat:user_typing');
+});
+
+test('can be acknowledged', async (scene) => {
+  const { conversationId, customer, seller } = await inside(scene);
+  assert.equal((await customer.ask('chat:typing', { conversationId, isTyping: true })).success, true);
+  await seller.waitFor('chat:user_typing', starts);
+});
+
+test('a message ends it', async (scene) => {
+  const { conversationId, customer, seller } = await inside(scene);
+  customer.emit('chat:typing', { conversationId, isTyping: true });
+  await seller.waitFor('chat:user_typing', starts);
+  await scene.say(customer, conversationId);
+  await seller.waitFor('chat:user_typing', ends);
+  await scene.barrier(customer, seller, conversationId);
+  assert.equal(seller.count('chat:user_typing', ends), 1);
+});
+
+test('leaving ends it', async (scene) => {
+  const { conversationId, customer, seller } = await inside(scene);
+  customer.emit('chat:typing', { conversationId, isTyping: true });
+  await seller.waitFor('chat:user_typing', starts);
+  customer.emit('chat:leave', { conversationId });
+  const ended = await seller.waitFor('chat:user_typing', ends);
+  assert.equal(ended.userId, USERS.customer.id);
+  assert.equal(ended.conversationId, conversationId);
+});
+
+test('a disconnect ends it', async (scene) => {
+  const { conversationId, customer, seller } = await inside(scene);
+  customer.emit('chat:typing', { conversationId, isTyping: true });
+  await seller.waitFor('chat:user_typing', starts);
+  customer.close();
+  assert.equal((await seller.waitFor('chat:user_typing', ends)).userId, USERS.customer.id);
+});
+
+test('a lost connection ends it too', async (scene) => {
+  const { conversationId, customer, seller } = await inside(scene);
+  customer.socket.io.reconnection(false);
+  customer.emit('chat:typing', { conversationId, isTyping: true });
+  await seller.waitFor('chat:user_typing', starts);
+  customer.socket.io.engine.close();
+  assert.equal((await seller.waitFor('chat:user_typing', ends)).userId, USERS.customer.id);
+});
+
+test('ends by itself 10 seconds after the last true', async (scene) => {
+  const { conversationId, customer, seller } = await inside(scene);
+  const wait = async (matches) => (await seller.waitForEntry('chat:user_typing', matches, 20_000)).at;
+  const type = () => customer.emit('chat:typing', { conversationId, isTyping: true });
+  type();
+  await wait(starts);
+  // The typist goes on after a while: this is what the test does, not how it waits.
+  const last = await new Promise((resolve) => setTimeout(() => (type(), resolve(performance.now())), 3000));
+  const seconds = ((await wait(ends)) - last) / 1000;
+  assert.ok(seconds > 9 && seconds < 13, `after ${seconds} s`);
+  await scene.barrier(customer, seller, conversationId);
+  assert.equal(seller.count('chat:user_typing', ends), 1);
+});
+
+test('an end that had no beginning is not worth a word', async (scene) => {
+  const { conversationId, customer, seller } = await inside(scene);
+  await scene.say(customer, conversationId);
+  await customer.ask('chat:leave', { conversationId });
+  customer.close();
+  await seller.waitFor('chat:user_left');
+  assert.equal(seller.count('chat:user_typing'), 0);
+});
+
+test('two type at once: each sees the other', async (scene) => {
+  const { conversationId, customer, seller } = await inside(scene);
+  customer.emit('chat:typing', { conversationId, isTyping: true });
+  seller.emit('chat:typing', { conversationId, isTyping: true });
+  assert.equal((await seller.waitFor('chat:user_typing', starts)).userId, USERS.customer.id);
+  assert.equal((await customer.waitFor('chat:user_typing', starts)).userId, USERS.seller.id);
+});
+
+test('who is no participant is dropped, and told only when asking', async (scene) => {
+  const { conversationId, customer } = await inside(scene);
+  const admin = await scene.connect('admin');
+  admin.emit('chat:typing', { conversationId, isTyping: true });
+  const answer = await admin.ask('chat:typing', { conversationId, isTyping: true });
+  assert.equal(answer.success, false);
+  assert.equal(answer.code, 'not_authorized');
+  await scene.expectNothing(admin, customer, await scene.conversation('customer', 'admin'), 'chat:user_typing');
+  assert.equal(admin.count('chat:error'), 0);
+});
+
+test('an unknown conversation is dropped', async (scene) => {
+  const client = await scene.connect('customer');
+  client.emit('chat:typing', { conversationId: NOBODY, isTyping: true });
+  assert.equal((await client.ask('chat:typing', { conversationId: NOBODY, isTyping: true })).success, false);
+});

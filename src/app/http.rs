@@ -1,0 +1,101 @@
+//! What every request passes through: origins, CORS, limits, tracing.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, Request, State},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    compression::CompressionLayer,
+    cors::{AllowHeaders, AllowOrigin, CorsLayer},
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer},
+    timeout::TimeoutLayer,
+    trace::TraceLayer,
+};
+
+use crate::{
+    config::Config,
+    hub::{Hub, Line},
+    protocol::Failure,
+    rest,
+};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Limits, tracing and compression around the REST routes. Not around Socket.IO: its long polls are meant to wait.
+pub fn rest_layers(router: Router, config: &Config) -> Router {
+    router
+        .layer(DefaultBodyLimit::max(config.max_payload_bytes))
+        .layer(CatchPanicLayer::new())
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, Duration::from_secs(config.request_timeout)))
+        .layer(middleware::map_response(rest::json_errors))
+        .layer(CompressionLayer::new())
+        .layer(TraceLayer::new_for_http().make_span_with(|request: &Request| {
+            let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
+            // The path alone: a query may carry what is not for the log.
+            tracing::info_span!("request", id, method = %request.method(), path = request.uri().path())
+        }))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+}
+
+/// Origins and CORS around everything, the Socket.IO handshake too (contract §0).
+pub fn wrap(router: Router, config: &Config, hub: &Arc<Hub>) -> Router {
+    let origins: Arc<[String]> = config.allowed_origins().into();
+    let for_cors = origins.clone();
+    let cors = CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(move |origin, _| is_allowed(&for_cors, origin)))
+        .allow_credentials(true)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers([REQUEST_ID, header::RETRY_AFTER])
+        .max_age(Duration::from_secs(3600));
+    router
+        .layer(middleware::from_fn_with_state(hub.clone(), note_line))
+        .layer(cors)
+        .layer(middleware::from_fn_with_state(origins, refuse_origins))
+}
+
+fn is_allowed(origins: &[String], origin: &HeaderValue) -> bool {
+    origin.to_str().is_ok_and(|o| origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(o)))
+}
+
+/// A browser always says where it comes from; curl and apps do not, and may come.
+async fn refuse_origins(State(origins): State<Arc<[String]>>, request: Request, next: Next) -> Response {
+    match request.headers().get(header::ORIGIN) {
+        Some(origin) if !is_allowed(&origins, origin) => {
+            (StatusCode::FORBIDDEN, Json(Failure::with_message("Origin not allowed", "origin_not_allowed")))
+                .into_response()
+        }
+        _ => next.run(request).await,
+    }
+}
+
+/// Learns which session's WebSocket a TCP line carries, and lets no session poll that was given up as too slow.
+async fn note_line(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Response {
+    if request.uri().path().starts_with("/socket.io") {
+        let query = request.uri().query().unwrap_or_default();
+        let sid = query.split('&').find_map(|pair| pair.strip_prefix("sid=")).unwrap_or_default();
+        if let Ok(session) = sid.parse() {
+            if hub.is_cut(session) {
+                // What Engine.IO answers for a session that is no more: the client connects anew.
+                return (
+                    StatusCode::BAD_REQUEST,
+                    Json(serde_json::json!({ "code": 1, "message": "Session ID unknown" })),
+                )
+                    .into_response();
+            }
+            if let Some(line) = request.extensions().get::<Arc<Line>>()
+                && request.headers().contains_key(header::UPGRADE)
+            {
+                hub.lines().carries(line, sid);
+            }
+        }
+    }
+    next.run(request).await
+}

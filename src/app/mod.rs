@@ -1,0 +1,161 @@
+//! Wires it all together: configuration in, a server that can be started and stopped out.
+
+mod http;
+mod server;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::Router;
+use socketioxide::SocketIo;
+use tokio::net::TcpListener;
+
+#[cfg(feature = "embedded")]
+use crate::db::embedded::{self, Embedded};
+use crate::{
+    auth::Tokens,
+    chat::Chat,
+    config::{Config, Secret},
+    db::{Db, DbError},
+    hub::Hub,
+    rest::{self, RestState},
+    socket::{self, SocketState},
+};
+
+/// How long sockets and connections get to close, after the work in flight is finished.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No database, or one that cannot be migrated.
+    #[error("database: {0}")]
+    Database(#[from] DbError),
+    /// The data directory.
+    #[error("data directory {0}: {1}")]
+    DataDir(String, std::io::Error),
+}
+
+/// A database that is up to date, and the secret that goes with it.
+pub struct Store {
+    /// The repository.
+    pub db: Db,
+    /// The tokens' secret.
+    pub secret: Secret,
+    #[cfg(feature = "embedded")]
+    embedded: Option<Embedded>,
+}
+
+impl Store {
+    /// Opens `DATABASE_URL`, or the embedded database in `DATA_DIR`, and migrates it.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn open(config: &Config) -> Result<Self, StartError> {
+        let store = Self::connect(config).await?;
+        let applied = store.db.migrate().await?;
+        if applied > 0 {
+            tracing::info!(applied, "database migrated");
+        }
+        #[cfg(feature = "embedded")]
+        if store.embedded.is_some() {
+            store.db.seed_users(&embedded::demo_users()).await?;
+        }
+        Ok(store)
+    }
+
+    async fn connect(config: &Config) -> Result<Self, StartError> {
+        if let (Some(url), Some(secret)) = (&config.database_url, &config.jwt_secret) {
+            let db = Db::connect(url.expose(), config, config.database_max_connections).await?;
+            return Ok(Self {
+                db,
+                secret: secret.clone(),
+                #[cfg(feature = "embedded")]
+                embedded: None,
+            });
+        }
+        #[cfg(feature = "embedded")]
+        return Self::embedded(config).await;
+        #[cfg(not(feature = "embedded"))]
+        Err(DbError::Embedded("not part of this build; set DATABASE_URL and JWT_SECRET".into()).into())
+    }
+
+    #[cfg(feature = "embedded")]
+    async fn embedded(config: &Config) -> Result<Self, StartError> {
+        let dir = &config.data_dir;
+        let fault = |e| StartError::DataDir(dir.display().to_string(), e);
+        std::fs::create_dir_all(dir).map_err(fault)?;
+        let secret = match &config.jwt_secret {
+            Some(secret) => secret.clone(),
+            None => embedded::generated_secret(dir).map_err(fault)?,
+        };
+        tracing::info!(data_dir = %dir.display(), "starting the embedded database");
+        let embedded = Embedded::start(dir).await?;
+        // It serves one connection at a time.
+        let db = Db::connect(&embedded.url(), config, 1).await?;
+        Ok(Self { db, secret, embedded: Some(embedded) })
+    }
+
+    /// Closes the database, and stops the embedded one.
+    pub async fn close(self) {
+        self.db.close().await;
+        #[cfg(feature = "embedded")]
+        if let Some(embedded) = self.embedded
+            && let Err(e) = embedded.stop().await
+        {
+            tracing::warn!(error = %e, "embedded database");
+        }
+    }
+}
+
+/// The server, ready to serve.
+pub struct App {
+    store: Store,
+    chat: Arc<Chat>,
+    io: SocketIo,
+    router: Router,
+    shutdown_timeout: Duration,
+}
+
+impl App {
+    /// Starts the chat on `store`. `server_name` tells this server from others on the same database.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn build(config: &Config, store: Store, server_name: String) -> Result<Self, StartError> {
+        let hub = Arc::new(Hub::default());
+        let chat = Chat::start(store.db.clone(), hub.clone(), config, server_name).await?;
+        let tokens = Arc::new(Tokens::new(&store.secret));
+        let state = SocketState { chat: chat.clone(), tokens: tokens.clone(), queue: config.socket_queue };
+        let (layer, io) = socket::layer(config, state);
+        let environment = config.environment.as_str().into();
+        let rest = rest::router(RestState { chat: chat.clone(), tokens, started: Instant::now(), environment });
+        let router = http::wrap(http::rest_layers(rest, config).layer(layer), config, &hub);
+        let shutdown_timeout = Duration::from_secs(config.shutdown_timeout);
+        Ok(Self { store, chat, io, router, shutdown_timeout })
+    }
+
+    /// The use cases, for tests.
+    #[must_use]
+    pub fn chat(&self) -> &Arc<Chat> {
+        &self.chat
+    }
+
+    /// Serves until `shutdown` resolves; then stops accepting, finishes what is in flight, marks users offline,
+    /// closes sockets (clients see `transport close` and reconnect), and closes the database.
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        let connections = server::accept(listener, self.router, self.chat.hub().lines(), shutdown).await;
+        tracing::info!(sockets = self.chat.hub().len(), "shutting down");
+        self.chat.shut_down(self.shutdown_timeout).await;
+        if tokio::time::timeout(CLOSE_TIMEOUT, self.io.close()).await.is_err() {
+            tracing::warn!("some sockets did not close in time");
+        }
+        if tokio::time::timeout(CLOSE_TIMEOUT, connections.shut_down()).await.is_err() {
+            tracing::warn!("some connections did not close in time");
+        }
+        self.store.close().await;
+        tracing::info!("stopped");
+    }
+}

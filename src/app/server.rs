@@ -1,0 +1,103 @@
+//! Accepting connections.
+
+use std::{io, pin::pin, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body};
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::{ServiceExt as _, service_fn};
+
+use crate::hub::Lines;
+
+/// A client has this long to send a request's headers, and may keep an unused connection this long.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Data that a peer does not acknowledge for this long ends its connection. Otherwise one that vanished with a full
+/// window would hold its writer for as long as the system retries, a quarter of an hour.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
+/// After a failed accept (out of file descriptors), so that the loop does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The connections that are open.
+#[derive(Clone, Default)]
+pub struct Connections {
+    open: TaskTracker,
+    end: CancellationToken,
+}
+
+impl Connections {
+    /// Lets each finish the request it is at, and waits for them.
+    pub async fn shut_down(self) {
+        self.end.cancel();
+        self.open.close();
+        self.open.wait().await;
+    }
+}
+
+/// Accepts until `shutdown` resolves. Returns the connections that are still open.
+pub async fn accept(
+    listener: TcpListener,
+    router: Router,
+    lines: &Arc<Lines>,
+    shutdown: impl Future<Output = ()>,
+) -> Connections {
+    let connections = Connections::default();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut shutdown => return connections,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                if let Err(e) = prepare(&stream) {
+                    tracing::debug!(error = %e, "connection gone before it began");
+                    continue;
+                }
+                serve(stream, router.clone(), lines, &connections);
+            }
+            Err(e) => {
+                tracing::warn!(error = %e, "accept");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(TCP_USER_TIMEOUT))?;
+    Ok(())
+}
+
+fn serve(stream: TcpStream, router: Router, lines: &Arc<Lines>, connections: &Connections) {
+    let (stream, line) = lines.wrap(stream);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(line.clone());
+        router.clone().oneshot(request.map(Body::new))
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .with_upgrades();
+    let end = connections.end.clone();
+    connections.open.spawn(async move {
+        let mut connection = pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = end.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(e) = ended {
+            tracing::debug!(error = %e, "connection");
+        }
+    });
+}

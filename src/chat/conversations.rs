@@ -1,0 +1,94 @@
+//! Opening and listing conversations.
+
+use std::collections::HashMap;
+
+use super::Chat;
+use crate::{
+    db::Participant,
+    domain::{Conversation, ConversationId, ConversationKind, NewConversation, User},
+    error::{Error, Result},
+    protocol::{ConversationView, CreateConversation, ListConversations, ParticipantView},
+};
+
+/// Conversations with their other participants.
+pub struct Listed {
+    conversations: Vec<Conversation>,
+    others: HashMap<ConversationId, Vec<Participant>>,
+}
+
+impl Listed {
+    /// As the wire carries them.
+    #[must_use]
+    pub fn view(&self) -> Vec<ConversationView<'_>> {
+        self.conversations.iter().map(|c| ConversationView::new(c, self.details(c.id))).collect()
+    }
+
+    fn details(&self, id: ConversationId) -> Vec<ParticipantView<'_>> {
+        let others = self.others.get(&id).map(Vec::as_slice).unwrap_or_default();
+        others.iter().map(|p| ParticipantView::new(&p.user, p.is_online, p.last_seen_at)).collect()
+    }
+}
+
+/// One conversation with its other participants.
+pub struct OpenConversation(Listed);
+
+impl OpenConversation {
+    /// As the wire carries it.
+    #[must_use]
+    pub fn view(&self) -> Option<ConversationView<'_>> {
+        self.0.view().pop()
+    }
+}
+
+impl Chat {
+    /// The conversation between the caller and another, made where there is none.
+    ///
+    /// # Errors
+    /// The refusals of contract §2 `POST /conversations`.
+    pub async fn open_conversation(&self, caller: &User, asked: CreateConversation) -> Result<OpenConversation> {
+        if asked.participant == caller.id {
+            return Err(Error::InvalidParticipant("You cannot start a conversation with yourself"));
+        }
+        let other = self.db.user(asked.participant).await?.filter(|u| u.active).ok_or(Error::ParticipantNotFound)?;
+        let kind = ConversationKind::between(caller.role, other.role)
+            .ok_or(Error::RolesMayNotTalk("Users with these roles may not talk to each other"))?;
+        if let Some(word) = asked.kind {
+            let asked_kind = ConversationKind::parse(&word)
+                .ok_or_else(|| Error::InvalidPayload("type is not a conversation type".into()))?;
+            if asked_kind != kind {
+                return Err(Error::RolesMayNotTalk("Users with these roles may not have a conversation of this type"));
+            }
+        }
+        let new = NewConversation {
+            creator: caller.id,
+            participant: other.id,
+            kind,
+            subject: asked.subject,
+            related_entity_type: asked.related_entity_type,
+            related_entity_id: asked.related_entity_id,
+            metadata: asked.metadata,
+        };
+        let id = self.db.get_or_create_conversation(&new).await?;
+        let conversation = self.db.conversation(id, caller.id).await?.ok_or(Error::Internal)?;
+        Ok(OpenConversation(self.with_others(caller, vec![conversation]).await?))
+    }
+
+    /// A page of the caller's conversations, newest activity first; two statements whatever its size.
+    ///
+    /// # Errors
+    /// [`Error::Internal`].
+    pub async fn conversations(&self, caller: &User, list: &ListConversations) -> Result<Listed> {
+        let conversations = self.db.conversations(caller.id, list.limit, list.before.as_ref()).await?;
+        self.with_others(caller, conversations).await
+    }
+
+    async fn with_others(&self, viewer: &User, conversations: Vec<Conversation>) -> Result<Listed> {
+        let ids: Vec<ConversationId> = conversations.iter().map(|c| c.id).collect();
+        let mut others: HashMap<ConversationId, Vec<Participant>> = HashMap::new();
+        for mut p in self.db.other_participants(&ids, viewer.id).await? {
+            p.is_online |= self.is_here(p.user.id);
+            others.entry(p.conversation_id).or_default().push(p);
+        }
+        Ok(Listed { conversations, others })
+    }
+}

@@ -1,0 +1,137 @@
+//! The use cases: what the chat does, called by sockets and REST alike. Everything is authorised here, against the
+//! database's facts.
+
+mod conversations;
+mod delivery;
+mod history;
+mod online;
+mod read;
+mod rooms;
+mod send;
+mod typing;
+mod writer;
+
+use std::{sync::Arc, time::Duration};
+
+use moka::future::Cache;
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use conversations::{Listed, OpenConversation};
+pub use history::MessageList;
+pub use send::{Done, Origin, Sent};
+
+use crate::{
+    config::Config,
+    db::{Db, DbError},
+    domain::{ConversationId, UserId},
+    error::Result,
+    hub::Hub,
+};
+
+/// How long who takes part may be remembered for events that store nothing (typing, coming and going).
+const MEMBERS_TTL: Duration = Duration::from_secs(30);
+
+/// The chat service.
+pub struct Chat {
+    db: Db,
+    hub: Arc<Hub>,
+    server_name: String,
+    max_message_chars: usize,
+    members: Cache<ConversationId, Arc<[UserId]>>,
+    writer: writer::Writer,
+    typing: typing::TypingState,
+    online: online::OnlineState,
+    /// Work that must be finished before the process may end.
+    in_flight: TaskTracker,
+    /// Ends the background tasks.
+    stop: CancellationToken,
+}
+
+impl Chat {
+    /// Starts the service and its background tasks: the writer's lanes, delivery marks, presence, typing.
+    ///
+    /// # Errors
+    /// [`DbError`] when this server cannot be registered.
+    pub async fn start(
+        db: Db,
+        hub: Arc<Hub>,
+        config: &Config,
+        server_name: String,
+    ) -> std::result::Result<Arc<Self>, DbError> {
+        let (deliveries, delivery_queue) = mpsc::channel(delivery::QUEUE);
+        let (typing, typing_queue) = typing::TypingState::new();
+        let (writer, lanes) = writer::Writer::new(config);
+        let chat = Arc::new(Self {
+            db,
+            hub,
+            server_name,
+            max_message_chars: config.max_message_chars,
+            members: Cache::builder().max_capacity(100_000).time_to_live(MEMBERS_TTL).build(),
+            writer,
+            typing,
+            online: online::OnlineState::default(),
+            in_flight: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        });
+        chat.register_server().await?;
+        for lane in lanes {
+            lane.spawn(&chat, deliveries.clone(), config.writer_batch);
+        }
+        tokio::spawn(delivery::run(chat.clone(), delivery_queue));
+        tokio::spawn(typing::run(chat.clone(), typing_queue));
+        tokio::spawn(online::run(chat.clone()));
+        Ok(chat)
+    }
+
+    /// The sockets.
+    #[must_use]
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// The repository.
+    #[must_use]
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// What has to be finished before the process may end: hold a token while at it.
+    #[must_use]
+    pub fn in_flight(&self) -> &TaskTracker {
+        &self.in_flight
+    }
+
+    /// Whether the service is shutting down and takes no new work.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.in_flight.is_closed()
+    }
+
+    /// Takes no new work, finishes what is in flight within `limit`, marks this server's users offline.
+    pub async fn shut_down(&self, limit: Duration) {
+        self.in_flight.close();
+        if tokio::time::timeout(limit, self.in_flight.wait()).await.is_err() {
+            tracing::warn!(left = self.in_flight.len(), "work in flight was not finished in time");
+        }
+        self.stop.cancel();
+        self.unregister_server().await;
+    }
+
+    /// Who takes part, remembered for up to 30 s. Empty for a conversation that does not exist.
+    async fn members(&self, conversation: ConversationId) -> Result<Arc<[UserId]>> {
+        if let Some(members) = self.members.get(&conversation).await {
+            return Ok(members);
+        }
+        let members: Arc<[UserId]> = self.db.members(conversation).await?.into();
+        if !members.is_empty() {
+            self.members.insert(conversation, members.clone()).await;
+        }
+        Ok(members)
+    }
+
+    /// Remembers who takes part, as a statement just said.
+    async fn remember_members(&self, conversation: ConversationId, members: &[UserId]) {
+        self.members.insert(conversation, members.into()).await;
+    }
+}

@@ -1,0 +1,169 @@
+//! Presence, told to the database and to contacts. One task writes what changed since it last looked, for all users
+//! at once, and tells their contacts after it is written.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::{sync::Notify, time::MissedTickBehavior};
+
+use super::Chat;
+use crate::{
+    db::{DbResult, Gone, OnlineStatus},
+    domain::UserId,
+    error::Result,
+    hub::{Audience, Connection, Event},
+    presence::{Changes, Presence},
+    protocol::{UserStatus, events::outgoing},
+};
+
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// A server silent for this long is dead: its users are offline unless another holds them.
+const STALE_SECONDS: i32 = 45;
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Presence and its alarm clock.
+#[derive(Default)]
+pub struct OnlineState {
+    presence: Mutex<Presence>,
+    changed: Notify,
+}
+
+impl Chat {
+    /// A socket of its user came.
+    pub fn user_connected(&self, connection: &Connection) {
+        self.online.presence.lock().connect(connection.user.id, connection.id);
+        self.online.changed.notify_one();
+    }
+
+    pub(super) fn user_disconnected(&self, connection: &Connection) {
+        self.online.presence.lock().disconnect(connection.user.id, connection.id);
+        self.online.changed.notify_one();
+    }
+
+    /// Whether a socket of `user` is connected to this server.
+    #[must_use]
+    pub fn is_here(&self, user: UserId) -> bool {
+        self.online.presence.lock().is_online(user)
+    }
+
+    /// What is known of a user's presence; `None` if nothing is.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Internal`].
+    pub async fn online_status(&self, user: UserId) -> Result<Option<OnlineStatus>> {
+        let stored = self.db.online_status(user).await?;
+        // The table is milliseconds behind; who is here is online.
+        let is_online = self.is_here(user) || stored.as_ref().is_some_and(|s| s.is_online);
+        Ok(match stored {
+            Some(s) => Some(OnlineStatus { is_online, ..s }),
+            None if is_online => {
+                Some(OnlineStatus { is_online, last_seen_at: None, socket_id: None, updated_at: None })
+            }
+            None => None,
+        })
+    }
+
+    /// Registers this server, and lets go of what an earlier life of it, or a dead one, still holds.
+    pub(super) async fn register_server(&self) -> DbResult<()> {
+        self.db.sweep_servers(Some(&self.server_name), STALE_SECONDS).await?;
+        self.db.heartbeat(&self.server_name).await?;
+        Ok(())
+    }
+
+    /// Marks this server's users offline, at shutdown.
+    pub(super) async fn unregister_server(&self) {
+        // A last heartbeat, so that "last seen" is now.
+        let swept = match self.db.heartbeat(&self.server_name).await {
+            Ok(_) => self.db.sweep_servers(Some(&self.server_name), STALE_SECONDS).await.map(drop),
+            Err(e) => Err(e),
+        };
+        if let Err(e) = swept {
+            tracing::warn!(error = %e, "presence not cleared; the next start does it");
+        }
+    }
+
+    async fn write_presence(&self) -> DbResult<()> {
+        let changes = self.online.presence.lock().take_changes();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        match self.store(&changes).await {
+            Ok((came, gone)) => {
+                self.tell_contacts(came, gone).await;
+                Ok(())
+            }
+            Err(e) => {
+                self.online.presence.lock().put_back(&changes);
+                Err(e)
+            }
+        }
+    }
+
+    async fn store(&self, changes: &Changes) -> DbResult<(Vec<UserId>, Vec<Gone>)> {
+        let came = match changes.online.as_slice() {
+            [] => Vec::new(),
+            users => self.db.set_online(&self.server_name, users).await?,
+        };
+        let gone = match changes.offline.as_slice() {
+            [] => Vec::new(),
+            users => self.db.set_offline(&self.server_name, users).await?,
+        };
+        Ok((came, gone))
+    }
+
+    async fn tell_contacts(&self, came: Vec<UserId>, gone: Vec<Gone>) {
+        let now = chrono::Utc::now();
+        let news: HashMap<UserId, UserStatus> = came
+            .into_iter()
+            .map(|id| (id, true, now))
+            .chain(gone.into_iter().map(|(id, seen)| (id, false, seen)))
+            .map(|(user_id, is_online, seen)| (user_id, UserStatus { user_id, is_online, last_seen_at: Some(seen) }))
+            .collect();
+        if news.is_empty() {
+            return;
+        }
+        let users: Vec<UserId> = news.keys().copied().collect();
+        let mut contacts_of: HashMap<UserId, Vec<UserId>> = HashMap::new();
+        match self.db.contacts(&users, &self.hub.users()).await {
+            Ok(pairs) => {
+                pairs.into_iter().for_each(|(user, contact)| contacts_of.entry(user).or_default().push(contact))
+            }
+            Err(e) => tracing::warn!(error = %e, "contacts not told of presence"),
+        }
+        for (user, contacts) in contacts_of {
+            let audience = Audience { users: &contacts, ..Audience::default() };
+            self.hub.emit(&audience, &Event::new(outgoing::USER_STATUS, &news[&user]));
+        }
+    }
+
+    async fn beat(&self) -> DbResult<()> {
+        if self.db.heartbeat(&self.server_name).await? {
+            // Others took us for dead and let our users go; they are here all the same.
+            self.online.presence.lock().forget_told();
+            self.online.changed.notify_one();
+        }
+        let gone = self.db.sweep_servers(None, STALE_SECONDS).await?;
+        let gone = gone.into_iter().filter(|(id, _)| !self.is_here(*id)).collect();
+        self.tell_contacts(Vec::new(), gone).await;
+        Ok(())
+    }
+}
+
+/// Writes and tells, until the service stops.
+pub async fn run(chat: Arc<Chat>) {
+    let mut heartbeat = tokio::time::interval(HEARTBEAT);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    heartbeat.tick().await;
+    loop {
+        let outcome = tokio::select! {
+            () = chat.online.changed.notified() => chat.write_presence().await,
+            _ = heartbeat.tick() => chat.beat().await,
+            () = chat.stop.cancelled() => return,
+        };
+        if let Err(e) = outcome {
+            tracing::warn!(error = %e, "presence not written, trying again");
+            tokio::time::sleep(RETRY_PAUSE).await;
+            chat.online.changed.notify_one();
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Reading: the watermark moves to the newest message, and the others hear of it once.
+
+use std::sync::Arc;
+
+use super::Chat;
+use crate::{
+    db::ReadMark,
+    domain::{ConversationId, User},
+    error::{Error, Result},
+    hub::{Audience, Connection, Event},
+    protocol::{MessagesRead, events::outgoing},
+};
+
+impl Chat {
+    /// Marks everything in a conversation as read by `user`. Each other participant's sockets, and the caller's other
+    /// sockets, are told if anything changed. A calling socket enters the room. Returns how many became read.
+    ///
+    /// # Errors
+    /// [`Error::ConversationNotFound`], [`Error::NotAuthorized`], [`Error::Internal`].
+    pub async fn mark_read(
+        &self,
+        user: &User,
+        conversation: ConversationId,
+        from: Option<&Arc<Connection>>,
+    ) -> Result<i64> {
+        let mark = self.db.mark_read(conversation, user.id).await?.ok_or(Error::ConversationNotFound)?;
+        if !mark.is_member {
+            return Err(Error::NotAuthorized);
+        }
+        self.remember_members(conversation, &mark.members).await;
+        if let Some(connection) = from {
+            self.hub.join(connection, conversation);
+        }
+        if mark.marked > 0 {
+            self.tell_read(user, conversation, &mark, from);
+        }
+        Ok(mark.marked)
+    }
+
+    fn tell_read(&self, user: &User, conversation_id: ConversationId, mark: &ReadMark, from: Option<&Arc<Connection>>) {
+        let payload = MessagesRead {
+            user_id: user.id,
+            conversation_id,
+            read_at: mark.read_at,
+            last_read_seq: mark.last_read_seq,
+        };
+        let audience = Audience { users: &mark.members, not_socket: from.map(|c| c.sid()), ..Audience::default() };
+        self.hub.emit(&audience, &Event::new(outgoing::MESSAGES_READ, &payload));
+    }
+
+    /// Messages by others that `user` has not read, over all conversations.
+    ///
+    /// # Errors
+    /// [`Error::Internal`].
+    pub async fn unread_count(&self, user: &User) -> Result<i64> {
+        Ok(self.db.unread_count(user.id).await?)
+    }
+}

@@ -1,0 +1,65 @@
+//! Entering and leaving a conversation's room.
+
+use std::sync::Arc;
+
+use super::Chat;
+use crate::{
+    domain::{ConversationId, UserId},
+    error::Result,
+    hub::{Audience, Connection, Event},
+    protocol::{RoomMember, events::outgoing},
+};
+
+impl Chat {
+    /// Enters the room; what was unread there becomes read; the others in the room hear of it.
+    ///
+    /// # Errors
+    /// As [`Chat::mark_read`].
+    pub async fn join(&self, connection: &Arc<Connection>, conversation: ConversationId) -> Result<()> {
+        self.mark_read(&connection.user, conversation, Some(connection)).await?;
+        let members = self.members(conversation).await?;
+        self.tell_room(outgoing::USER_JOINED, connection, conversation, &members);
+        Ok(())
+    }
+
+    /// Leaves the room; the others there hear of it, and that the caller types no more.
+    /// False, and silence, for a socket that was not inside.
+    pub async fn leave(&self, connection: &Connection, conversation: ConversationId) -> bool {
+        if !self.hub.leave(connection, conversation) {
+            return false;
+        }
+        self.left(connection, conversation).await;
+        true
+    }
+
+    /// A socket is gone: out of its rooms, and one connection less for its user.
+    pub async fn disconnected(&self, connection: &Connection) {
+        let rooms = self.hub.remove(connection);
+        self.user_disconnected(connection);
+        for room in rooms {
+            self.left(connection, room).await;
+        }
+    }
+
+    async fn left(&self, connection: &Connection, conversation: ConversationId) {
+        self.stop_typing_on(connection, conversation);
+        // Without the database nobody is told; those in the room see the presence change when it is back.
+        if let Ok(members) = self.members(conversation).await {
+            self.tell_room(outgoing::USER_LEFT, connection, conversation, &members);
+        }
+    }
+
+    fn tell_room(
+        &self,
+        event: &'static str,
+        connection: &Connection,
+        conversation: ConversationId,
+        members: &[UserId],
+    ) {
+        let user = &connection.user;
+        let payload = RoomMember { user_id: user.id, display_name: user.name(), conversation_id: conversation };
+        let audience =
+            Audience { room: Some(conversation), members, not_socket: Some(connection.sid()), ..Audience::default() };
+        self.hub.emit(&audience, &Event::new(event, &payload));
+    }
+}

@@ -1,0 +1,159 @@
+//! Who is typing. Memory is the truth; the table is a window for SQL readers, written at most once per change.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::{sync::mpsc, time::Instant};
+
+use super::Chat;
+use crate::{
+    domain::{ConversationId, User, UserId},
+    error::{Error, Result},
+    hub::{Audience, Connection, Event, Sid},
+    protocol::{UserTyping, events::outgoing},
+};
+
+/// Typing ends by itself this long after the last `true` (contract §2, `chat:typing`).
+const ENDS_AFTER: Duration = Duration::from_secs(10);
+/// The table lags behind by this much, and is written once for all that happened meanwhile.
+const WRITE_EVERY: Duration = Duration::from_millis(250);
+const QUEUE: usize = 10_000;
+
+type Key = (ConversationId, UserId);
+/// One change for the table.
+pub type Change = (ConversationId, UserId, bool);
+
+struct Typist {
+    user: Arc<User>,
+    /// Who took part when it began: ending it must not wait for the database.
+    members: Arc<[UserId]>,
+    socket: Sid,
+    ends: Instant,
+}
+
+/// Who is typing where.
+pub struct TypingState {
+    typists: Mutex<HashMap<Key, Typist>>,
+    table: mpsc::Sender<Change>,
+}
+
+impl TypingState {
+    pub fn new() -> (Self, mpsc::Receiver<Change>) {
+        let (table, queue) = mpsc::channel(QUEUE);
+        (Self { typists: Mutex::default(), table }, queue)
+    }
+
+    fn note(&self, key: Key, is_typing: bool) {
+        // A full queue costs a row that SQL readers see, not what users see.
+        self.table.try_send((key.0, key.1, is_typing)).ok();
+    }
+}
+
+impl Chat {
+    /// Tells the others in the room that the caller types or stopped.
+    ///
+    /// # Errors
+    /// [`Error::NotAuthorized`] for who takes no part, [`Error::Internal`].
+    pub async fn typing(
+        self: &Arc<Self>,
+        connection: &Connection,
+        conversation: ConversationId,
+        is_typing: bool,
+    ) -> Result<()> {
+        let user = &connection.user;
+        let members = self.members(conversation).await?;
+        if !members.contains(&user.id) {
+            return Err(Error::NotAuthorized);
+        }
+        let key = (conversation, user.id);
+        let changed = {
+            let mut typists = self.typing.typists.lock();
+            if is_typing {
+                let typist = Typist {
+                    user: user.clone(),
+                    members: members.clone(),
+                    socket: connection.sid(),
+                    ends: Instant::now() + ENDS_AFTER,
+                };
+                typists.insert(key, typist).is_none()
+            } else {
+                typists.remove(&key).is_some()
+            }
+        };
+        if changed {
+            self.typing.note(key, is_typing);
+        }
+        if changed && is_typing {
+            tokio::spawn(self.clone().end_typing(key));
+        }
+        self.tell_typing(user, conversation, &members, is_typing);
+        Ok(())
+    }
+
+    /// Who is typing in a conversation.
+    #[must_use]
+    pub fn typing_users(&self, conversation: ConversationId) -> Vec<UserId> {
+        self.typing.typists.lock().keys().filter(|k| k.0 == conversation).map(|k| k.1).collect()
+    }
+
+    /// The caller sent something, so they type no more.
+    pub(super) fn stop_typing(&self, conversation: ConversationId, user: UserId) {
+        self.stop_typing_if((conversation, user), |_| true);
+    }
+
+    /// A socket left, and if it was the one that typed, its user types no more.
+    pub(super) fn stop_typing_on(&self, connection: &Connection, conversation: ConversationId) {
+        self.stop_typing_if((conversation, connection.user.id), |t| t.socket == connection.sid());
+    }
+
+    fn stop_typing_if(&self, key: Key, condition: impl FnOnce(&Typist) -> bool) {
+        let stopped = {
+            let mut typists = self.typing.typists.lock();
+            match typists.get(&key) {
+                Some(t) if condition(t) => typists.remove(&key),
+                _ => None,
+            }
+        };
+        if let Some(typist) = stopped {
+            self.typing.note(key, false);
+            self.tell_typing(&typist.user, key.0, &typist.members, false);
+        }
+    }
+
+    async fn end_typing(self: Arc<Self>, key: Key) {
+        loop {
+            let Some(ends) = self.typing.typists.lock().get(&key).map(|t| t.ends) else { return };
+            if ends <= Instant::now() {
+                return self.stop_typing_if(key, |t| t.ends <= Instant::now());
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(ends) => {}
+                () = self.stop.cancelled() => return,
+            }
+        }
+    }
+
+    fn tell_typing(&self, user: &User, conversation_id: ConversationId, members: &[UserId], is_typing: bool) {
+        let payload = UserTyping { user_id: user.id, display_name: user.name(), is_typing, conversation_id };
+        let audience =
+            Audience { room: Some(conversation_id), members, not_user: Some(user.id), ..Audience::default() };
+        self.hub.emit(&audience, &Event::new(outgoing::USER_TYPING, &payload));
+    }
+}
+
+/// Writes the table, until the service stops.
+pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Change>) {
+    let mut waiting = Vec::new();
+    loop {
+        tokio::select! {
+            n = queue.recv_many(&mut waiting, QUEUE) => if n == 0 { return },
+            () = chat.stop.cancelled() => return,
+        }
+        let latest: HashMap<Key, bool> = waiting.drain(..).map(|(c, u, t)| ((c, u), t)).collect();
+        let changes: Vec<Change> = latest.into_iter().map(|((c, u), t)| (c, u, t)).collect();
+        if let Err(e) = chat.db.write_typing(&changes).await {
+            tracing::warn!(error = %e, "typing indicators not written");
+        }
+        tokio::time::sleep(WRITE_EVERY).await;
+    }
+}

@@ -1,0 +1,235 @@
+//! Configuration: environment, `.env` and flags, in one documented struct. `.env.example` lists the same.
+
+use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, ValueEnum};
+
+/// A value that must not reach a log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The value itself.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(value: &str) -> Self {
+        Self(value.to_owned())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Everything that can be set. Every flag has an environment variable of the same name in capitals.
+#[derive(Clone, Debug, Args)]
+pub struct Config {
+    /// Port to listen on; 0 lets the system choose
+    #[arg(long, env = "PORT", default_value_t = 5000, global = true)]
+    pub port: u16,
+    /// Address to listen on
+    #[arg(long, env = "HOST", default_value = "0.0.0.0", global = true)]
+    pub host: IpAddr,
+    /// Postgres to use (≥ 14); without it the embedded one in DATA_DIR
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true)]
+    pub database_url: Option<Secret>,
+    /// Where the embedded database and its generated secret live
+    #[arg(long, env = "DATA_DIR", default_value = "./data", global = true)]
+    pub data_dir: PathBuf,
+    /// Secret of the HS256 tokens, at least 32 bytes; required with DATABASE_URL, else generated
+    #[arg(long, env = "JWT_SECRET", hide_env_values = true, global = true)]
+    pub jwt_secret: Option<Secret>,
+    /// Origins a browser may come from, separated by commas
+    #[arg(long, env = "FRONTEND_URL", value_delimiter = ',', global = true)]
+    pub frontend_url: Vec<String>,
+    /// `production` refuses the localhost origins that development allows
+    #[arg(long = "environment", env = "NODE_ENV", default_value = "development", global = true)]
+    pub environment: String,
+    /// Most database connections
+    #[arg(long, env = "DATABASE_MAX_CONNECTIONS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000), global = true)]
+    pub database_max_connections: u32,
+    /// Prepared statements kept per connection; 0 behind a transaction-mode pooler
+    #[arg(long, env = "DATABASE_STATEMENT_CACHE", default_value_t = 100, global = true)]
+    pub database_statement_cache: usize,
+    /// Seconds to wait for a database at start
+    #[arg(long, env = "DATABASE_START_TIMEOUT", default_value_t = 30, global = true)]
+    pub database_start_timeout: u64,
+    /// Milliseconds a request waits for a database connection
+    #[arg(long, env = "DATABASE_ACQUIRE_TIMEOUT_MS", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..), global = true)]
+    pub database_acquire_timeout_ms: u64,
+    /// Most characters of a message
+    #[arg(long, env = "MAX_MESSAGE_CHARS", default_value_t = 5000, value_parser = positive(), global = true)]
+    pub max_message_chars: usize,
+    /// Most bytes of one Socket.IO packet or REST body
+    #[arg(long, env = "MAX_PAYLOAD_BYTES", default_value_t = 4 << 20, value_parser = positive(), global = true)]
+    pub max_payload_bytes: usize,
+    /// Lanes that write messages side by side (the embedded database has one)
+    #[arg(long, env = "WRITER_LANES", default_value_t = 4, value_parser = positive(), global = true)]
+    pub writer_lanes: usize,
+    /// Messages that may wait in one lane; past that senders are told the server is busy
+    #[arg(long, env = "WRITER_QUEUE", default_value_t = 10_000, value_parser = positive(), global = true)]
+    pub writer_queue: usize,
+    /// Most messages written by one statement
+    #[arg(long, env = "WRITER_BATCH", default_value_t = 256, value_parser = positive(), global = true)]
+    pub writer_batch: usize,
+    /// Events of one socket that may wait to be handled; past that it is told the server is busy
+    #[arg(long, env = "SOCKET_QUEUE", default_value_t = 1024, value_parser = positive(), global = true)]
+    pub socket_queue: usize,
+    /// Packets that may wait to be sent to one socket; past that it is disconnected
+    #[arg(long, env = "SOCKET_SEND_BUFFER", default_value_t = 1024, value_parser = positive(), global = true)]
+    pub socket_send_buffer: usize,
+    /// Seconds between Engine.IO pings
+    #[arg(long, env = "PING_INTERVAL", default_value_t = 25, value_parser = clap::value_parser!(u64).range(1..), global = true)]
+    pub ping_interval: u64,
+    /// Seconds a client has to answer a ping
+    #[arg(long, env = "PING_TIMEOUT", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..), global = true)]
+    pub ping_timeout: u64,
+    /// Seconds a REST request may take
+    #[arg(long, env = "REQUEST_TIMEOUT", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..), global = true)]
+    pub request_timeout: u64,
+    /// Seconds that work in flight has to finish after SIGTERM
+    #[arg(long, env = "SHUTDOWN_TIMEOUT", default_value_t = 10, global = true)]
+    pub shutdown_timeout: u64,
+    /// Name of this server among others on the same database; default is host name and port
+    #[arg(long, env = "SERVER_NAME", global = true)]
+    pub server_name: Option<String>,
+    /// Log filter, e.g. `info` or `souk=debug`
+    #[arg(long, env = "RUST_LOG", default_value = "info", global = true)]
+    pub log: String,
+    /// Log format
+    #[arg(long, env = "LOG_FORMAT", default_value = "text", global = true)]
+    pub log_format: LogFormat,
+}
+
+fn positive() -> impl clap::builder::TypedValueParser<Value = usize> {
+    use clap::builder::TypedValueParser as _;
+    clap::value_parser!(u64).range(1..=u64::from(u32::MAX)).map(|n| usize::try_from(n).unwrap_or(usize::MAX))
+}
+
+impl Config {
+    /// Takes a variable set to nothing (`DATABASE_URL=` in `.env`) for one that is not set.
+    pub fn drop_empty(&mut self) {
+        for secret in [&mut self.database_url, &mut self.jwt_secret] {
+            if secret.as_ref().is_some_and(|s| s.expose().trim().is_empty()) {
+                *secret = None;
+            }
+        }
+        self.server_name.take_if(|name| name.trim().is_empty());
+    }
+
+    /// Checks what the parts cannot check alone.
+    ///
+    /// # Errors
+    /// One line that names the variable at fault.
+    pub fn validate(&self) -> Result<(), String> {
+        if let Some(url) = &self.database_url {
+            let known = ["postgres://", "postgresql://"].iter().any(|p| url.expose().starts_with(p));
+            if !known {
+                return Err("DATABASE_URL: must start with postgres:// or postgresql://".into());
+            }
+            if self.jwt_secret.is_none() {
+                return Err("JWT_SECRET: required when DATABASE_URL is set".into());
+            }
+        } else if cfg!(not(feature = "embedded")) {
+            return Err("DATABASE_URL: required, this build has no embedded database".into());
+        }
+        if self.jwt_secret.as_ref().is_some_and(|s| s.expose().len() < 32) {
+            return Err("JWT_SECRET: must be at least 32 bytes".into());
+        }
+        for origin in self.frontend_url.iter().map(|o| o.trim()).filter(|o| !o.is_empty()) {
+            let rest = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+            if !rest.is_some_and(|host| !host.is_empty() && !host.trim_end_matches('/').contains('/')) {
+                return Err(format!("FRONTEND_URL: {origin:?} is not an origin such as https://shop.example"));
+            }
+        }
+        if self.max_payload_bytes < self.max_message_chars {
+            return Err("MAX_PAYLOAD_BYTES: must not be below MAX_MESSAGE_CHARS".into());
+        }
+        Ok(())
+    }
+
+    /// Whether this is the shop's live site.
+    #[must_use]
+    pub fn is_production(&self) -> bool {
+        self.environment == "production"
+    }
+
+    /// The origins that browsers may come from (contract §0).
+    #[must_use]
+    pub fn allowed_origins(&self) -> Vec<String> {
+        let mut origins: Vec<String> = self
+            .frontend_url
+            .iter()
+            .map(|o| o.trim().trim_end_matches('/').to_lowercase())
+            .filter(|o| !o.is_empty())
+            .collect();
+        if !self.is_production() {
+            origins.extend([3000, 3001, 4173, 5173].map(|port| format!("http://localhost:{port}")));
+        }
+        origins
+    }
+
+    /// How long a request waits for a database connection.
+    #[must_use]
+    pub fn acquire_timeout(&self) -> Duration {
+        Duration::from_millis(self.database_acquire_timeout_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        config: Config,
+    }
+
+    fn parse(args: &[&str]) -> Config {
+        Cli::parse_from(std::iter::once("souk").chain(args.iter().copied())).config
+    }
+
+    #[test]
+    fn secrets_never_show() {
+        let config =
+            parse(&["--jwt-secret", "0123456789abcdef0123456789abcdef", "--database-url", "postgres://u:pw@h/d"]);
+        let shown = format!("{config:?}");
+        assert!(!shown.contains("0123456789") && !shown.contains("pw@"), "{shown}");
+    }
+
+    #[test]
+    fn a_database_needs_a_secret_and_a_secret_needs_length() {
+        let fault = |args: &[&str]| parse(args).validate().unwrap_err();
+        assert!(fault(&["--database-url", "postgres://h/d"]).starts_with("JWT_SECRET"));
+        assert!(fault(&["--jwt-secret", "short"]).starts_with("JWT_SECRET"));
+        assert!(fault(&["--frontend-url", "shop.example"]).starts_with("FRONTEND_URL"));
+    }
+
+    #[test]
+    fn localhost_is_an_origin_outside_production_only() {
+        let dev = parse(&["--frontend-url", "https://a.example/, https://b.example"]).allowed_origins();
+        assert_eq!(&dev[..2], ["https://a.example", "https://b.example"]);
+        assert!(dev.contains(&"http://localhost:5173".to_owned()));
+        let live = parse(&["--frontend-url", "https://a.example", "--environment", "production"]);
+        assert_eq!(live.allowed_origins(), ["https://a.example"]);
+    }
+}

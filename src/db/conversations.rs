@@ -1,0 +1,217 @@
+//! Conversations: opening one exactly once, and listing one's own.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Db, DbResult};
+use crate::{
+    domain::{Conversation, ConversationId, NewConversation, Role, User, UserId},
+    protocol::Before,
+};
+
+struct ConversationRow {
+    id: Uuid,
+    kind: String,
+    participant_ids: Value,
+    subject: Option<String>,
+    related_entity_type: Option<String>,
+    related_entity_id: Option<Uuid>,
+    status: String,
+    last_message_at: Option<DateTime<Utc>>,
+    last_message_text: Option<String>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    closed_at: Option<DateTime<Utc>>,
+    metadata: Value,
+    last_seq: i64,
+    unread_count: i64,
+}
+
+impl From<ConversationRow> for Conversation {
+    fn from(r: ConversationRow) -> Self {
+        let participant_ids = r.participant_ids.as_array().map(Vec::as_slice).unwrap_or_default();
+        Self {
+            id: ConversationId(r.id),
+            kind: r.kind,
+            participant_ids: participant_ids.iter().filter_map(|v| UserId::parse(v.as_str()?)).collect(),
+            subject: r.subject,
+            related_entity_type: r.related_entity_type,
+            related_entity_id: r.related_entity_id,
+            status: r.status,
+            last_message_at: r.last_message_at,
+            last_message_text: r.last_message_text,
+            created_at: r.created_at,
+            updated_at: r.updated_at,
+            closed_at: r.closed_at,
+            metadata: r.metadata,
+            last_seq: r.last_seq,
+            unread_count: r.unread_count,
+        }
+    }
+}
+
+/// Another participant of a listed conversation, and whether they are here.
+#[derive(Clone, Debug)]
+pub struct Participant {
+    /// Of which conversation.
+    pub conversation_id: ConversationId,
+    /// Who.
+    pub user: User,
+    /// Whether any server holds a socket of theirs.
+    pub is_online: bool,
+    /// When the last one went.
+    pub last_seen_at: Option<DateTime<Utc>>,
+}
+
+impl Db {
+    /// The conversation of these two and this kind (and related entity, if given), made where there is none.
+    /// Two racing calls get the same one: the second waits for the first's commit.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn get_or_create_conversation(&self, new: &NewConversation) -> DbResult<ConversationId> {
+        let (low, high) =
+            if new.creator < new.participant { (new.creator, new.participant) } else { (new.participant, new.creator) };
+        let mut tx = self.pool.begin().await?;
+        sqlx::query!(
+            "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
+            format!("{}:{low}:{high}", new.kind.as_str())
+        )
+        .execute(&mut *tx)
+        .await?;
+        // An active one first, then the newest: real data has duplicates, and they stay as they are.
+        let found = sqlx::query_scalar!(
+            "SELECT c.id FROM conversation_members a
+             JOIN conversation_members b ON b.conversation_id = a.conversation_id AND b.user_id = $2
+             JOIN conversations c ON c.id = a.conversation_id
+             WHERE a.user_id = $1 AND c.type = $3 AND jsonb_array_length(c.participant_ids) = 2
+               AND ($4::uuid IS NULL OR (c.related_entity_id = $4 AND ($5::text IS NULL OR c.related_entity_type = $5)))
+             ORDER BY c.status = 'active' DESC, COALESCE(c.last_message_at, c.created_at) DESC, c.id LIMIT 1",
+            new.creator.0,
+            new.participant.0,
+            new.kind.as_str(),
+            new.related_entity_id,
+            new.related_entity_type
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        let id = match found {
+            Some(id) => id,
+            None => {
+                sqlx::query_scalar!(
+                    "INSERT INTO conversations (id, type, participant_ids, subject, related_entity_type, related_entity_id, metadata, status)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, 'active') RETURNING id",
+                    Uuid::now_v7(),
+                    new.kind.as_str(),
+                    serde_json::json!([new.creator, new.participant]),
+                    new.subject,
+                    new.related_entity_type,
+                    new.related_entity_id,
+                    new.metadata
+                )
+                .fetch_one(&mut *tx)
+                .await?
+            }
+        };
+        tx.commit().await?;
+        Ok(ConversationId(id))
+    }
+
+    /// One conversation as `viewer` sees it; `None` unless they take part.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn conversation(&self, id: ConversationId, viewer: UserId) -> DbResult<Option<Conversation>> {
+        let row = sqlx::query_as!(
+            ConversationRow,
+            r#"SELECT c.id, c.type AS kind, c.participant_ids, c.subject, c.related_entity_type, c.related_entity_id, c.status,
+                      c.last_message_at, c.last_message_text, c.created_at, c.updated_at, c.closed_at, c.metadata, c.last_seq,
+                      (c.last_seq - me.last_read_seq - me.skipped) AS "unread_count!"
+               FROM conversation_members me JOIN conversations c ON c.id = me.conversation_id
+               WHERE c.id = $1 AND me.user_id = $2"#,
+            id.0,
+            viewer.0
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(Conversation::from))
+    }
+
+    /// A page of `viewer`'s conversations, newest activity first.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn conversations(
+        &self,
+        viewer: UserId,
+        limit: i64,
+        before: Option<&Before>,
+    ) -> DbResult<Vec<Conversation>> {
+        let (time, conversation) = match before {
+            None => (None, None),
+            Some(Before::Time(t)) => (Some(*t), None),
+            Some(Before::Conversation(id)) => (None, Some(id.0)),
+        };
+        let rows = sqlx::query_as!(
+            ConversationRow,
+            r#"SELECT c.id, c.type AS kind, c.participant_ids, c.subject, c.related_entity_type, c.related_entity_id, c.status,
+                      c.last_message_at, c.last_message_text, c.created_at, c.updated_at, c.closed_at, c.metadata, c.last_seq,
+                      (c.last_seq - me.last_read_seq - me.skipped) AS "unread_count!"
+               FROM conversation_members me JOIN conversations c ON c.id = me.conversation_id
+               WHERE me.user_id = $1
+                 AND ($2::timestamptz IS NULL OR COALESCE(c.last_message_at, c.created_at) < $2)
+                 AND ($3::uuid IS NULL OR (COALESCE(c.last_message_at, c.created_at), c.id) < (
+                         SELECT COALESCE(b.last_message_at, b.created_at), b.id FROM conversations b
+                         JOIN conversation_members bm ON bm.conversation_id = b.id AND bm.user_id = $1 WHERE b.id = $3))
+               ORDER BY COALESCE(c.last_message_at, c.created_at) DESC, c.id DESC LIMIT $4"#,
+            viewer.0,
+            time,
+            conversation,
+            limit
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(Conversation::from).collect())
+    }
+
+    /// The participants of these conversations other than `viewer`, in one statement.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn other_participants(
+        &self,
+        conversations: &[ConversationId],
+        viewer: UserId,
+    ) -> DbResult<Vec<Participant>> {
+        let ids: Vec<Uuid> = conversations.iter().map(|c| c.0).collect();
+        let rows = sqlx::query!(
+            r#"SELECT m.conversation_id, u.id, u.email, COALESCE(u.role, 'customer') AS "role!", u.display_name,
+                      COALESCE(u.status, 'active') AS "status!", COALESCE(s.is_online, false) AS "is_online!", s.last_seen_at AS "last_seen_at?"
+               FROM conversation_members m
+               JOIN users u ON u.id = m.user_id
+               LEFT JOIN user_online_status s ON s.user_id = u.id
+               WHERE m.conversation_id = ANY($1) AND m.user_id <> $2
+               ORDER BY m.conversation_id, m.joined_at, u.id"#,
+            &ids,
+            viewer.0
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|r| Participant {
+                conversation_id: ConversationId(r.conversation_id),
+                user: User {
+                    id: UserId(r.id),
+                    email: r.email,
+                    role: Role::parse(&r.role).unwrap_or(Role::Customer),
+                    display_name: r.display_name,
+                    active: r.status == "active",
+                },
+                is_online: r.is_online,
+                last_seen_at: r.last_seen_at,
+            })
+            .collect())
+    }
+}

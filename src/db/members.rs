@@ -1,0 +1,206 @@
+//! Who takes part, and how far each has read.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{Db, DbResult};
+use crate::domain::{ConversationId, MessageId, UserId};
+
+/// A conversation's state together with whether the caller belongs to it.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// Whether the caller takes part.
+    pub is_member: bool,
+    /// Everyone's watermarks.
+    pub watermarks: Vec<Watermark>,
+}
+
+/// How far one participant has read, and how far messages have reached them.
+#[derive(Clone, Debug)]
+pub struct Watermark {
+    /// Whose.
+    pub user_id: UserId,
+    /// Read up to this `seq`.
+    pub last_read_seq: i64,
+    /// When.
+    pub last_read_at: Option<DateTime<Utc>>,
+    /// Delivered up to this `seq`.
+    pub last_delivered_seq: i64,
+    /// When.
+    pub last_delivered_at: Option<DateTime<Utc>>,
+}
+
+/// What marking a conversation read did.
+#[derive(Clone, Debug)]
+pub struct ReadMark {
+    /// Whether the caller takes part; if not, nothing was done.
+    pub is_member: bool,
+    /// How many messages by others became read.
+    pub marked: i64,
+    /// The watermark now.
+    pub last_read_seq: i64,
+    /// When it got there.
+    pub read_at: DateTime<Utc>,
+    /// Everyone who takes part.
+    pub members: Vec<UserId>,
+}
+
+/// A message that reached the participants who are online.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The message.
+    pub message_id: MessageId,
+    /// Where.
+    pub conversation_id: ConversationId,
+    /// Its number.
+    pub seq: i64,
+    /// Whom it reached.
+    pub recipients: Vec<UserId>,
+}
+
+impl Db {
+    /// The conversation's watermarks and whether `user` takes part; `None` where there is no such conversation.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn access(&self, conversation: ConversationId, user: UserId) -> DbResult<Option<Access>> {
+        let rows = sqlx::query!(
+            r#"SELECT m.user_id AS "user_id?", m.last_read_seq AS "last_read_seq?", m.last_read_at,
+                      m.last_delivered_seq AS "last_delivered_seq?", m.last_delivered_at
+               FROM conversations c LEFT JOIN conversation_members m ON m.conversation_id = c.id
+               WHERE c.id = $1"#,
+            conversation.0
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let watermarks: Vec<Watermark> = rows
+            .into_iter()
+            .filter_map(|r| {
+                Some(Watermark {
+                    user_id: UserId(r.user_id?),
+                    last_read_seq: r.last_read_seq?,
+                    last_read_at: r.last_read_at,
+                    last_delivered_seq: r.last_delivered_seq?,
+                    last_delivered_at: r.last_delivered_at,
+                })
+            })
+            .collect();
+        Ok(Some(Access { is_member: watermarks.iter().any(|w| w.user_id == user), watermarks }))
+    }
+
+    /// Who takes part; empty where there is no such conversation.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn members(&self, conversation: ConversationId) -> DbResult<Vec<UserId>> {
+        let ids =
+            sqlx::query_scalar!("SELECT user_id FROM conversation_members WHERE conversation_id = $1", conversation.0)
+                .fetch_all(&self.pool)
+                .await?;
+        Ok(ids.into_iter().map(UserId).collect())
+    }
+
+    /// Moves `user`'s watermark to the newest message, in one statement whatever the number of messages.
+    /// `None` where there is no such conversation.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn mark_read(&self, conversation: ConversationId, user: UserId) -> DbResult<Option<ReadMark>> {
+        let row = sqlx::query!(
+            r#"SELECT EXISTS (SELECT 1 FROM conversation_members m WHERE m.conversation_id = c.id AND m.user_id = $2) AS "is_member!",
+                      ARRAY(SELECT m.user_id FROM conversation_members m WHERE m.conversation_id = c.id) AS "members!",
+                      c.last_seq, r.marked, r.read_seq, r.read_at
+               FROM conversations c LEFT JOIN LATERAL souk_mark_read(c.id, $2) r ON true
+               WHERE c.id = $1"#,
+            conversation.0,
+            user.0
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|r| ReadMark {
+            is_member: r.is_member,
+            marked: r.marked.unwrap_or(0),
+            last_read_seq: r.read_seq.unwrap_or(r.last_seq),
+            read_at: r.read_at.unwrap_or_else(Utc::now),
+            members: r.members.into_iter().map(UserId).collect(),
+        }))
+    }
+
+    /// Records that messages reached people. Returns the time recorded.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn mark_delivered(&self, deliveries: &[Delivery]) -> DbResult<DateTime<Utc>> {
+        let mut conversations: Vec<Uuid> = Vec::new();
+        let mut users: Vec<Uuid> = Vec::new();
+        let mut seqs: Vec<i64> = Vec::new();
+        for d in deliveries {
+            for user in &d.recipients {
+                conversations.push(d.conversation_id.0);
+                users.push(user.0);
+                seqs.push(d.seq);
+            }
+        }
+        // Rows are locked in one order, as every statement that locks several does: no deadlock between servers.
+        let at = sqlx::query_scalar!(
+            r#"WITH input AS (
+                   SELECT conversation_id, user_id, max(seq) AS seq
+                   FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS i (conversation_id, user_id, seq) GROUP BY 1, 2
+               ), locked AS (
+                   SELECT m.conversation_id, m.user_id, i.seq
+                   FROM conversation_members m JOIN input i USING (conversation_id, user_id)
+                   WHERE m.last_delivered_seq < i.seq
+                   ORDER BY 1, 2 FOR NO KEY UPDATE OF m
+               ), done AS (
+                   UPDATE conversation_members m SET last_delivered_seq = l.seq, last_delivered_at = now()
+                   FROM locked l WHERE m.conversation_id = l.conversation_id AND m.user_id = l.user_id
+               )
+               SELECT now() AS "at!""#,
+            &conversations,
+            &users,
+            &seqs
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(at)
+    }
+
+    /// Everyone who shares a conversation with one of `users`: pairs of user and contact, the contact being one of `among`.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn contacts(&self, users: &[UserId], among: &[UserId]) -> DbResult<Vec<(UserId, UserId)>> {
+        let users: Vec<Uuid> = users.iter().map(|u| u.0).collect();
+        let among: Vec<Uuid> = among.iter().map(|u| u.0).collect();
+        let rows = sqlx::query!(
+            r#"SELECT DISTINCT me.user_id, other.user_id AS contact_id
+               FROM conversation_members me
+               JOIN conversation_members other ON other.conversation_id = me.conversation_id AND other.user_id <> me.user_id
+               WHERE me.user_id = ANY($1) AND other.user_id = ANY($2)"#,
+            &users,
+            &among
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|r| (UserId(r.user_id), UserId(r.contact_id))).collect())
+    }
+
+    /// Messages by others that `user` has not read, over all conversations: a sum of counters, no look at messages.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn unread_count(&self, user: UserId) -> DbResult<i64> {
+        let n = sqlx::query_scalar!(
+            r#"SELECT COALESCE(sum(c.last_seq - m.last_read_seq - m.skipped), 0)::bigint AS "n!"
+               FROM conversation_members m JOIN conversations c ON c.id = m.conversation_id
+               WHERE m.user_id = $1"#,
+            user.0
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(n)
+    }
+}

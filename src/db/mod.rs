@@ -1,0 +1,158 @@
+//! The repository: the only place with SQL. One method is one statement or one transaction, and none holds a
+//! connection while it asks for another (the embedded database has just one).
+
+mod batch;
+mod conversations;
+#[cfg(feature = "embedded")]
+pub mod embedded;
+mod members;
+mod messages;
+mod presence;
+mod typing;
+mod users;
+
+use std::time::{Duration, Instant};
+
+use sqlx::{
+    ConnectOptions as _, Connection as _,
+    postgres::{PgConnectOptions, PgPool, PgPoolOptions},
+};
+
+pub use batch::{NewMessage, Outcome, Written};
+pub use conversations::Participant;
+pub use members::{Access, Delivery, ReadMark, Watermark};
+pub use messages::Page;
+pub use presence::{Gone, OnlineStatus};
+
+use crate::{config::Config, error::Error};
+
+/// The migrations, built into the binary.
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+/// Any number will do, as long as every server of ours takes the same.
+const MIGRATION_LOCK: i64 = 0x736f_756b;
+
+/// A failure of the database.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// What sqlx says. Logged, never sent to a client.
+    #[error(transparent)]
+    Sqlx(#[from] sqlx::Error),
+    /// A migration failed; its transaction was rolled back.
+    #[error("migration: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The embedded database did not start.
+    #[error("embedded database: {0}")]
+    Embedded(String),
+}
+
+impl DbError {
+    /// Whether the statement itself was at fault: trying the same again, or its rows one by one, may tell which.
+    /// Anything else is the connection's fault, and whether the statement took effect is unknown.
+    #[must_use]
+    pub fn is_statement_fault(&self) -> bool {
+        // Class 57 is the server shutting down or cancelling; class 53 is lack of resources such as disk.
+        matches!(self, Self::Sqlx(sqlx::Error::Database(e))
+            if !e.code().is_some_and(|c| c.starts_with("57") || c.starts_with("53") || c.starts_with("08")))
+    }
+
+    /// Whether another transaction got in between: a unique key taken meanwhile, a deadlock, a serialization failure.
+    /// Trying again settles it.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Sqlx(sqlx::Error::Database(e))
+            if e.code().is_some_and(|c| matches!(c.as_ref(), "23505" | "40001" | "40P01")))
+    }
+}
+
+impl From<DbError> for Error {
+    fn from(e: DbError) -> Self {
+        tracing::error!(error = %e, "database");
+        Self::Internal
+    }
+}
+
+/// Shorthand.
+pub type DbResult<T> = Result<T, DbError>;
+
+/// The database.
+#[derive(Clone)]
+pub struct Db {
+    pool: PgPool,
+}
+
+impl Db {
+    /// Connects to `url` with at most `max_connections`, waiting for the database to come up for
+    /// `DATABASE_START_TIMEOUT` seconds.
+    ///
+    /// # Errors
+    /// [`DbError`] of the last attempt.
+    pub async fn connect(url: &str, config: &Config, max_connections: u32) -> DbResult<Self> {
+        let options: PgConnectOptions = url.parse::<PgConnectOptions>()?;
+        let options = options
+            .statement_cache_capacity(config.database_statement_cache)
+            .application_name("souk")
+            .log_statements(tracing::log::LevelFilter::Trace)
+            .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(5));
+        let deadline = Instant::now() + Duration::from_secs(config.database_start_timeout);
+        loop {
+            match sqlx::PgConnection::connect_with(&options).await {
+                Ok(conn) => {
+                    conn.close().await?;
+                    break;
+                }
+                Err(e) if Instant::now() < deadline => {
+                    tracing::warn!(error = %e, "database not reachable, trying again");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                Err(e) => return Err(e.into()),
+            }
+        }
+        let pool = PgPoolOptions::new()
+            .max_connections(max_connections)
+            .acquire_timeout(config.acquire_timeout())
+            .connect_lazy_with(options);
+        Ok(Self { pool })
+    }
+
+    /// Brings the schema up to date: all pending migrations in one transaction, under a lock that
+    /// a transaction-mode pooler keeps too. Returns how many were applied.
+    ///
+    /// # Errors
+    /// [`DbError`]; the database is then as it was.
+    pub async fn migrate(&self) -> DbResult<usize> {
+        let mut tx = self.pool.begin().await?;
+        // Adoption of a large database takes minutes; a timeout the role may have must not cut it off.
+        sqlx::query("SELECT set_config('statement_timeout', '0', true), pg_advisory_xact_lock($1)")
+            .bind(MIGRATION_LOCK)
+            .execute(&mut *tx)
+            .await?;
+        let before = applied(&mut tx).await?;
+        let mut migrator = sqlx::migrate::Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
+        migrator.set_locking(false);
+        migrator.run_direct(None, &mut *tx, false).await?;
+        let after = applied(&mut tx).await?;
+        tx.commit().await?;
+        Ok(after - before)
+    }
+
+    /// The pool, for tests that look at tables.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+async fn applied(conn: &mut sqlx::PgConnection) -> DbResult<usize> {
+    let table: Option<String> =
+        sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations')::text").fetch_one(&mut *conn).await?;
+    if table.is_none() {
+        return Ok(0);
+    }
+    let n: i64 = sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations").fetch_one(conn).await?;
+    Ok(usize::try_from(n).unwrap_or(0))
+}

@@ -1,0 +1,137 @@
+//! Who is online, over all servers on this database. A user is online while some server whose heart beats holds a
+//! socket of theirs.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{Db, DbResult};
+use crate::domain::UserId;
+
+/// A row of `user_online_status`.
+#[derive(Clone, Debug)]
+pub struct OnlineStatus {
+    /// Whether any socket is connected.
+    pub is_online: bool,
+    /// When the last one came or went.
+    pub last_seen_at: Option<DateTime<Utc>>,
+    /// An opaque id of the latest connection. Never a session id: whoever has that can read the session.
+    pub socket_id: Option<String>,
+    /// Time of the last change.
+    pub updated_at: Option<DateTime<Utc>>,
+}
+
+/// A user who went offline, and when.
+pub type Gone = (UserId, DateTime<Utc>);
+
+fn uuids(users: &[UserId]) -> Vec<Uuid> {
+    users.iter().map(|u| u.0).collect()
+}
+
+impl Db {
+    /// Beats this server's heart. True when the server was unknown: it just started, or others gave it up.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn heartbeat(&self, server: &str) -> DbResult<bool> {
+        let inserted = sqlx::query_scalar!(
+            r#"INSERT INTO chat_servers (name) VALUES ($1)
+               ON CONFLICT (name) DO UPDATE SET heartbeat_at = now() RETURNING (xmax = 0) AS "inserted!""#,
+            server
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(inserted)
+    }
+
+    /// Forgets `server` (when given) and every server silent for `stale_seconds`. Users that no other server holds
+    /// are offline since that server's last heartbeat.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn sweep_servers(&self, server: Option<&str>, stale_seconds: i32) -> DbResult<Vec<Gone>> {
+        let rows = sqlx::query!(
+            r#"WITH dead AS (
+                   DELETE FROM chat_servers
+                   WHERE name = $1 OR heartbeat_at < now() - make_interval(secs => $2::int) RETURNING name, heartbeat_at
+               ), left_behind AS (
+                   SELECT u.user_id, max(d.heartbeat_at) AS seen
+                   FROM dead d JOIN chat_server_users u ON u.server_name = d.name GROUP BY u.user_id
+               )
+               UPDATE user_online_status s SET is_online = false, last_seen_at = l.seen, updated_at = now(), socket_id = NULL
+               FROM left_behind l
+               WHERE s.user_id = l.user_id AND s.is_online AND NOT EXISTS (
+                   SELECT 1 FROM chat_server_users o WHERE o.user_id = l.user_id AND o.server_name NOT IN (SELECT name FROM dead))
+               RETURNING s.user_id, l.seen AS "seen!""#,
+            server,
+            stale_seconds
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|r| (UserId(r.user_id), r.seen)).collect())
+    }
+
+    /// Records that `server` holds sockets of `users`. Returns those who were offline until now.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn set_online(&self, server: &str, users: &[(UserId, Uuid)]) -> DbResult<Vec<UserId>> {
+        let ids: Vec<Uuid> = users.iter().map(|u| u.0.0).collect();
+        let connections: Vec<String> = users.iter().map(|u| u.1.to_string()).collect();
+        let rows = sqlx::query_scalar!(
+            r#"WITH input AS (
+                   SELECT i.user_id, i.connection FROM unnest($2::uuid[], $3::text[]) AS i (user_id, connection) JOIN users u ON u.id = i.user_id
+               ), held AS (
+                   INSERT INTO chat_server_users (server_name, user_id) SELECT $1, user_id FROM input ORDER BY user_id ON CONFLICT DO NOTHING
+               ), before AS (
+                   SELECT s.user_id FROM user_online_status s JOIN input i ON i.user_id = s.user_id WHERE s.is_online
+               ), done AS (
+                   INSERT INTO user_online_status AS s (user_id, is_online, last_seen_at, socket_id, updated_at)
+                   SELECT user_id, true, now(), connection, now() FROM input ORDER BY user_id
+                   ON CONFLICT (user_id) DO UPDATE SET is_online = true, last_seen_at = now(), socket_id = excluded.socket_id, updated_at = now()
+               )
+               SELECT i.user_id AS "user_id!" FROM input i WHERE i.user_id NOT IN (SELECT user_id FROM before)"#,
+            server,
+            &ids,
+            &connections
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(UserId).collect())
+    }
+
+    /// Records that `server` holds no socket of `users` any more. Returns those whom no other server holds.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn set_offline(&self, server: &str, users: &[UserId]) -> DbResult<Vec<Gone>> {
+        let rows = sqlx::query!(
+            r#"WITH let_go AS (
+                   DELETE FROM chat_server_users WHERE server_name = $1 AND user_id = ANY($2)
+               )
+               UPDATE user_online_status s SET is_online = false, last_seen_at = now(), updated_at = now(), socket_id = NULL
+               WHERE s.user_id = ANY($2) AND s.is_online
+                 AND NOT EXISTS (SELECT 1 FROM chat_server_users o WHERE o.user_id = s.user_id AND o.server_name <> $1)
+               RETURNING s.user_id, s.last_seen_at AS "seen!""#,
+            server,
+            &uuids(users)
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|r| (UserId(r.user_id), r.seen)).collect())
+    }
+
+    /// What is known of a user's presence; `None` if nothing is.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn online_status(&self, user: UserId) -> DbResult<Option<OnlineStatus>> {
+        let row = sqlx::query_as!(
+            OnlineStatus,
+            r#"SELECT COALESCE(is_online, false) AS "is_online!", last_seen_at, socket_id, updated_at FROM user_online_status WHERE user_id = $1"#,
+            user.0
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row)
+    }
+}

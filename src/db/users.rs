@@ -1,0 +1,86 @@
+//! The shop's users: read, never written.
+
+use uuid::Uuid;
+
+use super::{Db, DbError, DbResult};
+use crate::domain::{Role, User, UserId};
+
+struct UserRow {
+    id: Uuid,
+    email: String,
+    role: String,
+    display_name: Option<String>,
+    status: String,
+}
+
+impl UserRow {
+    /// `None` for a role that the chat does not know: such a user may not enter.
+    fn into_user(self) -> Option<User> {
+        Some(User {
+            id: UserId(self.id),
+            email: self.email,
+            role: Role::parse(&self.role)?,
+            display_name: self.display_name,
+            active: self.status == "active",
+        })
+    }
+}
+
+impl Db {
+    /// The user with this id, active or not.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn user(&self, id: UserId) -> DbResult<Option<User>> {
+        let row = sqlx::query_as!(
+            UserRow,
+            r#"SELECT id, email, COALESCE(role, 'customer') AS "role!", display_name, COALESCE(status, 'active') AS "status!"
+               FROM users WHERE id = $1"#,
+            id.0
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.and_then(UserRow::into_user))
+    }
+
+    /// The user with this e-mail address, whatever its case.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn user_by_email(&self, email: &str) -> DbResult<Option<User>> {
+        let row = sqlx::query_as!(
+            UserRow,
+            r#"SELECT id, email, COALESCE(role, 'customer') AS "role!", display_name, COALESCE(status, 'active') AS "status!"
+               FROM users WHERE lower(email) = lower($1) ORDER BY id LIMIT 1"#,
+            email
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.and_then(UserRow::into_user))
+    }
+
+    /// Seeds users into the embedded database, once: never called with the shop's.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn seed_users(&self, users: &[(UserId, &str, Role, &str)]) -> DbResult<()> {
+        let ids: Vec<Uuid> = users.iter().map(|u| u.0.0).collect();
+        let emails: Vec<String> = users.iter().map(|u| u.1.to_owned()).collect();
+        let roles: Vec<String> = users.iter().map(|u| u.2.as_str().to_owned()).collect();
+        let names: Vec<String> = users.iter().map(|u| u.3.to_owned()).collect();
+        sqlx::query!(
+            "INSERT INTO users (id, email, password_hash, role, display_name)
+             SELECT id, email, '!', role, name FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS u (id, email, role, name)
+             WHERE NOT EXISTS (SELECT 1 FROM users)
+             ON CONFLICT DO NOTHING",
+            &ids,
+            &emails,
+            &roles,
+            &names
+        )
+        .execute(&self.pool)
+        .await
+        .map_err(DbError::from)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,139 @@
+//! Conversations: their kinds, and who may talk to whom.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{ConversationId, Role, UserId};
+
+/// The four kinds of conversation (contract §1, `type`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConversationKind {
+    /// A customer and a seller about a product.
+    CustomerSeller,
+    /// A customer and the staff.
+    CustomerSupport,
+    /// A seller and the staff.
+    SellerSupport,
+    /// Among staff.
+    Internal,
+}
+
+impl ConversationKind {
+    /// The kind that two roles make, whoever asks first; `None` where they may not talk (contract §2, REST).
+    #[must_use]
+    pub fn between(a: Role, b: Role) -> Option<Self> {
+        match (a, b) {
+            (a, b) if a.is_staff() && b.is_staff() => Some(Self::Internal),
+            (Role::Customer, Role::Seller) | (Role::Seller, Role::Customer) => Some(Self::CustomerSeller),
+            (Role::Customer, b) if b.is_staff() => Some(Self::CustomerSupport),
+            (a, Role::Customer) if a.is_staff() => Some(Self::CustomerSupport),
+            (Role::Seller, b) if b.is_staff() => Some(Self::SellerSupport),
+            (a, Role::Seller) if a.is_staff() => Some(Self::SellerSupport),
+            _ => None,
+        }
+    }
+
+    /// Reads the wire's and the database's word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "customer_seller" => Some(Self::CustomerSeller),
+            "customer_support" => Some(Self::CustomerSupport),
+            "seller_support" => Some(Self::SellerSupport),
+            "internal" => Some(Self::Internal),
+            _ => None,
+        }
+    }
+
+    /// The wire's and the database's word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CustomerSeller => "customer_seller",
+            Self::CustomerSupport => "customer_support",
+            Self::SellerSupport => "seller_support",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// What is asked of `POST /conversations`, checked.
+#[derive(Clone, Debug)]
+pub struct NewConversation {
+    /// Who opens it.
+    pub creator: UserId,
+    /// The other one.
+    pub participant: UserId,
+    /// Its kind, already found to fit the two roles.
+    pub kind: ConversationKind,
+    /// A title.
+    pub subject: Option<String>,
+    /// What it is about (`product`, `order`, …).
+    pub related_entity_type: Option<String>,
+    /// Which one of those.
+    pub related_entity_id: Option<uuid::Uuid>,
+    /// Anything the client keeps with it: an object.
+    pub metadata: Value,
+}
+
+/// A conversation as one of its participants sees it.
+#[derive(Clone, Debug)]
+pub struct Conversation {
+    /// Primary key.
+    pub id: ConversationId,
+    /// `customer_seller`, `customer_support`, `seller_support` or `internal`.
+    pub kind: String,
+    /// Everyone who takes part.
+    pub participant_ids: Vec<UserId>,
+    /// Title.
+    pub subject: Option<String>,
+    /// What it is about.
+    pub related_entity_type: Option<String>,
+    /// Which one of those.
+    pub related_entity_id: Option<uuid::Uuid>,
+    /// `active`, `closed` or `archived`.
+    pub status: String,
+    /// Time of the newest message.
+    pub last_message_at: Option<DateTime<Utc>>,
+    /// Text of the newest message.
+    pub last_message_text: Option<String>,
+    /// Creation time.
+    pub created_at: DateTime<Utc>,
+    /// Time of the last change.
+    pub updated_at: DateTime<Utc>,
+    /// When it was closed.
+    pub closed_at: Option<DateTime<Utc>>,
+    /// Anything the client keeps with it.
+    pub metadata: Value,
+    /// Number of the newest message.
+    pub last_seq: i64,
+    /// Messages by others that the viewer has not read.
+    pub unread_count: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Role::{Admin, Customer, Manager, Seller};
+
+    #[test]
+    fn roles_decide_the_kind_whoever_asks_first() {
+        let table = [
+            (Customer, Seller, Some(ConversationKind::CustomerSeller)),
+            (Customer, Admin, Some(ConversationKind::CustomerSupport)),
+            (Customer, Manager, Some(ConversationKind::CustomerSupport)),
+            (Seller, Admin, Some(ConversationKind::SellerSupport)),
+            (Seller, Manager, Some(ConversationKind::SellerSupport)),
+            (Admin, Manager, Some(ConversationKind::Internal)),
+            (Admin, Admin, Some(ConversationKind::Internal)),
+            (Customer, Customer, None),
+            (Seller, Seller, None),
+        ];
+        for (a, b, kind) in table {
+            assert_eq!(ConversationKind::between(a, b), kind, "{a:?} {b:?}");
+            assert_eq!(ConversationKind::between(b, a), kind, "{b:?} {a:?}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Identifiers. Each is a UUID of its own type, so that a user's id cannot stand where a message's belongs.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// Reads the hyphenated form (36 characters, either case); any other spelling is no id.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                if text.len() != 36 {
+                    return None;
+                }
+                Uuid::try_parse(text).ok().map(Self)
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+id!(
+    /// A row of the shop's `users`.
+    UserId
+);
+id!(
+    /// A conversation.
+    ConversationId
+);
+id!(
+    /// A message.
+    MessageId
+);
+
+impl MessageId {
+    /// A new id that sorts by time (UUID version 7, RFC 9562), which keeps index inserts at the right edge.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl Default for MessageId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_hyphenated_form_is_an_id() {
+        let id = "00000000-0000-4000-8000-00000000000A";
+        assert_eq!(UserId::parse(id).unwrap().to_string(), id.to_lowercase());
+        for bad in ["", "1", "0000000000004000800000000000000a", "{00000000-0000-4000-8000-00000000000a}"] {
+            assert!(UserId::parse(bad).is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Messages: what may be sent, and what is stored.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{ConversationId, MessageId, UserId};
+use crate::error::Error;
+
+/// Most attachments of one message (contract §2, Sending).
+pub const MAX_ATTACHMENTS: usize = 10;
+/// Longest `tempId` or `clientMessageId`, in characters.
+pub const MAX_CLIENT_ID_CHARS: usize = 128;
+
+/// A file that goes with a message (contract §1). `url` and `path` come from `POST /upload`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attachment {
+    /// File name as shown.
+    pub name: String,
+    /// MIME type.
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    /// Size in bytes.
+    #[serde(default)]
+    pub size: u64,
+    /// Where to fetch it.
+    #[serde(default)]
+    pub url: String,
+    /// Storage path.
+    #[serde(default)]
+    pub path: String,
+}
+
+impl Attachment {
+    /// Checks lengths, and that the URL is one a browser may follow safely.
+    ///
+    /// # Errors
+    /// [`Error::InvalidAttachment`] naming the field at fault.
+    pub fn check(&self) -> Result<(), Error> {
+        let field = |name, text: &str, max: usize| {
+            if text.len() > max || text.contains('\0') {
+                return Err(Error::InvalidAttachment(format!("Attachment {name} is not valid")));
+            }
+            Ok(())
+        };
+        if self.name.trim().is_empty() {
+            return Err(Error::InvalidAttachment("Attachment name is required".into()));
+        }
+        field("name", &self.name, 255)?;
+        field("type", &self.kind, 127)?;
+        field("url", &self.url, 2048)?;
+        field("path", &self.path, 1024)?;
+        // A `javascript:` or `data:` link would run as the shop's page when clicked.
+        let safe = self.url.is_empty()
+            || self.url.starts_with('/')
+            || ["http://", "https://"].iter().any(|scheme| self.url.starts_with(scheme));
+        if !safe {
+            return Err(Error::InvalidAttachment("Attachment url must be http(s) or a path".into()));
+        }
+        Ok(())
+    }
+}
+
+/// What a client asks to send, before any look at the database.
+#[derive(Clone, Debug, Default)]
+pub struct Draft {
+    /// Text; may be empty when there are attachments.
+    pub text: String,
+    /// Files.
+    pub attachments: Vec<Attachment>,
+    /// The client's own id for the message, for good (contract: `clientMessageId`).
+    pub client_message_id: Option<String>,
+    /// The client's temporary id, weak (contract: `tempId`).
+    pub temp_id: Option<String>,
+    /// The message this one answers.
+    pub reply_to: Option<MessageId>,
+}
+
+impl Draft {
+    /// Checks a draft against the contract's limits; `max_chars` is `MAX_MESSAGE_CHARS`.
+    ///
+    /// # Errors
+    /// The contract's refusals of §2 "Sending", in its order.
+    pub fn check(&self, max_chars: usize) -> Result<(), Error> {
+        if self.text.trim().is_empty() && self.attachments.is_empty() {
+            return Err(Error::MessageRequired);
+        }
+        // The byte length bounds the count from both sides, so most texts need no counting.
+        if self.text.len() > max_chars && self.text.chars().count() > max_chars {
+            return Err(Error::MessageTooLong);
+        }
+        if self.text.contains('\0') {
+            return Err(Error::InvalidText);
+        }
+        if self.attachments.len() > MAX_ATTACHMENTS {
+            return Err(Error::TooManyAttachments);
+        }
+        self.attachments.iter().try_for_each(Attachment::check)
+    }
+
+    /// `image` or `file` after its attachments, else `text` (contract §1, `message_type`).
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        if self.attachments.is_empty() {
+            "text"
+        } else if self.attachments.iter().all(|a| a.kind.starts_with("image/")) {
+            "image"
+        } else {
+            "file"
+        }
+    }
+}
+
+/// A stored message with what its readers' watermarks say of it.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Primary key.
+    pub id: MessageId,
+    /// Its conversation.
+    pub conversation_id: ConversationId,
+    /// Its author.
+    pub sender_id: UserId,
+    /// 1, 2, 3 … within the conversation, without gaps.
+    pub seq: i64,
+    /// Text; empty once deleted for everyone.
+    pub text: String,
+    /// `text`, `image`, `file` or `system`.
+    pub kind: String,
+    /// Files; none once deleted for everyone.
+    pub attachments: serde_json::Value,
+    /// Everyone who has read it, the sender first.
+    pub read_by: Vec<UserId>,
+    /// The others whom it has reached.
+    pub delivered_to: Vec<UserId>,
+    /// Time of the first read by another: when that reader's watermark passed it.
+    pub read_at: Option<DateTime<Utc>>,
+    /// Time it first reached another.
+    pub delivered_at: Option<DateTime<Utc>>,
+    /// Whether its text was changed.
+    pub is_edited: bool,
+    /// Whether it was deleted for everyone.
+    pub is_deleted: bool,
+    /// Time it was stored.
+    pub created_at: DateTime<Utc>,
+    /// Time of the last change.
+    pub updated_at: DateTime<Utc>,
+    /// Time of the last edit.
+    pub edited_at: Option<DateTime<Utc>>,
+    /// Time of the deletion.
+    pub deleted_at: Option<DateTime<Utc>>,
+    /// `for_everyone` once deleted.
+    pub deletion_type: Option<String>,
+    /// Who deleted it.
+    pub deleted_by: Option<UserId>,
+    /// Number of edits.
+    pub edit_count: i32,
+    /// The client's own id for it.
+    pub client_message_id: Option<String>,
+    /// The message it answers.
+    pub reply_to_message_id: Option<MessageId>,
+    /// That message in short.
+    pub reply_to: Option<Quote>,
+    /// Who reacted how.
+    pub reactions: Vec<Reaction>,
+}
+
+/// A quoted message in short (contract §1, `reply_to`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Quote {
+    /// The quoted message.
+    pub id: MessageId,
+    /// Its text; empty once deleted.
+    pub message_text: String,
+    /// Its author.
+    pub sender_id: UserId,
+    /// When it was stored.
+    pub created_at: DateTime<Utc>,
+    /// Whether it was deleted for everyone.
+    pub is_deleted: bool,
+}
+
+/// One emoji under a message (contract §1, `reactions`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reaction {
+    /// The emoji.
+    pub reaction: String,
+    /// How many chose it.
+    pub count: i64,
+    /// Who did.
+    pub user_ids: Vec<UserId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(text: &str) -> Draft {
+        Draft { text: text.into(), ..Draft::default() }
+    }
+
+    fn file(kind: &str, url: &str) -> Attachment {
+        Attachment { name: "a".into(), kind: kind.into(), size: 1, url: url.into(), path: String::new() }
+    }
+
+    #[test]
+    fn a_message_needs_text_or_an_attachment() {
+        assert_eq!(draft(" \n").check(10), Err(Error::MessageRequired));
+        assert_eq!(draft("x").check(10), Ok(()));
+        let mut d = draft("");
+        d.attachments.push(file("image/png", "/f"));
+        assert_eq!(d.check(10), Ok(()));
+    }
+
+    #[test]
+    fn length_counts_characters_not_bytes() {
+        assert_eq!(draft(&"ü".repeat(10)).check(10), Ok(()));
+        assert_eq!(draft(&"ü".repeat(11)).check(10), Err(Error::MessageTooLong));
+    }
+
+    #[test]
+    fn what_postgres_cannot_store_is_refused_before_it_gets_there() {
+        assert_eq!(draft("a\0b").check(10), Err(Error::InvalidText));
+    }
+
+    #[test]
+    fn attachments_are_bounded_and_their_links_harmless() {
+        let mut d = draft("x");
+        d.attachments = vec![file("", "/f"); 11];
+        assert_eq!(d.check(10), Err(Error::TooManyAttachments));
+        for bad in ["javascript:alert(1)", "data:text/html,x", "ftp://x"] {
+            d.attachments = vec![file("", bad)];
+            assert!(matches!(d.check(10), Err(Error::InvalidAttachment(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_kind_follows_the_attachments() {
+        let mut d = draft("x");
+        assert_eq!(d.kind(), "text");
+        d.attachments = vec![file("image/png", "/f")];
+        assert_eq!(d.kind(), "image");
+        d.attachments.push(file("application/pdf", "/g"));
+        assert_eq!(d.kind(), "file");
+    }
+}

@@ -1,0 +1,102 @@
+//! Who is chatting.
+
+use serde::Serialize;
+
+use super::UserId;
+
+/// A user's role, as the database has it (contract §0: the one in the token does not count).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Buys.
+    Customer,
+    /// Sells.
+    Seller,
+    /// Runs the shop.
+    Admin,
+    /// Helps run the shop.
+    Manager,
+}
+
+impl Role {
+    /// Reads the database's word; `None` for a word that the chat does not know.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "customer" => Some(Self::Customer),
+            "seller" => Some(Self::Seller),
+            "admin" => Some(Self::Admin),
+            "manager" => Some(Self::Manager),
+            _ => None,
+        }
+    }
+
+    /// The database's word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Customer => "customer",
+            Self::Seller => "seller",
+            Self::Admin => "admin",
+            Self::Manager => "manager",
+        }
+    }
+
+    /// Admins and managers.
+    #[must_use]
+    pub fn is_staff(self) -> bool {
+        matches!(self, Self::Admin | Self::Manager)
+    }
+}
+
+/// A row of `users`, as far as the chat reads it.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// Primary key.
+    pub id: UserId,
+    /// E-mail address.
+    pub email: String,
+    /// Role.
+    pub role: Role,
+    /// The name shown to others, if one is set.
+    pub display_name: Option<String>,
+    /// Only `active` users may enter (contract §0).
+    pub active: bool,
+}
+
+impl User {
+    /// The name shown to others: the display name, else the e-mail's local part.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        shown_name(self.display_name.as_deref(), &self.email)
+    }
+}
+
+/// The display name, or the e-mail's local part where there is none (contract §3, "user").
+#[must_use]
+pub fn shown_name<'a>(display_name: Option<&'a str>, email: &'a str) -> &'a str {
+    match display_name {
+        Some(name) if !name.trim().is_empty() => name,
+        _ => email.split('@').next().unwrap_or(email),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_falls_back_to_the_local_part_of_the_address() {
+        assert_eq!(shown_name(Some("Ada"), "a@b.c"), "Ada");
+        assert_eq!(shown_name(None, "ada.l@b.c"), "ada.l");
+        assert_eq!(shown_name(Some("  "), "ada.l@b.c"), "ada.l");
+    }
+
+    #[test]
+    fn roles_keep_the_databases_words() {
+        for role in [Role::Customer, Role::Seller, Role::Admin, Role::Manager] {
+            assert_eq!(Role::parse(role.as_str()), Some(role));
+        }
+        assert_eq!(Role::parse("root"), None);
+    }
+}

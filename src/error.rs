@@ -1,0 +1,96 @@
+//! One error for the whole service. It carries what a client may know; the database's own words are
+//! logged where they occur and never sent.
+
+/// Why something was not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Text missing, empty or of the wrong type, and no attachment.
+    #[error("Message content is required")]
+    MessageRequired,
+    /// More than `MAX_MESSAGE_CHARS` characters.
+    #[error("Message is too long")]
+    MessageTooLong,
+    /// A NUL character, which Postgres cannot store.
+    #[error("Text contains characters that cannot be stored")]
+    InvalidText,
+    /// More than ten attachments.
+    #[error("Too many attachments")]
+    TooManyAttachments,
+    /// An attachment of the wrong shape.
+    #[error("{0}")]
+    InvalidAttachment(String),
+    /// No such conversation, or an id that is none.
+    #[error("Conversation not found")]
+    ConversationNotFound,
+    /// The caller takes no part in the conversation.
+    #[error("Not authorized")]
+    NotAuthorized,
+    /// The conversation is closed or archived.
+    #[error("Conversation is closed")]
+    ConversationClosed,
+    /// The message to answer is not in this conversation.
+    #[error("Message to reply to not found")]
+    ReplyNotFound,
+    /// `participantId` is missing.
+    #[error("Participant ID is required")]
+    ParticipantRequired,
+    /// `participantId` is no id, or the caller's own.
+    #[error("{0}")]
+    InvalidParticipant(&'static str),
+    /// No such user, or not an active one.
+    #[error("Participant not found")]
+    ParticipantNotFound,
+    /// These two roles have no conversation with each other, or none of that type.
+    #[error("{0}")]
+    RolesMayNotTalk(&'static str),
+    /// The payload is not of the shape that the contract gives.
+    #[error("{0}")]
+    InvalidPayload(String),
+    /// A queue is full. Nothing was stored; the same request may be sent again.
+    #[error("Server is busy")]
+    Busy,
+    /// Something failed on our side; the log has it.
+    #[error("Internal server error")]
+    Internal,
+}
+
+impl Error {
+    /// The stable word for programs (contract: `code`).
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::MessageRequired => "message_required",
+            Self::MessageTooLong => "message_too_long",
+            Self::InvalidText => "invalid_text",
+            Self::TooManyAttachments => "too_many_attachments",
+            Self::InvalidAttachment(_) => "invalid_attachment",
+            Self::ConversationNotFound => "conversation_not_found",
+            Self::NotAuthorized => "not_authorized",
+            Self::ConversationClosed => "conversation_closed",
+            Self::ReplyNotFound => "reply_not_found",
+            Self::ParticipantRequired => "participant_required",
+            Self::InvalidParticipant(_) => "invalid_participant",
+            Self::ParticipantNotFound => "participant_not_found",
+            Self::RolesMayNotTalk(_) => "roles_may_not_talk",
+            Self::InvalidPayload(_) => "invalid_payload",
+            Self::Busy => "busy",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The HTTP status that says the same.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::ConversationNotFound | Self::ParticipantNotFound | Self::ReplyNotFound => 404,
+            Self::NotAuthorized | Self::RolesMayNotTalk(_) => 403,
+            Self::ConversationClosed => 409,
+            Self::Busy => 503,
+            Self::Internal => 500,
+            _ => 400,
+        }
+    }
+}
+
+/// Shorthand.
+pub type Result<T> = std::result::Result<T, Error>;

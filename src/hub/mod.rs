@@ -1,0 +1,247 @@
+//! Fan-out: which sockets are here, in which rooms, and how an event reaches them.
+//!
+//! There is a room per conversation and one per user. An event is serialised once and handed to each socket once,
+//! however many of its rooms are addressed. A socket whose outgoing channel is full would lose the packet without
+//! anybody noticing: it is disconnected instead, and its client reconnects and fetches what it missed.
+
+mod lines;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use parking_lot::RwLock;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use socketioxide::{SendError, SocketError, extract::SocketRef};
+use uuid::Uuid;
+
+pub use lines::{Line, LineStream, Lines};
+pub use socketioxide::socket::Sid;
+
+use crate::domain::{ConversationId, User, UserId};
+
+/// One authenticated socket.
+pub struct Connection {
+    /// An opaque id, to be shown. The session's own id must not be: whoever has it can read the session.
+    pub id: Uuid,
+    /// Whose it is.
+    pub user: Arc<User>,
+    socket: SocketRef,
+    /// Set once it was too slow: it gets nothing more, so that it sees no gap.
+    cut: AtomicBool,
+}
+
+impl Connection {
+    /// A connection over `socket`.
+    #[must_use]
+    pub fn new(id: Uuid, user: Arc<User>, socket: SocketRef) -> Self {
+        Self { id, user, socket, cut: AtomicBool::new(false) }
+    }
+
+    /// The session's id.
+    #[must_use]
+    pub fn sid(&self) -> Sid {
+        self.socket.id
+    }
+}
+
+/// An event, serialised once for all its receivers.
+pub struct Event {
+    name: &'static str,
+    payload: Box<RawValue>,
+}
+
+impl Event {
+    /// Serialises `payload`.
+    #[must_use]
+    pub fn new<T: Serialize>(name: &'static str, payload: &T) -> Self {
+        // Our payloads are plain structs with string keys, which always serialise; `null` is the honest rest.
+        let payload = to_raw_value(payload).unwrap_or_else(|e| {
+            tracing::error!(error = %e, event = name, "payload does not serialise");
+            RawValue::NULL.to_owned()
+        });
+        Self { name, payload }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    sockets: HashMap<Sid, Arc<Connection>>,
+    users: HashMap<UserId, Vec<Arc<Connection>>>,
+    rooms: HashMap<ConversationId, Vec<Arc<Connection>>>,
+    rooms_of: HashMap<Sid, HashSet<ConversationId>>,
+}
+
+/// The sockets of this server.
+#[derive(Default)]
+pub struct Hub {
+    state: RwLock<State>,
+    lines: Arc<Lines>,
+}
+
+impl Hub {
+    /// The TCP lines under the sockets.
+    #[must_use]
+    pub fn lines(&self) -> &Arc<Lines> {
+        &self.lines
+    }
+
+    /// Adds a socket to its user's room.
+    pub fn add(&self, connection: Arc<Connection>) {
+        let mut state = self.state.write();
+        state.users.entry(connection.user.id).or_default().push(connection.clone());
+        state.sockets.insert(connection.sid(), connection);
+    }
+
+    /// Takes a socket out of everything. Returns the rooms it was in.
+    pub fn remove(&self, connection: &Connection) -> Vec<ConversationId> {
+        let sid = connection.sid();
+        let mut state = self.state.write();
+        if state.sockets.remove(&sid).is_none() {
+            return Vec::new();
+        }
+        let rooms: Vec<_> = state.rooms_of.remove(&sid).unwrap_or_default().into_iter().collect();
+        for room in &rooms {
+            take_out(&mut state.rooms, room, sid);
+        }
+        take_out(&mut state.users, &connection.user.id, sid);
+        rooms
+    }
+
+    /// The socket with this session id.
+    #[must_use]
+    pub fn get(&self, sid: Sid) -> Option<Arc<Connection>> {
+        self.state.read().sockets.get(&sid).cloned()
+    }
+
+    /// Puts a socket into a conversation's room. A socket that is gone stays gone.
+    pub fn join(&self, connection: &Arc<Connection>, room: ConversationId) {
+        let mut state = self.state.write();
+        let sid = connection.sid();
+        if state.sockets.contains_key(&sid) && state.rooms_of.entry(sid).or_default().insert(room) {
+            state.rooms.entry(room).or_default().push(connection.clone());
+        }
+    }
+
+    /// Takes a socket out of a conversation's room; false if it was not inside.
+    pub fn leave(&self, connection: &Connection, room: ConversationId) -> bool {
+        let mut state = self.state.write();
+        let sid = connection.sid();
+        let was_inside = state.rooms_of.get_mut(&sid).is_some_and(|rooms| rooms.remove(&room));
+        if was_inside {
+            take_out(&mut state.rooms, &room, sid);
+        }
+        was_inside
+    }
+
+    /// Those of `users` who have a socket here.
+    #[must_use]
+    pub fn present(&self, users: impl IntoIterator<Item = UserId>) -> Vec<UserId> {
+        let state = self.state.read();
+        users.into_iter().filter(|u| state.users.contains_key(u)).collect()
+    }
+
+    /// Everyone who has a socket here.
+    #[must_use]
+    pub fn users(&self) -> Vec<UserId> {
+        self.state.read().users.keys().copied().collect()
+    }
+
+    /// Number of sockets.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.state.read().sockets.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Sends to every socket of `audience`, once each.
+    pub fn emit(&self, audience: &Audience<'_>, event: &Event) {
+        for connection in self.receivers(audience) {
+            self.emit_to(&connection, event);
+        }
+    }
+
+    /// Sends to one socket.
+    pub fn emit_to(&self, connection: &Connection, event: &Event) {
+        if connection.cut.load(Ordering::Relaxed) {
+            return;
+        }
+        match connection.socket.emit(event.name, &event.payload) {
+            Err(SendError::Socket(SocketError::InternalChannelFull)) => self.cut(connection),
+            // Closed: its disconnect is on the way. Serialising cannot fail for what is serialised already.
+            Ok(()) | Err(_) => {}
+        }
+    }
+
+    /// Disconnects a socket that cannot keep up.
+    pub fn cut(&self, connection: &Connection) {
+        if !connection.cut.swap(true, Ordering::Relaxed) {
+            tracing::warn!(connection = %connection.id, user = %connection.user.id, "socket too slow, disconnecting");
+            // A polling session has no line: its next request is refused, and its ping finds the channel full.
+            self.lines.cut(connection.sid().as_str());
+        }
+    }
+
+    /// Whether this session was given up as too slow.
+    #[must_use]
+    pub fn is_cut(&self, sid: Sid) -> bool {
+        self.state.read().sockets.get(&sid).is_some_and(|c| c.cut.load(Ordering::Relaxed))
+    }
+
+    fn receivers(&self, audience: &Audience<'_>) -> Vec<Arc<Connection>> {
+        let state = self.state.read();
+        let room = audience.room.and_then(|r| state.rooms.get(&r)).map(Vec::as_slice).unwrap_or_default();
+        let mut receivers: Vec<Arc<Connection>> = room.iter().filter(|c| audience.admits(c)).cloned().collect();
+        let in_room: HashSet<Sid> =
+            if audience.users.is_empty() { HashSet::new() } else { receivers.iter().map(|c| c.sid()).collect() };
+        for user in audience.users {
+            let theirs = state.users.get(user).map(Vec::as_slice).unwrap_or_default();
+            receivers.extend(theirs.iter().filter(|c| audience.spares(c) && !in_room.contains(&c.sid())).cloned());
+        }
+        receivers
+    }
+}
+
+fn take_out<K: std::hash::Hash + Eq>(map: &mut HashMap<K, Vec<Arc<Connection>>>, key: &K, sid: Sid) {
+    if let Some(list) = map.get_mut(key) {
+        list.retain(|c| c.sid() != sid);
+        if list.is_empty() {
+            map.remove(key);
+        }
+    }
+}
+
+/// Who is to get an event: the sockets in a room, as far as their users are `members`, and all sockets of `users`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Audience<'a> {
+    /// A conversation's room.
+    pub room: Option<ConversationId>,
+    /// Of the room, only these: a participant who was removed may still sit in it.
+    pub members: &'a [UserId],
+    /// Every socket of these, wherever it is.
+    pub users: &'a [UserId],
+    /// But not this socket.
+    pub not_socket: Option<Sid>,
+    /// But no socket of this user.
+    pub not_user: Option<UserId>,
+}
+
+impl Audience<'_> {
+    fn spares(&self, c: &Connection) -> bool {
+        Some(c.sid()) != self.not_socket && Some(c.user.id) != self.not_user
+    }
+
+    fn admits(&self, c: &Connection) -> bool {
+        self.spares(c) && self.members.contains(&c.user.id)
+    }
+}

@@ -1,0 +1,201 @@
+//! The command line of Souk: `serve` (the default), `migrate` and `token`.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
+use souk::{
+    app::{App, Store},
+    auth::Tokens,
+    config::{Config, LogFormat},
+    domain::{User, UserId},
+};
+use tokio::net::{TcpListener, TcpSocket};
+use tracing_subscriber::EnvFilter;
+
+#[cfg(feature = "embedded")]
+mod demo;
+
+/// Live chat for a marketplace: Socket.IO and REST on Postgres.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(flatten)]
+    config: Config,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the server (the default)
+    Serve,
+    /// Bring the database's schema up to date and exit
+    Migrate,
+    /// Print a token for a user, for trying things out
+    Token {
+        /// Id or e-mail address
+        #[arg(long)]
+        user: String,
+        /// How long it is good for
+        #[arg(long, default_value_t = 30)]
+        days: u16,
+    },
+}
+
+/// A line for stderr and the exit code that goes with it.
+struct Failed(u8, String);
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed(code, message)) => {
+            eprintln!("souk: {message}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn run() -> Result<(), Failed> {
+    match dotenvy::dotenv() {
+        Ok(_) => {}
+        Err(e) if e.not_found() => {}
+        Err(e) => return Err(Failed(2, format!(".env: {e}"))),
+    }
+    let mut cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            print!("{e}");
+            return Ok(());
+        }
+        Err(e) => return Err(Failed(2, one_line(&e))),
+    };
+    cli.config.drop_empty();
+    cli.config.validate().map_err(|fault| Failed(2, fault))?;
+    start_logging(&cli.config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failed(1, format!("runtime: {e}")))?;
+    runtime.block_on(async {
+        match cli.command.unwrap_or(Command::Serve) {
+            Command::Serve => serve(cli.config).await,
+            Command::Migrate => migrate(&cli.config).await,
+            Command::Token { user, days } => token(&cli.config, &user, days).await,
+        }
+    })
+}
+
+/// What is wrong with the command line or the environment, naming the variable.
+fn one_line(e: &clap::Error) -> String {
+    use clap::error::{ContextKind, ContextValue};
+    let text = |kind| match e.get(kind) {
+        Some(ContextValue::String(s)) => Some(s.clone()),
+        _ => None,
+    };
+    if let (Some(flag), Some(value)) = (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue)) {
+        let long = flag.split([' ', '=']).next().unwrap_or_default().trim_start_matches('-').to_owned();
+        let command = Cli::command();
+        let argument = command.get_arguments().find(|a| a.get_long() == Some(&long));
+        let name = argument.and_then(|a| a.get_env()).map_or(flag, |env| env.to_string_lossy().into_owned());
+        let why = std::error::Error::source(e).map_or_else(|| "not allowed".to_owned(), ToString::to_string);
+        return format!("{name}: invalid value {value:?}: {why}");
+    }
+    let rendered = e.render().to_string();
+    rendered.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+}
+
+fn start_logging(config: &Config) -> Result<(), Failed> {
+    let filter = EnvFilter::try_new(&config.log).map_err(|e| Failed(2, format!("RUST_LOG: {e}")))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    match config.log_format {
+        LogFormat::Text => builder.with_target(false).init(),
+        LogFormat::Json => builder.json().init(),
+    }
+    Ok(())
+}
+
+async fn serve(config: Config) -> Result<(), Failed> {
+    let (listener, port) = reserve(&config)?;
+    let name = config
+        .server_name
+        .clone()
+        .unwrap_or_else(|| format!("{}:{port}", gethostname::gethostname().to_string_lossy()));
+    let store = Store::open(&config).await.map_err(|e| Failed(1, e.to_string()))?;
+    #[cfg(feature = "embedded")]
+    let secret = store.secret.clone();
+    let app = App::build(&config, store, name).await.map_err(|e| Failed(1, e.to_string()))?;
+    let listener: TcpListener = listener.listen(1024).map_err(|e| Failed(1, format!("PORT: {port}: {e}")))?;
+    let server = tokio::spawn(app.serve(listener, signalled()));
+    println!("🚀 Server running on port {port}");
+    println!("💬 Socket.IO chat system initialized");
+    println!("[Socket.IO] Server initialized");
+    println!("[Chat] Event handlers initialized");
+    #[cfg(feature = "embedded")]
+    if config.database_url.is_none() {
+        demo::print(&Tokens::new(&secret), port);
+    }
+    server.await.map_err(|e| Failed(1, e.to_string()))
+}
+
+/// Takes the port without accepting on it yet: a port in use is found before the database is started.
+fn reserve(config: &Config) -> Result<(TcpSocket, u16), Failed> {
+    let reserve = || -> std::io::Result<_> {
+        let socket = if config.host.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind((config.host, config.port).into())?;
+        let port = socket.local_addr()?.port();
+        Ok((socket, port))
+    };
+    reserve().map_err(|e| Failed(1, format!("cannot listen on {} port {} (PORT): {e}", config.host, config.port)))
+}
+
+async fn migrate(config: &Config) -> Result<(), Failed> {
+    let store = Store::open(config).await.map_err(|e| Failed(1, e.to_string()))?;
+    println!("The database is up to date.");
+    store.close().await;
+    Ok(())
+}
+
+async fn token(config: &Config, user: &str, days: u16) -> Result<(), Failed> {
+    #[cfg(feature = "embedded")]
+    if config.database_url.is_none()
+        && let Some(token) = demo::token(config, user, days)
+    {
+        println!("{token}");
+        return Ok(());
+    }
+    let store = Store::open(config).await.map_err(|e| Failed(1, e.to_string()))?;
+    let found = find_user(&store, user).await;
+    let tokens = Tokens::new(&store.secret);
+    store.close().await;
+    let user = found?;
+    if !user.active {
+        eprintln!("souk: warning: this user is not active and will not be let in");
+    }
+    let token = tokens.issue(user.id, user.role, i64::from(days) * 86_400).map_err(|e| Failed(1, e.to_string()))?;
+    println!("{token}");
+    Ok(())
+}
+
+async fn find_user(store: &Store, user: &str) -> Result<User, Failed> {
+    let found = match UserId::parse(user) {
+        Some(id) => store.db.user(id).await,
+        None => store.db.user_by_email(user).await,
+    };
+    found.map_err(|e| Failed(1, e.to_string()))?.ok_or_else(|| Failed(1, format!("no user {user}")))
+}
+
+/// Resolves on SIGTERM or SIGINT.
+async fn signalled() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = terminate.recv() => return,
+                _ = tokio::signal::ctrl_c() => return,
+            }
+        }
+    }
+    tokio::signal::ctrl_c().await.ok();
+}

@@ -1,0 +1,49 @@
+//! Event names, exactly as on the wire.
+
+/// Client → server.
+pub mod incoming {
+    /// Enter a conversation's room.
+    pub const JOIN: &str = "chat:join";
+    /// Leave it.
+    pub const LEAVE: &str = "chat:leave";
+    /// Send a message.
+    pub const SEND_MESSAGE: &str = "chat:send_message";
+    /// Typing began or ended.
+    pub const TYPING: &str = "chat:typing";
+    /// Everything in a conversation was read.
+    pub const MARK_READ: &str = "chat:mark_read";
+    /// List one's conversations.
+    pub const GET_CONVERSATIONS: &str = "chat:get_conversations";
+    /// Page through messages.
+    pub const GET_MESSAGES: &str = "chat:get_messages";
+}
+
+/// Server → client.
+pub mod outgoing {
+    /// The room was entered.
+    pub const JOINED: &str = "chat:joined";
+    /// Another entered the room.
+    pub const USER_JOINED: &str = "chat:user_joined";
+    /// Another left the room.
+    pub const USER_LEFT: &str = "chat:user_left";
+    /// A new message.
+    pub const NEW_MESSAGE: &str = "chat:new_message";
+    /// One's own message was stored.
+    pub const MESSAGE_SENT: &str = "chat:message_sent";
+    /// One's own message was not stored.
+    pub const MESSAGE_FAILED: &str = "chat:message_failed";
+    /// A message reached another.
+    pub const MESSAGE_DELIVERED: &str = "chat:message_delivered";
+    /// Another types, or stopped.
+    pub const USER_TYPING: &str = "chat:user_typing";
+    /// Someone read a conversation.
+    pub const MESSAGES_READ: &str = "chat:messages_read";
+    /// The list asked for.
+    pub const CONVERSATIONS: &str = "chat:conversations";
+    /// The page asked for.
+    pub const MESSAGES: &str = "chat:messages";
+    /// A contact came or went.
+    pub const USER_STATUS: &str = "chat:user_status";
+    /// Something was not done.
+    pub const ERROR: &str = "chat:error";
+}

@@ -1,0 +1,343 @@
+//! What clients send, read leniently: a field of the wrong type is a missing field, and each use case says
+//! what it thinks of that (contract §2: malformed payloads "answer like the error case").
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+
+use crate::{
+    domain::{Attachment, ConversationId, Draft, MAX_ATTACHMENTS, MAX_CLIENT_ID_CHARS, UserId},
+    error::{Error, Result},
+};
+
+/// The default and the largest page (contract §2, `chat:get_messages`).
+const DEFAULT_LIMIT: i64 = 50;
+const MAX_LIMIT: i64 = 200;
+
+/// A payload's fields; empty when the client sent no object.
+#[derive(Clone, Debug, Default)]
+pub struct Payload(Map<String, Value>);
+
+impl From<Value> for Payload {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Object(fields) => Self(fields),
+            _ => Self::default(),
+        }
+    }
+}
+
+impl Payload {
+    fn text(&self, field: &str) -> Option<&str> {
+        self.0.get(field).and_then(Value::as_str)
+    }
+
+    fn conversation_id(&self) -> Option<ConversationId> {
+        self.text("conversationId").and_then(ConversationId::parse)
+    }
+
+    fn optional_text(&self, field: &str, max: usize) -> Result<Option<String>> {
+        match self.0.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(s)) if s.chars().count() <= max && !s.contains('\0') => Ok(Some(s.clone())),
+            Some(_) => Err(Error::InvalidPayload(format!("{field} must be a string of at most {max} characters"))),
+        }
+    }
+}
+
+/// `{ conversationId }`.
+#[derive(Clone, Copy, Debug)]
+pub struct ConversationRef(pub Option<ConversationId>);
+
+impl From<&Payload> for ConversationRef {
+    fn from(p: &Payload) -> Self {
+        Self(p.conversation_id())
+    }
+}
+
+impl ConversationRef {
+    /// The id, or the answer for a conversation that does not exist.
+    ///
+    /// # Errors
+    /// [`Error::ConversationNotFound`] for a missing or malformed id, as the contract wants it.
+    pub fn required(self) -> Result<ConversationId> {
+        self.0.ok_or(Error::ConversationNotFound)
+    }
+}
+
+/// `{ conversationId, isTyping }`.
+#[derive(Clone, Copy, Debug)]
+pub struct Typing {
+    /// Where.
+    pub conversation: ConversationRef,
+    /// Began or ended.
+    pub is_typing: bool,
+}
+
+impl TryFrom<&Payload> for Typing {
+    type Error = Error;
+    fn try_from(p: &Payload) -> Result<Self> {
+        let is_typing = p.0.get("isTyping").and_then(Value::as_bool);
+        let is_typing = is_typing.ok_or_else(|| Error::InvalidPayload("isTyping must be true or false".into()))?;
+        Ok(Self { conversation: p.into(), is_typing })
+    }
+}
+
+/// `chat:send_message`, and the body of `POST /conversations/:id/messages`.
+#[derive(Clone, Debug)]
+pub struct SendMessage {
+    /// Where to.
+    pub conversation: ConversationRef,
+    /// What; an error when a field is of the wrong shape.
+    pub draft: Result<Draft>,
+    /// The `tempId` as sent, given back in every answer.
+    pub temp_id: Option<Value>,
+    /// The `conversationId` as sent, given back on failure.
+    pub raw_conversation_id: Option<Value>,
+}
+
+impl From<&Payload> for SendMessage {
+    fn from(p: &Payload) -> Self {
+        let short = |v: &&Value| match v {
+            Value::String(s) => s.len() <= 4 * MAX_CLIENT_ID_CHARS,
+            Value::Number(_) => true,
+            _ => false,
+        };
+        Self {
+            conversation: p.into(),
+            draft: read_draft(p),
+            temp_id: p.0.get("tempId").filter(short).cloned(),
+            raw_conversation_id: p.0.get("conversationId").filter(short).cloned(),
+        }
+    }
+}
+
+fn read_draft(p: &Payload) -> Result<Draft> {
+    let text = match p.0.get("message") {
+        Some(Value::String(s)) => s.clone(),
+        None | Some(Value::Null) => String::new(),
+        Some(_) => return Err(Error::MessageRequired),
+    };
+    let temp_id = match p.0.get("tempId") {
+        Some(Value::Number(n)) => Some(n.to_string()),
+        _ => p.optional_text("tempId", MAX_CLIENT_ID_CHARS)?,
+    }
+    .filter(|id| !id.is_empty());
+    let client_message_id = p.optional_text("clientMessageId", MAX_CLIENT_ID_CHARS)?.filter(|id| !id.is_empty());
+    Ok(Draft { text, attachments: read_attachments(p)?, client_message_id, temp_id, reply_to: None })
+}
+
+fn read_attachments(p: &Payload) -> Result<Vec<Attachment>> {
+    match p.0.get("attachments") {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(items)) if items.len() > MAX_ATTACHMENTS => Err(Error::TooManyAttachments),
+        Some(Value::Array(items)) => items
+            .iter()
+            .map(|item| {
+                serde_json::from_value(item.clone()).map_err(|_| {
+                    Error::InvalidAttachment("An attachment is { name, type, size, url, path } as uploaded".into())
+                })
+            })
+            .collect(),
+        Some(_) => Err(Error::InvalidAttachment("attachments must be an array".into())),
+    }
+}
+
+/// Clamps a page size: `default` when there is none or it is not a whole number, at most 200.
+#[must_use]
+pub fn page_limit(asked: Option<i64>) -> i64 {
+    match asked {
+        Some(n) if n >= 1 => n.min(MAX_LIMIT),
+        _ => DEFAULT_LIMIT,
+    }
+}
+
+fn whole(value: Option<&Value>) -> Option<i64> {
+    match value? {
+        Value::Number(n) => n.as_i64(),
+        Value::String(s) => s.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+/// Where a page of conversations begins.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Before {
+    /// Activity before this time.
+    Time(DateTime<Utc>),
+    /// After this conversation in the list.
+    Conversation(ConversationId),
+}
+
+/// `chat:get_conversations`: `{ limit?, before? }`.
+#[derive(Clone, Debug)]
+pub struct ListConversations {
+    /// Page size.
+    pub limit: i64,
+    /// Where the page begins: an RFC 3339 time, or the id of the last conversation already seen.
+    pub before: Option<Before>,
+}
+
+impl TryFrom<&Payload> for ListConversations {
+    type Error = Error;
+    fn try_from(p: &Payload) -> Result<Self> {
+        let before = match p.0.get("before") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(s)) => Some(
+                ConversationId::parse(s)
+                    .map(Before::Conversation)
+                    .or_else(|| DateTime::parse_from_rfc3339(s).ok().map(|t| Before::Time(t.to_utc())))
+                    .ok_or_else(invalid_before)?,
+            ),
+            Some(_) => return Err(invalid_before()),
+        };
+        Ok(Self { limit: page_limit(whole(p.0.get("limit"))), before })
+    }
+}
+
+fn invalid_before() -> Error {
+    Error::InvalidPayload("before must be an RFC 3339 time or a conversation id".into())
+}
+
+/// `chat:get_messages`: `{ conversationId, limit, offset, before?, after? }`.
+#[derive(Clone, Copy, Debug)]
+pub struct ListMessages {
+    /// Where.
+    pub conversation: ConversationRef,
+    /// Page size.
+    pub limit: i64,
+    /// How many of the newest to pass over.
+    pub offset: i64,
+    /// Only messages with a smaller `seq`.
+    pub before: Option<i64>,
+    /// Only messages with a larger `seq`: the page then starts there and goes forward.
+    pub after: Option<i64>,
+}
+
+impl From<&Payload> for ListMessages {
+    fn from(p: &Payload) -> Self {
+        Self {
+            conversation: p.into(),
+            limit: page_limit(whole(p.0.get("limit"))),
+            offset: whole(p.0.get("offset")).unwrap_or(0).clamp(0, i64::from(i32::MAX)),
+            before: whole(p.0.get("before")),
+            after: whole(p.0.get("after")),
+        }
+    }
+}
+
+/// The body of `POST /conversations`.
+#[derive(Clone, Debug)]
+pub struct CreateConversation {
+    /// The other one.
+    pub participant: UserId,
+    /// Kind, if given.
+    pub kind: Option<String>,
+    /// Title.
+    pub subject: Option<String>,
+    /// What it is about.
+    pub related_entity_type: Option<String>,
+    /// Which one of those.
+    pub related_entity_id: Option<uuid::Uuid>,
+    /// Anything.
+    pub metadata: Value,
+}
+
+impl TryFrom<&Payload> for CreateConversation {
+    type Error = Error;
+    fn try_from(p: &Payload) -> Result<Self> {
+        let participant = match p.0.get("participantId") {
+            None | Some(Value::Null) => return Err(Error::ParticipantRequired),
+            Some(Value::String(s)) if s.is_empty() => return Err(Error::ParticipantRequired),
+            Some(Value::String(s)) => UserId::parse(s),
+            Some(_) => None,
+        };
+        let related_entity_id = match p.optional_text("relatedEntityId", 36)? {
+            None => None,
+            Some(s) => {
+                let id = ConversationId::parse(&s);
+                Some(id.ok_or_else(|| Error::InvalidPayload("relatedEntityId must be a UUID".into()))?.0)
+            }
+        };
+        let metadata = match p.0.get("metadata") {
+            None | Some(Value::Null) => Value::Object(Map::new()),
+            Some(v @ Value::Object(_)) if v.to_string().len() <= 16_384 && !v.to_string().contains("\\u0000") => {
+                v.clone()
+            }
+            Some(_) => return Err(Error::InvalidPayload("metadata must be an object of at most 16 kB".into())),
+        };
+        Ok(Self {
+            participant: participant.ok_or(Error::InvalidParticipant("Participant ID is not valid"))?,
+            kind: p.optional_text("type", 50)?,
+            subject: p.optional_text("subject", 255)?,
+            related_entity_type: p.optional_text("relatedEntityType", 50)?,
+            related_entity_id,
+            metadata,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn payload(value: Value) -> Payload {
+        Payload::from(value)
+    }
+
+    #[test]
+    fn anything_but_an_object_is_an_empty_payload() {
+        for value in [json!(null), json!([1]), json!("x"), json!(1)] {
+            assert!(ConversationRef::from(&payload(value)).0.is_none());
+        }
+    }
+
+    #[test]
+    fn a_message_of_the_wrong_type_is_a_missing_message() {
+        for value in [json!(1), json!({}), json!([]), json!(true)] {
+            let send = SendMessage::from(&payload(json!({ "message": value })));
+            assert_eq!(send.draft.unwrap_err(), Error::MessageRequired);
+        }
+    }
+
+    #[test]
+    fn temp_ids_come_back_as_they_were_sent() {
+        for id in [json!("temp_1"), json!(17)] {
+            let send = SendMessage::from(&payload(json!({ "message": "x", "tempId": id })));
+            assert_eq!(send.temp_id, Some(id));
+        }
+    }
+
+    #[test]
+    fn placeholders_of_binary_are_no_attachments() {
+        let p = payload(json!({ "message": "x", "attachments": [{ "_placeholder": true, "num": 0 }] }));
+        assert!(matches!(SendMessage::from(&p).draft, Err(Error::InvalidAttachment(_))));
+    }
+
+    #[test]
+    fn page_sizes_are_clamped() {
+        let table = [(None, 50), (Some(0), 50), (Some(-3), 50), (Some(20), 20), (Some(1000), 200)];
+        for (asked, got) in table {
+            assert_eq!(page_limit(asked), got);
+        }
+    }
+
+    #[test]
+    fn a_list_begins_at_a_time_or_a_conversation() {
+        let read = |v: Value| ListConversations::try_from(&payload(json!({ "before": v }))).map(|l| l.before);
+        assert!(matches!(read(json!("2026-01-02T03:04:05Z")), Ok(Some(Before::Time(_)))));
+        assert!(matches!(read(json!("00000000-0000-4000-8000-000000000001")), Ok(Some(Before::Conversation(_)))));
+        assert!(read(json!("yesterday")).is_err());
+        assert!(read(json!(5)).is_err());
+    }
+
+    #[test]
+    fn the_participant_is_required_before_it_is_valid() {
+        let read = |v: Value| CreateConversation::try_from(&payload(v)).unwrap_err();
+        assert_eq!(read(json!({})), Error::ParticipantRequired);
+        assert_eq!(read(json!({ "participantId": "" })), Error::ParticipantRequired);
+        assert!(matches!(read(json!({ "participantId": "x" })), Error::InvalidParticipant(_)));
+        assert!(matches!(read(json!({ "participantId": [] })), Error::InvalidParticipant(_)));
+    }
+}

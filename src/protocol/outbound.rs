@@ -1,0 +1,368 @@
+//! What the server sends. Field names and their mixed case are the contract's (§1, §2).
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use crate::{
+    domain::{Conversation, ConversationId, Message, MessageId, Quote, Reaction, Role, User, UserId},
+    error::Error,
+};
+
+/// RFC 3339 in UTC with `Z` and milliseconds, as JavaScript's `toISOString` writes it.
+#[must_use]
+pub fn rfc3339(time: &DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+fn time<S: Serializer>(value: &DateTime<Utc>, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(&rfc3339(value))
+}
+
+#[allow(clippy::ref_option)] // the shape serde's `serialize_with` asks for
+fn opt_time<S: Serializer>(value: &Option<DateTime<Utc>>, s: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(t) => time(t, s),
+        None => s.serialize_none(),
+    }
+}
+
+/// An acknowledgement: `{ success: true, data }`.
+#[derive(Serialize)]
+pub struct Ack<T> {
+    success: bool,
+    data: T,
+}
+
+impl<T> Ack<T> {
+    /// Wraps what was asked for.
+    pub fn new(data: T) -> Self {
+        Self { success: true, data }
+    }
+}
+
+/// `{ success: false, message, code }`: a failed acknowledgement, a REST error, and `chat:error`.
+#[derive(Debug, Serialize)]
+pub struct Failure {
+    success: bool,
+    message: String,
+    code: &'static str,
+}
+
+impl Failure {
+    /// Says `error` in the contract's words; `failed` is the event's own text for trouble on our side.
+    #[must_use]
+    pub fn new(error: &Error, failed: &str) -> Self {
+        let message = if *error == Error::Internal { failed.to_owned() } else { error.to_string() };
+        Self { success: false, message, code: error.code() }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// With a text of its own.
+    #[must_use]
+    pub fn with_message(message: impl Into<String>, code: &'static str) -> Self {
+        Self { success: false, message: message.into(), code }
+    }
+}
+
+/// `chat:message_failed { tempId, conversationId, message, code }`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SendFailure<'a> {
+    /// As the client sent it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temp_id: Option<&'a Value>,
+    /// As the client sent it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation_id: Option<&'a Value>,
+    /// The contract's text.
+    pub message: String,
+    /// The stable word.
+    pub code: &'static str,
+}
+
+/// A message on the wire (contract §1, Message), with the sender's name and role in events.
+#[derive(Clone, Serialize)]
+pub struct MessageView<'a> {
+    id: MessageId,
+    conversation_id: ConversationId,
+    sender_id: UserId,
+    seq: i64,
+    message_text: &'a str,
+    message_type: &'a str,
+    attachments: &'a Value,
+    read_by: &'a [UserId],
+    delivered_to: &'a [UserId],
+    is_edited: bool,
+    is_deleted: bool,
+    #[serde(serialize_with = "time")]
+    created_at: DateTime<Utc>,
+    #[serde(serialize_with = "time")]
+    updated_at: DateTime<Utc>,
+    #[serde(serialize_with = "opt_time")]
+    edited_at: Option<DateTime<Utc>>,
+    #[serde(serialize_with = "opt_time")]
+    deleted_at: Option<DateTime<Utc>>,
+    status: &'static str,
+    #[serde(serialize_with = "opt_time")]
+    delivered_at: Option<DateTime<Utc>>,
+    #[serde(serialize_with = "opt_time")]
+    read_at: Option<DateTime<Utc>>,
+    reply_to_message_id: Option<MessageId>,
+    reply_to: Option<QuoteView<'a>>,
+    deletion_type: Option<&'a str>,
+    deleted_by: Option<UserId>,
+    edit_count: i32,
+    #[serde(serialize_with = "opt_time")]
+    last_edited_at: Option<DateTime<Utc>>,
+    client_message_id: Option<&'a str>,
+    reactions: &'a [Reaction],
+    #[serde(rename = "senderName", skip_serializing_if = "Option::is_none")]
+    sender_name: Option<&'a str>,
+    #[serde(rename = "senderRole", skip_serializing_if = "Option::is_none")]
+    sender_role: Option<Role>,
+    #[serde(rename = "tempId", skip_serializing_if = "Option::is_none")]
+    temp_id: Option<&'a Value>,
+}
+
+#[derive(Clone, Serialize)]
+struct QuoteView<'a> {
+    id: MessageId,
+    message_text: &'a str,
+    sender_id: UserId,
+    #[serde(serialize_with = "time")]
+    created_at: DateTime<Utc>,
+    is_deleted: bool,
+}
+
+impl<'a> From<&'a Quote> for QuoteView<'a> {
+    fn from(q: &'a Quote) -> Self {
+        Self {
+            id: q.id,
+            message_text: &q.message_text,
+            sender_id: q.sender_id,
+            created_at: q.created_at,
+            is_deleted: q.is_deleted,
+        }
+    }
+}
+
+impl<'a> From<&'a Message> for MessageView<'a> {
+    fn from(m: &'a Message) -> Self {
+        let status = if m.read_by.iter().any(|id| *id != m.sender_id) {
+            "read"
+        } else if m.delivered_to.is_empty() {
+            "sent"
+        } else {
+            "delivered"
+        };
+        Self {
+            id: m.id,
+            conversation_id: m.conversation_id,
+            sender_id: m.sender_id,
+            seq: m.seq,
+            message_text: &m.text,
+            message_type: &m.kind,
+            attachments: &m.attachments,
+            read_by: &m.read_by,
+            delivered_to: &m.delivered_to,
+            is_edited: m.is_edited,
+            is_deleted: m.is_deleted,
+            created_at: m.created_at,
+            updated_at: m.updated_at,
+            edited_at: m.edited_at,
+            deleted_at: m.deleted_at,
+            status,
+            delivered_at: m.delivered_at,
+            read_at: m.read_at,
+            reply_to_message_id: m.reply_to_message_id,
+            reply_to: m.reply_to.as_ref().map(QuoteView::from),
+            deletion_type: m.deletion_type.as_deref(),
+            deleted_by: m.deleted_by,
+            edit_count: m.edit_count,
+            last_edited_at: m.edited_at,
+            client_message_id: m.client_message_id.as_deref(),
+            reactions: &m.reactions,
+            sender_name: None,
+            sender_role: None,
+            temp_id: None,
+        }
+    }
+}
+
+impl<'a> MessageView<'a> {
+    /// Adds `senderName` and `senderRole`, which events carry.
+    #[must_use]
+    pub fn from_sender(mut self, name: &'a str, role: Role) -> Self {
+        self.sender_name = Some(name);
+        self.sender_role = Some(role);
+        self
+    }
+
+    /// Adds the `tempId` that the sending socket gave.
+    #[must_use]
+    pub fn with_temp_id(mut self, temp_id: Option<&'a Value>) -> Self {
+        self.temp_id = temp_id;
+        self
+    }
+}
+
+/// A conversation on the wire (contract §1, Conversation).
+#[derive(Serialize)]
+pub struct ConversationView<'a> {
+    id: ConversationId,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    participant_ids: &'a [UserId],
+    subject: Option<&'a str>,
+    related_entity_type: Option<&'a str>,
+    related_entity_id: Option<uuid::Uuid>,
+    status: &'a str,
+    #[serde(serialize_with = "opt_time")]
+    last_message_at: Option<DateTime<Utc>>,
+    last_message_text: Option<&'a str>,
+    #[serde(serialize_with = "time")]
+    created_at: DateTime<Utc>,
+    #[serde(serialize_with = "time")]
+    updated_at: DateTime<Utc>,
+    #[serde(serialize_with = "opt_time")]
+    closed_at: Option<DateTime<Utc>>,
+    metadata: &'a Value,
+    last_seq: i64,
+    unread_count: i64,
+    #[serde(rename = "participantDetails")]
+    participant_details: Vec<ParticipantView<'a>>,
+}
+
+/// Another participant, in lists.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ParticipantView<'a> {
+    /// User.
+    pub id: UserId,
+    /// Display name, or the e-mail's local part.
+    pub display_name: &'a str,
+    /// E-mail address.
+    pub email: &'a str,
+    /// Role.
+    pub role: Role,
+    /// Whether a socket of theirs is connected.
+    pub is_online: bool,
+    /// When the last one went.
+    #[serde(serialize_with = "opt_time")]
+    pub last_seen_at: Option<DateTime<Utc>>,
+}
+
+impl<'a> ConversationView<'a> {
+    /// The view with the other participants' details.
+    #[must_use]
+    pub fn new(c: &'a Conversation, others: Vec<ParticipantView<'a>>) -> Self {
+        Self {
+            id: c.id,
+            kind: &c.kind,
+            participant_ids: &c.participant_ids,
+            subject: c.subject.as_deref(),
+            related_entity_type: c.related_entity_type.as_deref(),
+            related_entity_id: c.related_entity_id,
+            status: &c.status,
+            last_message_at: c.last_message_at,
+            last_message_text: c.last_message_text.as_deref(),
+            created_at: c.created_at,
+            updated_at: c.updated_at,
+            closed_at: c.closed_at,
+            metadata: &c.metadata,
+            last_seq: c.last_seq,
+            unread_count: c.unread_count,
+            participant_details: others,
+        }
+    }
+}
+
+/// `chat:user_joined` and `chat:user_left`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoomMember<'a> {
+    /// Who.
+    pub user_id: UserId,
+    /// Their name.
+    pub display_name: &'a str,
+    /// Which room.
+    pub conversation_id: ConversationId,
+}
+
+/// `chat:user_typing`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UserTyping<'a> {
+    /// Who.
+    pub user_id: UserId,
+    /// Their name.
+    pub display_name: &'a str,
+    /// Began or ended.
+    pub is_typing: bool,
+    /// Where.
+    pub conversation_id: ConversationId,
+}
+
+/// `chat:messages_read { userId, conversationId, read_at, last_read_seq }`.
+#[derive(Serialize)]
+pub struct MessagesRead {
+    /// Who read.
+    #[serde(rename = "userId")]
+    pub user_id: UserId,
+    /// Where.
+    #[serde(rename = "conversationId")]
+    pub conversation_id: ConversationId,
+    /// When.
+    #[serde(serialize_with = "time")]
+    pub read_at: DateTime<Utc>,
+    /// Up to which message.
+    pub last_read_seq: i64,
+}
+
+/// `chat:message_delivered { message_id, conversation_id, delivered_at }`.
+#[derive(Serialize)]
+pub struct MessageDelivered {
+    /// Which message.
+    pub message_id: MessageId,
+    /// Where.
+    pub conversation_id: ConversationId,
+    /// When.
+    #[serde(serialize_with = "time")]
+    pub delivered_at: DateTime<Utc>,
+}
+
+/// `chat:messages { conversationId, messages }`.
+#[derive(Serialize)]
+pub struct MessagesPage<'a> {
+    /// Where.
+    #[serde(rename = "conversationId")]
+    pub conversation_id: ConversationId,
+    /// Oldest first.
+    pub messages: Vec<MessageView<'a>>,
+}
+
+/// `chat:user_status { user_id, is_online, last_seen_at }`.
+#[derive(Serialize)]
+pub struct UserStatus {
+    /// Who.
+    pub user_id: UserId,
+    /// Came or went.
+    pub is_online: bool,
+    /// When they were last here.
+    #[serde(serialize_with = "opt_time")]
+    pub last_seen_at: Option<DateTime<Utc>>,
+}
+
+impl<'a> ParticipantView<'a> {
+    /// Details of `user` with what presence says of them.
+    #[must_use]
+    pub fn new(user: &'a User, is_online: bool, last_seen_at: Option<DateTime<Utc>>) -> Self {
+        Self { id: user.id, display_name: user.name(), email: &user.email, role: user.role, is_online, last_seen_at }
+    }
+}

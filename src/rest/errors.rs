@@ -1,0 +1,98 @@
+//! Errors as JSON, whoever raised them (contract §1, REST envelope).
+
+use axum::{
+    Json,
+    body::Body,
+    http::{Response, StatusCode, header},
+    response::{IntoResponse, Response as AxumResponse},
+};
+
+use crate::{error::Error, protocol::Failure};
+
+/// A use case's error on its way out, with the text that this route gives it.
+pub struct RestError {
+    status: StatusCode,
+    failure: Failure,
+}
+
+impl RestError {
+    /// With a text of the route's own.
+    pub fn with_message(error: &Error, message: &str) -> Self {
+        Self { status: status_of(error), failure: Failure::with_message(message, error.code()) }
+    }
+
+    /// Puts `message` where the contract gives this route its own words for `error`.
+    pub fn worded(error: &Error, words: &[(Error, &str)]) -> Self {
+        match words.iter().find(|(e, _)| e == error) {
+            Some((_, message)) => Self::with_message(error, message),
+            None => error.into(),
+        }
+    }
+}
+
+fn status_of(error: &Error) -> StatusCode {
+    StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+impl From<&Error> for RestError {
+    fn from(error: &Error) -> Self {
+        Self { status: status_of(error), failure: Failure::new(error, "Internal server error") }
+    }
+}
+
+impl From<Error> for RestError {
+    fn from(error: Error) -> Self {
+        (&error).into()
+    }
+}
+
+impl IntoResponse for RestError {
+    fn into_response(self) -> AxumResponse {
+        let busy = self.status == StatusCode::SERVICE_UNAVAILABLE;
+        let mut response = (self.status, Json(self.failure)).into_response();
+        if busy {
+            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// 404 for a path that is no route.
+pub async fn unknown_route() -> AxumResponse {
+    plain(StatusCode::NOT_FOUND)
+}
+
+/// 405 for a route that has no such method.
+pub async fn method_not_allowed() -> AxumResponse {
+    plain(StatusCode::METHOD_NOT_ALLOWED)
+}
+
+/// Gives a body in our envelope to errors that middleware raised without one.
+pub async fn json_errors(response: Response<Body>) -> AxumResponse {
+    let status = response.status();
+    let is_json =
+        response.headers().get(header::CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
+    if is_json || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    plain(status)
+}
+
+fn plain(status: StatusCode) -> AxumResponse {
+    let (message, code) = match status {
+        StatusCode::NOT_FOUND => ("Route not found", "not_found"),
+        StatusCode::METHOD_NOT_ALLOWED => ("Method not allowed", "method_not_allowed"),
+        StatusCode::PAYLOAD_TOO_LARGE => ("Request body is too large", "payload_too_large"),
+        StatusCode::REQUEST_TIMEOUT => ("Request took too long", "request_timeout"),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => ("Content-Type is not supported", "unsupported_media_type"),
+        s if s.is_client_error() => ("Bad request", "bad_request"),
+        _ => ("Internal server error", "internal"),
+    };
+    (status, Json(Failure::with_message(message, code))).into_response()
+}
+
+/// 400 for a body that is no JSON.
+pub fn invalid_json() -> AxumResponse {
+    (StatusCode::BAD_REQUEST, Json(Failure::with_message("Request body is not valid JSON", "invalid_json")))
+        .into_response()
+}

@@ -1,0 +1,69 @@
+//! Extractors whose refusals speak the contract's JSON.
+
+use std::collections::HashMap;
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    http::request::Parts,
+    response::{IntoResponse as _, Response},
+};
+use serde_json::{Map, Value};
+
+use super::RestState;
+use crate::{
+    domain::ConversationId,
+    error::{Error, Result},
+    protocol::Payload,
+};
+
+/// A JSON body; no body is an empty object. The type that the client declares does not matter: curl's default is a
+/// form, and the shop's developers use curl.
+pub struct JsonBody(pub Payload);
+
+impl FromRequest<RestState> for JsonBody {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &RestState) -> std::result::Result<Self, Response> {
+        let body = Bytes::from_request(request, state).await.map_err(|r| r.into_response())?;
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Self(Payload::default()));
+        }
+        match serde_json::from_slice::<Value>(&body) {
+            Ok(value) => Ok(Self(Payload::from(value))),
+            Err(_) => Err(super::errors::invalid_json()),
+        }
+    }
+}
+
+/// The query string as the same kind of payload that sockets send.
+pub struct QueryPayload(pub Payload);
+
+impl FromRequestParts<RestState> for QueryPayload {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &RestState) -> std::result::Result<Self, Self::Rejection> {
+        let query = Query::<HashMap<String, String>>::try_from_uri(&parts.uri).map(|q| q.0).unwrap_or_default();
+        let fields: Map<String, Value> = query.into_iter().map(|(k, v)| (k, Value::String(v))).collect();
+        Ok(Self(Payload::from(Value::Object(fields))))
+    }
+}
+
+/// The conversation that the path names.
+pub struct ConversationPath(Option<ConversationId>);
+
+impl ConversationPath {
+    /// The id, or the answer for a conversation that does not exist.
+    pub fn required(&self) -> Result<ConversationId> {
+        self.0.ok_or(Error::ConversationNotFound)
+    }
+}
+
+impl FromRequestParts<RestState> for ConversationPath {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &RestState) -> std::result::Result<Self, Self::Rejection> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        Ok(Self(path.ok().and_then(|Path(id)| ConversationId::parse(&id))))
+    }
+}

@@ -1,0 +1,76 @@
+//! Messages of a conversation: page, send, read; and the unread count.
+
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use super::{
+    RestState,
+    auth::Caller,
+    errors::RestError,
+    extract::{ConversationPath, JsonBody, QueryPayload},
+};
+use crate::{
+    chat::Sent,
+    error::{Error, Result as ChatResult},
+    protocol::{Ack, ListMessages, SendMessage},
+};
+
+type Answer = Result<Response, RestError>;
+
+const NO_ACCESS: &[(Error, &str)] = &[(Error::NotAuthorized, "Not authorized to access this conversation")];
+const NO_SEND: &[(Error, &str)] = &[
+    (Error::NotAuthorized, "Not authorized to send messages in this conversation"),
+    (Error::MessageRequired, "Message text is required"),
+];
+
+/// A page of messages.
+pub async fn list(
+    State(state): State<RestState>,
+    Caller(user): Caller,
+    id: ConversationPath,
+    QueryPayload(query): QueryPayload,
+) -> Answer {
+    let worded = |e: Error| RestError::worded(&e, NO_ACCESS);
+    let id = id.required().map_err(worded)?;
+    let page = state.chat.messages(&user, id, &ListMessages::from(&query)).await.map_err(worded)?;
+    Ok(Json(Ack::new(page.view())).into_response())
+}
+
+/// Sends a message: everyone connected gets the same events as from a socket.
+pub async fn send(
+    State(state): State<RestState>,
+    Caller(user): Caller,
+    id: ConversationPath,
+    JsonBody(body): JsonBody,
+) -> Answer {
+    let send = SendMessage::from(&body);
+    let (tell, told) = oneshot::channel();
+    let temp_id = send.temp_id;
+    let done = Box::new(move |result: ChatResult<&Sent>| {
+        let answer = result.map(|sent| Json(Ack::new(sent.view().with_temp_id(temp_id.as_ref()))).into_response());
+        tell.send(answer).ok();
+    });
+    state.chat.send(user, id.required(), send.draft, None, None, done);
+    let response = told.await.unwrap_or(Err(Error::Internal)).map_err(|e| RestError::worded(&e, NO_SEND))?;
+    Ok((StatusCode::CREATED, response).into_response())
+}
+
+/// Marks a conversation read.
+pub async fn mark_read(State(state): State<RestState>, Caller(user): Caller, id: ConversationPath) -> Answer {
+    let worded = |e: Error| RestError::worded(&e, NO_ACCESS);
+    let id = id.required().map_err(worded)?;
+    let count = state.chat.mark_read(&user, id, None).await.map_err(worded)?;
+    Ok(Json(json!({ "success": true, "count": count, "data": { "count": count } })).into_response())
+}
+
+/// Unread messages over all conversations.
+pub async fn unread_count(State(state): State<RestState>, Caller(user): Caller) -> Answer {
+    let count = state.chat.unread_count(&user).await?;
+    Ok(Json(json!({ "success": true, "count": count, "data": { "count": count } })).into_response())
+}

@@ -1,0 +1,51 @@
+//! REST under `/api/chat`: extract, call the use case, reply (contract §2, REST).
+
+mod auth;
+mod conversations;
+mod errors;
+mod extract;
+mod info;
+mod messages;
+mod status;
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+
+pub use errors::json_errors;
+
+use crate::{auth::Tokens, chat::Chat};
+
+/// What the handlers work with.
+#[derive(Clone)]
+pub struct RestState {
+    /// The use cases.
+    pub chat: Arc<Chat>,
+    /// Checks `Authorization`.
+    pub tokens: Arc<Tokens>,
+    /// When the process started.
+    pub started: Instant,
+    /// `NODE_ENV`.
+    pub environment: Arc<str>,
+}
+
+/// Every route.
+pub fn router(state: RestState) -> Router {
+    let chat = Router::new()
+        .route("/conversations", get(conversations::list).post(conversations::open))
+        .route("/conversations/{id}/messages", get(messages::list).post(messages::send))
+        .route("/conversations/{id}/read", post(messages::mark_read))
+        .route("/unread-count", get(messages::unread_count))
+        .route("/users/{id}/status", get(status::status))
+        .route("/test", get(info::test));
+    Router::new()
+        .nest("/api/chat", chat)
+        .route("/", get(info::index))
+        .route("/api/v1/health", get(info::health))
+        .fallback(errors::unknown_route)
+        .method_not_allowed_fallback(errors::method_not_allowed)
+        .with_state(state)
+}

@@ -1,0 +1,233 @@
+//! From the library's callbacks to the inbox, and from the inbox to the handlers.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use futures::FutureExt as _;
+use serde::Serialize;
+use serde_json::{Value as Json, value::RawValue};
+use socketioxide::{
+    TransportType,
+    adapter::LocalAdapter,
+    extract::{AckSender, SocketRef},
+    handler::{ConnectHandler, FromMessageParts as _, MessageHandler, Value},
+    socket::{DisconnectReason, Socket},
+};
+
+use super::{
+    SocketState, chat_events,
+    session::{Incoming, MAX_SENDS_IN_FLIGHT, RawEvent, Session},
+};
+use crate::{
+    chat::Chat,
+    error::Error,
+    hub::{Connection, Event, Line, Sid},
+    protocol::{Ack, Failure, Payload, events::outgoing},
+};
+
+/// Marks our implementations of the library's handler traits, which it also has for closures.
+pub enum Ordered {}
+
+/// Runs when a socket was let in. Called synchronously, unlike a closure, which the library would spawn.
+#[derive(Clone)]
+pub struct OnConnect(pub SocketState);
+
+impl ConnectHandler<LocalAdapter, Ordered> for OnConnect {
+    fn call(&self, socket: Arc<Socket<LocalAdapter>>, _auth: Option<Value>) {
+        let Some(session) = socket.extensions.get::<Arc<Session>>() else { return };
+        let state = self.0.clone();
+        let for_disconnect = session.clone();
+        socket.on_disconnect(async move |s: SocketRef, _reason: DisconnectReason| {
+            push(&state, s.id, &for_disconnect, Incoming::Disconnected);
+        });
+        note_line(&self.0, &socket);
+        let socket = SocketRef::from(socket);
+        let connection = Arc::new(Connection::new(session.id, session.user.clone(), socket));
+        self.0.chat.hub().add(connection.clone());
+        self.0.chat.user_connected(&connection);
+        match session.open() {
+            Some(false) => {}
+            Some(true) => start(&self.0, session, connection),
+            // Gone again before it got here; its disconnect found nothing to clean up.
+            None => {
+                let chat = self.0.chat.clone();
+                tokio::spawn(async move { chat.disconnected(&connection).await });
+            }
+        }
+    }
+}
+
+/// A socket that came by WebSocket from the start has its line in the handshake; one that upgrades shows it then.
+fn note_line(state: &SocketState, socket: &Socket<LocalAdapter>) {
+    if let Some(line) = socket.req_parts().extensions.get::<Arc<Line>>()
+        && socket.transport_type() == TransportType::Websocket
+        && socket.req_parts().headers.contains_key("upgrade")
+    {
+        state.chat.hub().lines().carries(line, socket.id.as_str());
+    }
+}
+
+/// Receives every event of a socket, in the order of the wire.
+#[derive(Clone)]
+pub struct OnEvent(pub SocketState);
+
+impl MessageHandler<LocalAdapter, Ordered> for OnEvent {
+    fn call(&self, socket: Arc<Socket<LocalAdapter>>, mut packet: Value, ack_id: Option<i64>) {
+        let Some(session) = socket.extensions.get::<Arc<Session>>() else { return };
+        let ack = ack_id.is_some().then(|| match AckSender::from_message_parts(&socket, &mut packet, &ack_id) {
+            Ok(ack) => ack,
+            Err(never) => match never {},
+        });
+        let event = RawEvent { packet, ack };
+        push(&self.0, socket.id, &session, Incoming::Event(event));
+    }
+}
+
+fn push(state: &SocketState, sid: Sid, session: &Arc<Session>, incoming: Incoming) {
+    let incoming = match incoming {
+        Incoming::Event(event) if state.chat.is_stopping() => Err(Incoming::Event(event)),
+        other => Ok(other),
+    };
+    let connection = state.chat.hub().get(sid);
+    match incoming.and_then(|i| session.push(i, state.queue)) {
+        Ok(false) => {}
+        Ok(true) => {
+            if let Some(connection) = connection {
+                start(state, session.clone(), connection);
+            }
+        }
+        Err(Incoming::Event(event)) => {
+            if let Some(connection) = connection {
+                let call = Call::new(state.chat.clone(), session.clone(), connection, event);
+                chat_events::refuse(call, &Error::Busy);
+            }
+        }
+        Err(Incoming::Disconnected) => {}
+    }
+}
+
+fn start(state: &SocketState, session: Arc<Session>, connection: Arc<Connection>) {
+    let chat = state.chat.clone();
+    let token = chat.in_flight().token();
+    tokio::spawn(async move {
+        let mut lane = None;
+        while let Some(incoming) = session.next() {
+            let done = AssertUnwindSafe(handle(&chat, &session, &connection, incoming, &mut lane)).catch_unwind().await;
+            if done.is_err() {
+                tracing::error!(connection = %connection.id, "a handler panicked; the socket goes on");
+            }
+        }
+        drop(token);
+    });
+}
+
+async fn handle(
+    chat: &Arc<Chat>,
+    session: &Arc<Session>,
+    connection: &Arc<Connection>,
+    incoming: Incoming,
+    lane: &mut Option<usize>,
+) {
+    match incoming {
+        Incoming::Event(event) => {
+            let call = Call::new(chat.clone(), session.clone(), connection.clone(), event);
+            chat_events::dispatch(call, lane).await;
+        }
+        Incoming::Disconnected => {
+            session.sends_done().await;
+            chat.disconnected(connection).await;
+        }
+    }
+}
+
+impl Session {
+    /// Waits until no message of this socket is on its way: what comes next must see them stored.
+    pub async fn sends_done(&self) {
+        drop(self.sends.acquire_many(MAX_SENDS_IN_FLIGHT).await);
+    }
+}
+
+/// One event being handled: what came, from whom, and the ways to answer.
+pub struct Call {
+    /// The use cases.
+    pub chat: Arc<Chat>,
+    /// The socket's state.
+    pub session: Arc<Session>,
+    /// The socket in the hub.
+    pub connection: Arc<Connection>,
+    /// The event's name; empty for a packet without one.
+    pub event: String,
+    /// Its payload; empty when there was none, or none that is an object.
+    pub payload: Payload,
+    ack: Option<AckSender>,
+}
+
+impl Call {
+    fn new(chat: Arc<Chat>, session: Arc<Session>, connection: Arc<Connection>, raw: RawEvent) -> Self {
+        let (event, payload) = parse(&raw.packet);
+        Self { chat, session, connection, event, payload, ack: raw.ack }
+    }
+
+    /// Sends an event to this socket.
+    pub fn emit<T: Serialize>(&self, event: &'static str, payload: &T) {
+        self.chat.hub().emit_to(&self.connection, &Event::new(event, payload));
+    }
+
+    /// Acknowledges success, if the client asked.
+    pub fn succeed<T: Serialize>(&mut self, data: T) {
+        self.acknowledge(&Ack::new(data));
+    }
+
+    /// Acknowledges failure, if the client asked.
+    pub fn fail(&mut self, failure: &Failure) {
+        self.acknowledge(failure);
+    }
+
+    /// Answers a failure the seed's way: `chat:error`, and the acknowledgement.
+    pub fn error(&mut self, error: &Error, failed: &str) {
+        let failure = Failure::new(error, failed);
+        self.emit(outgoing::ERROR, &failure);
+        self.fail(&failure);
+    }
+
+    fn acknowledge<T: Serialize>(&mut self, answer: &T) {
+        let Some(ack) = self.ack.take() else { return };
+        if let Err(socketioxide::SendError::Socket(socketioxide::SocketError::InternalChannelFull)) = ack.send(answer) {
+            self.chat.hub().cut(&self.connection);
+        }
+    }
+}
+
+/// Takes a packet apart: `["event", payload, …]`. Whatever is wrong with the payload, it is then an empty one,
+/// which each event answers like its error case. Binary leaves placeholder objects, which are no texts either.
+fn parse(packet: &Value) -> (String, Payload) {
+    let text = packet.as_str().map(|s| s.as_str()).unwrap_or_default();
+    let mut name = serde_json::Deserializer::from_str(text.get(1..).unwrap_or_default()).into_iter::<String>();
+    let event = name.next().and_then(Result::ok).unwrap_or_default();
+    let parts: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
+    let payload = parts.get(1).and_then(|p| serde_json::from_str::<Json>(p.get()).ok()).unwrap_or_default();
+    (event, Payload::from(payload))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::ConversationRef;
+
+    fn parsed(text: &str) -> (String, bool) {
+        let (event, payload) = parse(&Value::Str(text.to_owned().into(), None));
+        (event, ConversationRef::from(&payload).0.is_some())
+    }
+
+    #[test]
+    fn a_bad_payload_does_not_hide_the_event() {
+        let good = r#"["chat:join",{"conversationId":"00000000-0000-4000-8000-000000000001"}]"#;
+        assert_eq!(parsed(good), ("chat:join".to_owned(), true));
+        let deep = format!(r#"["chat:join",{}1{}]"#, "[".repeat(10_000), "]".repeat(10_000));
+        for bad in [r#"["chat:join"]"#, r#"["chat:join",null]"#, r#"["chat:join",NaN]"#, r#"["chat:join",{"#, &deep] {
+            assert_eq!(parsed(bad), ("chat:join".to_owned(), false));
+        }
+        for nameless in ["", "[", "[]", "[1]", "{}"] {
+            assert_eq!(parsed(nameless), (String::new(), false));
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Socket.IO on namespace `/`: handshake, ordered dispatch, one handler per event (contract §2).
+
+mod auth;
+mod chat_events;
+mod dispatch;
+mod session;
+
+use std::{sync::Arc, time::Duration};
+
+use socketioxide::{ParserConfig, SocketIo, handler::ConnectHandler as _, layer::SocketIoLayer};
+
+use crate::{auth::Tokens, chat::Chat, config::Config};
+
+/// What the handlers work with.
+#[derive(Clone)]
+pub struct SocketState {
+    /// The use cases.
+    pub chat: Arc<Chat>,
+    /// Checks handshakes.
+    pub tokens: Arc<Tokens>,
+    /// Events of one socket that may wait.
+    pub queue: usize,
+}
+
+/// Builds the Socket.IO layer and registers the namespace.
+#[must_use]
+pub fn layer(config: &Config, state: SocketState) -> (SocketIoLayer, SocketIo) {
+    // A packet may announce binaries; they are bounded like any other payload, and then refused.
+    let parser =
+        ParserConfig::common().max_incoming_binaries(16).max_incoming_binary_buf_size(config.max_payload_bytes);
+    let (layer, io) = SocketIo::builder()
+        .with_parser(parser)
+        .ping_interval(Duration::from_secs(config.ping_interval))
+        .ping_timeout(Duration::from_secs(config.ping_timeout))
+        .max_buffer_size(config.socket_send_buffer)
+        .max_payload(config.max_payload_bytes as u64)
+        .ws_max_message_size(config.max_payload_bytes)
+        .ws_max_frame_size(config.max_payload_bytes)
+        .build_layer();
+    io.ns("/", dispatch::OnConnect(state.clone()).with(auth::Authenticate(state)));
+    (layer, io)
+}
