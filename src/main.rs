@@ -106,7 +106,8 @@ fn one_line(e: &clap::Error) -> String {
 
 fn start_logging(config: &Config) -> Result<(), Failed> {
     let filter = EnvFilter::try_new(&config.log).map_err(|e| Failed(2, format!("RUST_LOG: {e}")))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stdout());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
     match config.log_format {
         LogFormat::Text => builder.with_target(false).init(),
         LogFormat::Json => builder.json().init(),

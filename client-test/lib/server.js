@@ -141,10 +141,10 @@ class Server {
     return this.log.split('\n').slice(-lines).join('\n');
   }
 
-  /** With a failed test: a diagnostic a line, because the reporters escape line breaks. */
-  showLog(t) {
-    t.diagnostic('the end of the server log:');
-    for (const line of this.tail().split('\n')) t.diagnostic(line);
+  /** With a failed test: what the server logged since `from`, a diagnostic a line, because the reporters escape line breaks. */
+  showLog(t, from = 0) {
+    const lines = this.log.slice(from).split('\n').filter(Boolean).slice(-30);
+    for (const line of lines) t.diagnostic(`server: ${line}`);
   }
 
   async dispose() {

@@ -134,13 +134,15 @@ function suite(options) {
     if (typeof settings === 'function') [settings, body] = [{}, settings];
     nodeTest.test(name, settings, async (t) => {
       const scene = new Scene(server);
+      const logged = server.log.length;
       try {
         await body(scene, t);
-      } catch (error) {
-        server.showLog(t);
-        throw error;
-      } finally {
         await scene.leave();
+      } catch (error) {
+        server.showLog(t, logged);
+        // The next test is to start with nobody there; that this one left in disorder is not the news.
+        await scene.leave().catch(() => {});
+        throw error;
       }
     });
   };

@@ -125,12 +125,23 @@ for (const [name, query, body] of [
   });
 }
 
+/** Polls until the text has come, which may share its answers with heartbeats; everything that came. */
+async function readUntil(scene, query, text) {
+  let seen = '';
+  const end = Date.now() + PATIENCE;
+  while (!seen.includes(text)) {
+    assert.ok(Date.now() < end, `no ${text} in ${seen}`);
+    seen += (await polling(scene, query)).text;
+  }
+  return seen;
+}
+
 async function pollingSession(scene) {
   const open = JSON.parse((await polling(scene, 'EIO=4&transport=polling')).text.slice(1));
   const query = `EIO=4&transport=polling&sid=${open.sid}`;
   await polling(scene, query, `40${JSON.stringify({ token: tokenFor(USERS.customer) })}`);
   scene.present.add('customer');
-  assert.match((await polling(scene, query)).text, /40\{/);
+  await readUntil(scene, query, '40{');
   return query;
 }
 
@@ -155,9 +166,7 @@ test('many packets in one body are all handled', async (scene) => {
   const query = await pollingSession(scene);
   const packets = Array.from({ length: 10 }, (_, i) => `42${i}["chat:get_conversations",{"limit":1}]`);
   assert.equal((await polling(scene, query, packets.join('\u001e'))).status, 200);
-  let seen = '';
-  const end = Date.now() + PATIENCE;
-  while (!seen.includes('439[') && Date.now() < end) seen += (await polling(scene, query)).text;
+  const seen = await readUntil(scene, query, '439[');
   for (let i = 0; i < 10; i++) assert.ok(seen.includes(`43${i}[`), `answer ${i}`);
   await polling(scene, query, '1');
 });

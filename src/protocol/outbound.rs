@@ -347,10 +347,11 @@ pub struct MessagesPage<'a> {
     pub messages: Vec<MessageView<'a>>,
 }
 
-/// `chat:user_status { user_id, is_online, last_seen_at }`.
+/// `chat:user_status { userId, is_online, last_seen_at }`.
 #[derive(Serialize)]
 pub struct UserStatus {
     /// Who.
+    #[serde(rename = "userId")]
     pub user_id: UserId,
     /// Came or went.
     pub is_online: bool,

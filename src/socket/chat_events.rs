@@ -103,7 +103,8 @@ async fn get_conversations(mut call: Call) {
             call.emit(outgoing::CONVERSATIONS, &view);
             call.succeed(view);
         }
-        Err(e) => call.error(&e, "Failed to get conversations"),
+        // The contract has one text for every reason; the code tells them apart.
+        Err(e) => call.fail_with_error(&Failure::with_message("Failed to get conversations", e.code())),
     }
 }
 

@@ -184,9 +184,13 @@ impl Call {
 
     /// Answers a failure the seed's way: `chat:error`, and the acknowledgement.
     pub fn error(&mut self, error: &Error, failed: &str) {
-        let failure = Failure::new(error, failed);
-        self.emit(outgoing::ERROR, &failure);
-        self.fail(&failure);
+        self.fail_with_error(&Failure::new(error, failed));
+    }
+
+    /// As [`Call::error`], with a text of its own.
+    pub fn fail_with_error(&mut self, failure: &Failure) {
+        self.emit(outgoing::ERROR, failure);
+        self.fail(failure);
     }
 
     fn acknowledge<T: Serialize>(&mut self, answer: &T) {

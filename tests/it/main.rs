@@ -1,0 +1,10 @@
+//! Tests against a real Postgres: the native one that `TEST_DATABASE_URL` names, else the embedded one.
+
+mod architecture;
+mod conversations;
+mod migrations;
+mod presence;
+mod random_run;
+mod read_state;
+mod send;
+mod support;

@@ -1,0 +1,53 @@
+//! The schema: reached once, and left alone after that.
+
+use crate::support::World;
+
+async fn schema(world: &World) -> Vec<(String, String, String)> {
+    sqlx::query_as(
+        "SELECT table_name::text, column_name::text, data_type || is_nullable || COALESCE(column_default, '')
+         FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2",
+    )
+    .fetch_all(world.pool())
+    .await
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_start_changes_nothing() {
+    let world = World::new().await;
+    let before = schema(&world).await;
+    assert_eq!(world.chat.db().migrate().await.unwrap(), 0);
+    let world = World::on(world.stop().await).await;
+    assert_eq!(schema(&world).await, before);
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_seed_names_exists() {
+    let world = World::new().await;
+    for relation in [
+        "conversations",
+        "messages",
+        "typing_indicators",
+        "user_online_status",
+        "conversation_participants",
+        "unread_message_counts",
+    ] {
+        let found: Option<String> =
+            sqlx::query_scalar("SELECT to_regclass($1)::text").bind(relation).fetch_one(world.pool()).await.unwrap();
+        assert_eq!(found.as_deref(), Some(relation));
+    }
+    for function in [
+        "is_conversation_participant(uuid, uuid)",
+        "mark_messages_as_read(uuid, uuid)",
+        "get_unread_message_count(uuid)",
+    ] {
+        let found: Option<String> = sqlx::query_scalar("SELECT to_regprocedure($1)::text")
+            .bind(function)
+            .fetch_one(world.pool())
+            .await
+            .unwrap();
+        assert!(found.is_some(), "{function}");
+    }
+    world.close().await;
+}

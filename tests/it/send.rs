@@ -1,0 +1,153 @@
+//! Sending: order, gaps, repeats, refusals (contract §2, Sending).
+
+use souk::{
+    domain::{ConversationId, Draft, Role},
+    error::Error,
+};
+
+use crate::support::World;
+
+fn draft(text: &str) -> Draft {
+    Draft { text: text.into(), ..Draft::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_sent_at_once_are_numbered_without_gaps_in_the_order_they_were_queued() {
+    let world = World::new().await;
+    let (a, b) = (world.user(Role::Customer).await, world.user(Role::Seller).await);
+    let id = world.open(&a, &b).await.unwrap();
+    let waiting: Vec<_> = (1..=300).map(|n| world.begin_send(&a, id, draft(&n.to_string()))).collect();
+    for (n, outcome) in (1..).zip(waiting) {
+        let message = outcome.await.unwrap().unwrap();
+        assert_eq!((message.seq, message.text), (n, n.to_string()));
+    }
+    let newest = world.messages(&b, id).await.unwrap();
+    assert_eq!(newest.iter().map(|m| m.seq).collect::<Vec<_>>(), (101..=300).collect::<Vec<_>>());
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_with_the_same_client_message_id_is_the_same_message() {
+    let world = World::new().await;
+    let (a, b) = (world.user(Role::Customer).await, world.user(Role::Seller).await);
+    let id = world.open(&a, &b).await.unwrap();
+    let with_id = |text: &str| Draft { client_message_id: Some("m-1".into()), ..draft(text) };
+    // Side by side, so that repeats meet in one batch, and afterwards.
+    let waiting: Vec<_> = (0..20).map(|_| world.begin_send(&a, id, with_id("once"))).collect();
+    let mut ids = Vec::new();
+    for outcome in waiting {
+        ids.push(outcome.await.unwrap().unwrap().id);
+    }
+    ids.push(world.send_draft(&a, id, with_id("even with another text")).await.unwrap().id);
+    assert!(ids.iter().all(|m| *m == ids[0]));
+    assert_eq!(world.messages(&b, id).await.unwrap().len(), 1);
+    // It is the sender's own: another's message of the same id is another message.
+    world.send_draft(&b, id, with_id("mine")).await.unwrap();
+    assert_eq!(world.messages(&b, id).await.unwrap().len(), 2);
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_temp_id_is_a_retry_only_with_the_same_content_and_soon() {
+    let world = World::new().await;
+    let (a, b) = (world.user(Role::Customer).await, world.user(Role::Seller).await);
+    let id = world.open(&a, &b).await.unwrap();
+    let temp = |text: &str| Draft { temp_id: Some("temp_1".into()), ..draft(text) };
+    let first = world.send_draft(&a, id, temp("hello")).await.unwrap();
+    assert_eq!(world.send_draft(&a, id, temp("hello")).await.unwrap().id, first.id);
+    assert_ne!(world.send_draft(&a, id, temp("other")).await.unwrap().id, first.id);
+    sqlx::query("UPDATE messages SET created_at = created_at - interval '11 minutes'")
+        .execute(world.pool())
+        .await
+        .unwrap();
+    assert_ne!(world.send_draft(&a, id, temp("hello")).await.unwrap().id, first.id);
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_store_nothing() {
+    let world = World::new().await;
+    let (a, b, stranger) =
+        (world.user(Role::Customer).await, world.user(Role::Seller).await, world.user(Role::Manager).await);
+    let id = world.open(&a, &b).await.unwrap();
+    let nowhere = ConversationId(uuid::Uuid::new_v4());
+    assert_eq!(world.send(&a, id, " ").await.unwrap_err(), Error::MessageRequired);
+    assert_eq!(world.send(&a, id, &"x".repeat(5001)).await.unwrap_err(), Error::MessageTooLong);
+    assert_eq!(world.send(&a, nowhere, "x").await.unwrap_err(), Error::ConversationNotFound);
+    assert_eq!(world.send(&stranger, id, "x").await.unwrap_err(), Error::NotAuthorized);
+    for status in ["closed", "archived"] {
+        sqlx::query("UPDATE conversations SET status = $1").bind(status).execute(world.pool()).await.unwrap();
+        assert_eq!(world.send(&a, id, "x").await.unwrap_err(), Error::ConversationClosed);
+    }
+    sqlx::query("UPDATE conversations SET status = 'active'").execute(world.pool()).await.unwrap();
+    assert_eq!(world.send(&a, id, "x").await.unwrap().seq, 1);
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_bad_message_of_a_batch_fails_alone() {
+    let world = World::new().await;
+    let (a, b, ghost) =
+        (world.user(Role::Customer).await, world.user(Role::Seller).await, world.user(Role::Admin).await);
+    let id = world.open(&a, &b).await.unwrap();
+    let with_ghost = world.open(&a, &ghost).await.unwrap();
+    // A participant whose user is gone breaks the foreign key, and with it the whole statement.
+    sqlx::query("DELETE FROM users WHERE id = $1").bind(ghost.id.0).execute(world.pool()).await.unwrap();
+    let mut waiting = Vec::new();
+    for n in 0..30 {
+        waiting.push(world.begin_send(&a, id, draft(&n.to_string())));
+        if n % 10 == 5 {
+            waiting.push(world.begin_send(&ghost, with_ghost, draft("boo")));
+        }
+    }
+    let mut stored = Vec::new();
+    for outcome in waiting {
+        match outcome.await.unwrap() {
+            Ok(m) => stored.push(m.seq),
+            Err(e) => assert_eq!(e, Error::Internal),
+        }
+    }
+    assert_eq!(stored, (1..=30).collect::<Vec<_>>());
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_inserted_by_sql_gets_the_next_number_and_counts_as_unread() {
+    let world = World::new().await;
+    let (a, b) = (world.user(Role::Customer).await, world.user(Role::Seller).await);
+    let id = world.open(&a, &b).await.unwrap();
+    world.send(&a, id, "one").await.unwrap();
+    sqlx::query("INSERT INTO messages (conversation_id, sender_id, message_text) VALUES ($1, $2, 'two')")
+        .bind(id.0)
+        .bind(a.id.0)
+        .execute(world.pool())
+        .await
+        .unwrap();
+    world.send(&a, id, "three").await.unwrap();
+    let texts: Vec<_> = world.messages(&b, id).await.unwrap().into_iter().map(|m| (m.seq, m.text)).collect();
+    assert_eq!(texts, [(1, "one".into()), (2, "two".into()), (3, "three".into())]);
+    assert_eq!(world.chat.unread_count(&b).await.unwrap(), 3);
+    assert_eq!(world.chat.unread_count(&a).await.unwrap(), 0);
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_count_from_the_newest_and_read_forward() {
+    let world = World::new().await;
+    let (a, b) = (world.user(Role::Customer).await, world.user(Role::Seller).await);
+    let id = world.open(&a, &b).await.unwrap();
+    for n in 1..=12 {
+        world.send(&a, id, &n.to_string()).await.unwrap();
+    }
+    let seqs = async |q: serde_json::Value| -> Vec<i64> {
+        world.page(&b, id, q).await.unwrap().iter().map(|m| m.seq).collect()
+    };
+    use serde_json::json;
+    assert_eq!(seqs(json!({ "limit": 3 })).await, [10, 11, 12]);
+    assert_eq!(seqs(json!({ "limit": 3, "offset": 3 })).await, [7, 8, 9]);
+    assert_eq!(seqs(json!({ "limit": 3, "before": 4 })).await, [1, 2, 3]);
+    assert_eq!(seqs(json!({ "limit": 3, "after": 4 })).await, [5, 6, 7]);
+    assert_eq!(seqs(json!({ "after": 10, "before": 12 })).await, [11]);
+    assert_eq!(seqs(json!({ "offset": 100 })).await, Vec::<i64>::new());
+    world.close().await;
+}

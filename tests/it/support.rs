@@ -1,0 +1,155 @@
+//! A fresh database and a running chat for each test.
+
+use std::sync::Arc;
+
+use clap::Parser;
+use souk::{
+    app::Store,
+    chat::{Chat, Sent},
+    config::Config,
+    domain::{ConversationId, Draft, Message, Role, User, UserId},
+    error::Error,
+    hub::Hub,
+    protocol::{CreateConversation, ListConversations, ListMessages, Payload},
+};
+use sqlx::PgPool;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    config: Config,
+}
+
+/// The chat on a database of its own.
+pub struct World {
+    pub chat: Arc<Chat>,
+    pub config: Config,
+    store: Option<Store>,
+    dir: Option<std::path::PathBuf>,
+}
+
+/// An empty native database, or a directory for an embedded one, as configuration.
+pub async fn fresh_config() -> Config {
+    let secret = "0123456789abcdef0123456789abcdef";
+    let mut args = vec!["souk".to_owned(), "--jwt-secret".into(), secret.into()];
+    if let Ok(server) = std::env::var("TEST_DATABASE_URL") {
+        let name = format!("souk_test_{}", Uuid::new_v4().simple());
+        let pool = PgPool::connect(&server).await.unwrap();
+        sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&pool).await.unwrap();
+        pool.close().await;
+        let base = server.rsplit_once('/').unwrap().0;
+        args.extend(["--database-url".into(), format!("{base}/{name}")]);
+    } else {
+        let dir = std::env::temp_dir().join(format!("souk-test-{}", Uuid::new_v4()));
+        args.extend(["--data-dir".into(), dir.display().to_string()]);
+    }
+    Cli::parse_from(args).config
+}
+
+impl World {
+    /// A chat on a fresh database.
+    pub async fn new() -> Self {
+        Self::on(fresh_config().await).await
+    }
+
+    /// A chat on the database that `config` names.
+    pub async fn on(config: Config) -> Self {
+        let store = Store::open(&config).await.unwrap();
+        let chat = Chat::start(store.db.clone(), Arc::new(Hub::default()), &config, "test".into()).await.unwrap();
+        let dir = config.database_url.is_none().then(|| config.data_dir.clone());
+        Self { chat, config, store: Some(store), dir }
+    }
+
+    pub fn pool(&self) -> &PgPool {
+        self.chat.db().pool()
+    }
+
+    pub async fn user(&self, role: Role) -> Arc<User> {
+        let id = UserId(Uuid::new_v4());
+        sqlx::query("INSERT INTO users (id, email, password_hash, role, display_name) VALUES ($1, $2, '!', $3, $4)")
+            .bind(id.0)
+            .bind(format!("{id}@test.example"))
+            .bind(role.as_str())
+            .bind(format!("{role:?}"))
+            .execute(self.pool())
+            .await
+            .unwrap();
+        Arc::new(self.chat.db().user(id).await.unwrap().unwrap())
+    }
+
+    pub async fn open(&self, from: &User, with: &User) -> Result<ConversationId, Error> {
+        self.open_with(from, serde_json::json!({ "participantId": with.id })).await
+    }
+
+    pub async fn open_with(&self, from: &User, body: serde_json::Value) -> Result<ConversationId, Error> {
+        let asked = CreateConversation::try_from(&Payload::from(body))?;
+        let opened = self.chat.open_conversation(from, asked).await?;
+        let view = serde_json::to_value(opened.view()).unwrap();
+        Ok(ConversationId::parse(view["id"].as_str().unwrap()).unwrap())
+    }
+
+    pub async fn send(&self, from: &Arc<User>, to: ConversationId, text: &str) -> Result<Message, Error> {
+        self.send_draft(from, to, Draft { text: text.into(), ..Draft::default() }).await
+    }
+
+    pub async fn send_draft(&self, from: &Arc<User>, to: ConversationId, draft: Draft) -> Result<Message, Error> {
+        self.begin_send(from, to, draft).await.unwrap()
+    }
+
+    /// Queues a message; the receiver has the outcome once there is one.
+    pub fn begin_send(
+        &self,
+        from: &Arc<User>,
+        to: ConversationId,
+        draft: Draft,
+    ) -> oneshot::Receiver<Result<Message, Error>> {
+        let (tell, told) = oneshot::channel();
+        let done = Box::new(move |result: Result<&Sent, Error>| {
+            tell.send(result.map(|sent| sent.message.clone())).ok();
+        });
+        self.chat.send(from.clone(), Ok(to), Ok(draft), None, None, done);
+        told
+    }
+
+    pub async fn messages(&self, user: &User, of: ConversationId) -> Result<Vec<Message>, Error> {
+        self.page(user, of, serde_json::json!({ "limit": 200 })).await
+    }
+
+    pub async fn page(&self, user: &User, of: ConversationId, q: serde_json::Value) -> Result<Vec<Message>, Error> {
+        let list = ListMessages::from(&Payload::from(q));
+        Ok(self.chat.messages(user, of, &list).await?.0)
+    }
+
+    /// The caller's conversations as the wire carries them.
+    pub async fn conversations(&self, user: &User, query: serde_json::Value) -> Vec<serde_json::Value> {
+        let list = ListConversations::try_from(&Payload::from(query)).unwrap();
+        let listed = self.chat.conversations(user, &list).await.unwrap();
+        listed.view().iter().map(|v| serde_json::to_value(v).unwrap()).collect()
+    }
+
+    /// Stops the chat and the database, and removes what was made for the test.
+    pub async fn close(mut self) {
+        self.chat.shut_down(std::time::Duration::from_secs(5)).await;
+        if let Some(store) = self.store.take() {
+            store.close().await;
+        }
+        if let Some(dir) = self.dir.take() {
+            std::fs::remove_dir_all(dir).ok();
+        }
+    }
+
+    /// Stops the chat and the database; returns how to open the same database again.
+    pub async fn stop(mut self) -> Config {
+        self.chat.shut_down(std::time::Duration::from_secs(5)).await;
+        self.store.take().unwrap().close().await;
+        self.config
+    }
+
+    /// As [`World::stop`], but as if killed: presence is not cleared.
+    pub async fn stop_without_goodbye(mut self) -> Config {
+        self.store.take().unwrap().close().await;
+        self.config
+    }
+}
