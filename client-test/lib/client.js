@@ -31,12 +31,12 @@ class Client {
     return (await this.waitForEntry(event, matches, ms)).data;
   }
 
-  /** The same with the time at which it came. */
+  /** The same with the name and the time at which it came; `event` may be several names. */
   waitForEntry(event, matches = anything, ms = PATIENCE) {
     let check;
     const found = new Promise((resolve) => {
       check = () => {
-        const entry = this.events.find((e) => !e.taken && e.event === event && matches(e.data));
+        const entry = this.events.find((e) => !e.taken && [event].flat().includes(e.event) && matches(e.data));
         if (!entry) return;
         entry.taken = true;
         this.waiting.delete(check);
@@ -101,12 +101,9 @@ class Client {
 
   /** For a handshake that must be refused: the connect_error. */
   async refused() {
-    const outcome = await Promise.race([
-      this.waitFor('connect_error').then((error) => ({ error })),
-      this.waitFor('connect').then(() => ({})),
-    ]);
-    if (!outcome.error) throw new Error('the handshake was accepted');
-    return outcome.error;
+    const { event, data } = await this.waitForEntry(['connect', 'connect_error']);
+    if (event === 'connect') throw new Error('the handshake was accepted');
+    return data;
   }
 
   close() {

@@ -54,7 +54,7 @@ pub fn wrap(router: Router, config: &Config, hub: &Arc<Hub>) -> Router {
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS])
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([REQUEST_ID, header::RETRY_AFTER])
-        .max_age(Duration::from_secs(3600));
+        .max_age(Duration::from_hours(1));
     router
         .layer(middleware::from_fn_with_state(hub.clone(), note_line))
         .layer(cors)

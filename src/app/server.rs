@@ -15,7 +15,7 @@ use tower::{ServiceExt as _, service_fn};
 use crate::hub::Lines;
 
 /// A client has this long to send a request's headers, and may keep an unused connection this long.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+const HEADER_TIMEOUT: Duration = Duration::from_mins(1);
 /// Data that a peer does not acknowledge for this long ends its connection. Otherwise one that vanished with a full
 /// window would hold its writer for as long as the system retries, a quarter of an hour.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);

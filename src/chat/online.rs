@@ -126,7 +126,9 @@ impl Chat {
         let mut contacts_of: HashMap<UserId, Vec<UserId>> = HashMap::new();
         match self.db.contacts(&users, &self.hub.users()).await {
             Ok(pairs) => {
-                pairs.into_iter().for_each(|(user, contact)| contacts_of.entry(user).or_default().push(contact))
+                for (user, contact) in pairs {
+                    contacts_of.entry(user).or_default().push(contact);
+                }
             }
             Err(e) => tracing::warn!(error = %e, "contacts not told of presence"),
         }

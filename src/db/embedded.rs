@@ -76,8 +76,8 @@ pub fn generated_secret(data_dir: &Path) -> std::io::Result<Secret> {
         Err(e) => return Err(e),
     }
     std::fs::create_dir_all(data_dir)?;
-    let bytes: [u8; 32] = rand::rng().random();
-    let secret: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let (high, low): (u128, u128) = rand::rng().random();
+    let secret = format!("{high:032x}{low:032x}");
     write_private(&path, &secret)?;
     Ok(Secret::from(secret.as_str()))
 }

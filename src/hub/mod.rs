@@ -176,10 +176,11 @@ impl Hub {
         if connection.cut.load(Ordering::Relaxed) {
             return;
         }
-        match connection.socket.emit(event.name, &event.payload) {
-            Err(SendError::Socket(SocketError::InternalChannelFull)) => self.cut(connection),
-            // Closed: its disconnect is on the way. Serialising cannot fail for what is serialised already.
-            Ok(()) | Err(_) => {}
+        // Closed: its disconnect is on the way. Serialising cannot fail for what is serialised already.
+        if let Err(SendError::Socket(SocketError::InternalChannelFull)) =
+            connection.socket.emit(event.name, &event.payload)
+        {
+            self.cut(connection);
         }
     }
 

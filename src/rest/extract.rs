@@ -6,7 +6,7 @@ use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::request::Parts,
-    response::{IntoResponse as _, Response},
+    response::{IntoResponse, Response},
 };
 use serde_json::{Map, Value};
 
@@ -25,7 +25,7 @@ impl FromRequest<RestState> for JsonBody {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &RestState) -> std::result::Result<Self, Response> {
-        let body = Bytes::from_request(request, state).await.map_err(|r| r.into_response())?;
+        let body = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
         if body.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self(Payload::default()));
         }

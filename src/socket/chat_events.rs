@@ -142,8 +142,8 @@ impl From<SendMessage> for Sender {
 }
 
 async fn send_message(mut call: Call, lane: &mut Option<usize>) {
-    let send = SendMessage::from(&call.payload);
-    let conversation = send.conversation.required();
+    let asked = SendMessage::from(&call.payload);
+    let conversation = asked.conversation.required();
     if let Ok(id) = conversation {
         // Another lane could overtake what is still on its way in this one.
         let next = call.chat.lane_of(id);
@@ -152,10 +152,10 @@ async fn send_message(mut call: Call, lane: &mut Option<usize>) {
         }
     }
     let Ok(permit) = call.session.sends.clone().acquire_owned().await else { return };
-    let draft = send.draft.clone();
-    let draws_itself = send.temp_id.as_ref().is_some_and(|id| *id != Value::String(String::new()));
+    let draft = asked.draft.clone();
+    let draws_itself = asked.temp_id.as_ref().is_some_and(|id| *id != Value::String(String::new()));
     let origin = Origin { connection: call.connection.clone(), draws_itself };
-    let sender = Sender::from(send);
+    let sender = Sender::from(asked);
     let chat = call.chat.clone();
     let user = call.connection.user.clone();
     let done = Box::new(move |result: Result<&Sent>| match result {

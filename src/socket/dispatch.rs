@@ -89,7 +89,6 @@ fn push(state: &SocketState, sid: Sid, session: &Arc<Session>, incoming: Incomin
     };
     let connection = state.chat.hub().get(sid);
     match incoming.and_then(|i| session.push(i, state.queue)) {
-        Ok(false) => {}
         Ok(true) => {
             if let Some(connection) = connection {
                 start(state, session.clone(), connection);
@@ -101,7 +100,8 @@ fn push(state: &SocketState, sid: Sid, session: &Arc<Session>, incoming: Incomin
                 chat_events::refuse(call, &Error::Busy);
             }
         }
-        Err(Incoming::Disconnected) => {}
+        // Nothing to do: a task is at it, or the end of a socket that is gone already.
+        Ok(false) | Err(Incoming::Disconnected) => {}
     }
 }
 
@@ -204,7 +204,7 @@ impl Call {
 /// Takes a packet apart: `["event", payload, …]`. Whatever is wrong with the payload, it is then an empty one,
 /// which each event answers like its error case. Binary leaves placeholder objects, which are no texts either.
 fn parse(packet: &Value) -> (String, Payload) {
-    let text = packet.as_str().map(|s| s.as_str()).unwrap_or_default();
+    let text = packet.as_str().map_or("", |s| s.as_str());
     let mut name = serde_json::Deserializer::from_str(text.get(1..).unwrap_or_default()).into_iter::<String>();
     let event = name.next().and_then(Result::ok).unwrap_or_default();
     let parts: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();

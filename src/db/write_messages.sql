@@ -1,0 +1,65 @@
+-- A batch of messages as one statement; see `Db::write_messages`.
+WITH input AS (
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::jsonb[], $7::text[], $8::text[], $9::uuid[])
+        WITH ORDINALITY AS i (id, conversation_id, sender_id, message_text, message_type, attachments,
+                              client_message_id, temp_id, reply_to, ord)
+), locked AS MATERIALIZED (
+    SELECT c.id, c.status, c.last_seq, clock_timestamp() AS at,
+           ARRAY(SELECT m.user_id FROM conversation_members m WHERE m.conversation_id = c.id ORDER BY m.user_id) AS members
+    FROM conversations c WHERE c.id = ANY($2) ORDER BY c.id FOR NO KEY UPDATE
+), checked AS MATERIALIZED (
+    SELECT i.*, l.last_seq, l.at, l.members, d.seq AS repeat_seq,
+           CASE WHEN q.id IS NOT NULL THEN
+               jsonb_build_object('id', q.id, 'sender_id', q.sender_id, 'created_at', q.created_at, 'is_deleted', q.is_deleted,
+                                  'message_text', CASE WHEN q.is_deleted THEN '' ELSE q.message_text END) END AS quote,
+           CASE WHEN l.id IS NULL THEN 'not_found'
+                WHEN NOT i.sender_id = ANY (l.members) THEN 'not_member'
+                WHEN d.seq IS NOT NULL THEN 'repeat'
+                WHEN l.status <> 'active' THEN 'closed'
+                WHEN i.reply_to IS NOT NULL AND q.id IS NULL THEN 'reply_not_found'
+                ELSE 'stored' END AS outcome
+    FROM input i
+    LEFT JOIN locked l ON l.id = i.conversation_id
+    LEFT JOIN LATERAL (
+        SELECT x.seq FROM messages x
+        WHERE i.client_message_id IS NOT NULL AND x.conversation_id = i.conversation_id AND x.sender_id = i.sender_id
+          AND x.client_message_id = i.client_message_id
+        UNION ALL
+        SELECT x.seq FROM messages x
+        WHERE i.client_message_id IS NULL AND i.temp_id IS NOT NULL AND x.sender_id = i.sender_id AND x.temp_id = i.temp_id
+          AND x.conversation_id = i.conversation_id AND x.created_at > now() - interval '10 minutes'
+          AND x.message_text = i.message_text AND x.attachments = i.attachments
+          AND x.reply_to_message_id IS NOT DISTINCT FROM i.reply_to
+        UNION ALL
+        SELECT x.seq FROM messages x WHERE $10 AND x.id = i.id AND x.conversation_id = i.conversation_id
+        LIMIT 1) d ON true
+    LEFT JOIN messages q ON q.id = i.reply_to AND q.conversation_id = i.conversation_id
+), numbered AS (
+    SELECT *, last_seq + row_number() OVER (PARTITION BY conversation_id ORDER BY ord) AS seq
+    FROM checked WHERE outcome = 'stored'
+), inserted AS (
+    INSERT INTO messages (id, conversation_id, sender_id, seq, message_text, message_type, attachments,
+                          client_message_id, temp_id, reply_to_message_id, created_at, updated_at)
+    SELECT id, conversation_id, sender_id, seq, message_text, message_type, attachments,
+           client_message_id, temp_id, reply_to, at, at
+    FROM numbered
+), previews AS (
+    UPDATE conversations c
+    SET last_seq = n.seq, last_message_at = n.at, updated_at = n.at, last_message_text = n.message_text
+    FROM (SELECT DISTINCT ON (conversation_id) conversation_id, seq, at, message_text
+          FROM numbered ORDER BY conversation_id, seq DESC) n
+    WHERE c.id = n.conversation_id
+), own AS (
+    SELECT m.conversation_id, m.user_id, n.count
+    FROM conversation_members m
+    JOIN (SELECT conversation_id, sender_id, count(*) AS count FROM numbered GROUP BY 1, 2) n
+      ON n.conversation_id = m.conversation_id AND n.sender_id = m.user_id
+    ORDER BY 1, 2 FOR NO KEY UPDATE OF m
+), counted AS (
+    UPDATE conversation_members m SET skipped = m.skipped + o.count
+    FROM own o WHERE m.conversation_id = o.conversation_id AND m.user_id = o.user_id
+)
+SELECT c.outcome AS "outcome!", COALESCE(n.seq, c.repeat_seq) AS seq, COALESCE(c.at, now()) AS "created_at!",
+       CASE WHEN c.outcome IN ('stored', 'repeat') THEN c.members ELSE '{}' END AS "members!",
+       c.quote AS "reply_to: Json<Quote>"
+FROM checked c LEFT JOIN numbered n ON n.ord = c.ord ORDER BY c.ord
