@@ -1,28 +1,134 @@
 -- Members with watermarks, a gap-free sequence number per conversation, and times with a zone.
--- Adopts what the Node server left: nothing is deleted, and every step says how many rows it touched.
+--
+-- Adopts what the Node server left. No row and no text is deleted; every step says how many rows it touched and how
+-- long it is since the start; at the end the counts are compared with those of the beginning. All of it is one
+-- transaction: whatever stops it leaves the database as it was. Measured: see ARCHITECTURE.md.
 
--- 1. Out of the way: views that hang on columns about to change, functions and triggers that are replaced below.
---    The Node server's triggers kept the preview (now part of the send statement) and delivered_at / read_at
---    (now derived from watermarks); left in place they would write every row twice.
-DROP VIEW IF EXISTS messages_with_reactions, message_reaction_counts, unread_message_counts, conversation_participants;
+-- All times mean UTC. With the session in UTC, Postgres takes `timestamp` for `timestamptz` without rewriting a table.
+SET LOCAL timezone = 'UTC';
+SET LOCAL work_mem = '64MB';
+SET LOCAL maintenance_work_mem = '256MB';
+
+-- The Node server, should it still run, waits here and not halfway.
+LOCK TABLE conversations, messages, message_reactions, message_edits, typing_indicators, user_online_status
+    IN ACCESS EXCLUSIVE MODE;
+
+-- What is there now; an empty database is adopted in silence.
+CREATE TEMPORARY TABLE adopted ON COMMIT DROP AS
+SELECT (SELECT count(*) FROM conversations) AS conversations, (SELECT count(*) FROM messages) AS messages,
+       (SELECT count(*) FROM message_reactions) AS reactions, (SELECT count(*) FROM message_edits) AS edits;
+
+CREATE FUNCTION souk_adoption_note(p_text text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT 1 FROM adopted WHERE conversations > 0) THEN
+        RAISE NOTICE 'adoption, % s: %', round(extract(epoch FROM clock_timestamp() - now())::numeric, 1), p_text;
+    END IF;
+END $$;
+SELECT souk_adoption_note(format('found %s conversations, %s messages, %s reactions, %s edits',
+                                 conversations, messages, reactions, edits)) FROM adopted;
+
+-- 1. Out of the way.
+
+-- The Node server's functions, whatever their parameters and results were: they read columns that mean something else
+-- from now on, and may hang on the views below. Not those of the three that 0003 replaces by an equal one: policies and
+-- views of the shop may hang on them.
 DO $$
 DECLARE
     f regprocedure;
-    t record;
 BEGIN
     FOR f IN SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-             WHERE n.nspname = current_schema() AND p.proname IN (
+             WHERE n.nspname = current_schema() AND p.prokind = 'f' AND p.proname IN (
                  'is_conversation_participant', 'mark_messages_as_read', 'get_unread_message_count', 'edit_message',
                  'delete_message', 'add_message_reaction', 'remove_message_reaction', 'get_message_edit_history',
                  'get_message_details')
+               AND (p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid)) NOT IN (
+                 ('is_conversation_participant', 'p_conversation_id uuid, p_user_id uuid', 'boolean'),
+                 ('mark_messages_as_read', 'p_conversation_id uuid, p_user_id uuid', 'integer'),
+                 ('get_unread_message_count', 'user_id uuid', 'integer'))
     LOOP
+        PERFORM souk_adoption_note(format('dropping the Node server''s function %s', f));
         EXECUTE format('DROP FUNCTION %s', f);
     END LOOP;
-    FOR t IN SELECT tgname, tgrelid::regclass AS rel FROM pg_trigger
-             WHERE NOT tgisinternal AND tgrelid IN ('messages'::regclass, 'typing_indicators'::regclass)
+END $$;
+
+-- Views that hang on columns about to change. 0003 makes them again and gives back who may read them.
+CREATE TEMPORARY TABLE adopted_grants (view_name text, grantee text, privilege text) ON COMMIT DROP;
+DO $$
+DECLARE
+    v text;
+BEGIN
+    FOREACH v IN ARRAY ARRAY ['messages_with_reactions', 'message_reaction_counts', 'unread_message_counts',
+                              'conversation_participants'] LOOP
+        IF to_regclass(v) IS NOT NULL THEN
+            INSERT INTO adopted_grants
+            SELECT v, COALESCE(quote_ident(r.rolname), 'PUBLIC'), a.privilege_type
+            FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
+            WHERE c.oid = v::regclass AND a.grantee <> c.relowner;
+            EXECUTE format('DROP VIEW %I', v);
+        END IF;
+    END LOOP;
+END $$;
+
+-- The Node server's triggers kept the preview (now part of the statement that sends), set delivered_at and read_at
+-- (now derived from watermarks) and swept typing_indicators: left in place they would write every row twice. Their
+-- names are not known, so they are known by what they do. Any other trigger is the shop's: it sleeps during adoption.
+CREATE TEMPORARY TABLE adopted_triggers (rel regclass, name name, state "char") ON COMMIT DROP;
+DO $$
+DECLARE
+    t record;
+BEGIN
+    FOR t IN SELECT g.tgname, g.tgrelid::regclass AS rel, g.tgfoid::regprocedure AS function, g.tgenabled,
+                    CASE g.tgrelid
+                        WHEN 'messages'::regclass THEN
+                            p.prosrc ~* 'update\s+("?public"?\.)?"?conversations\y|new\.(delivered_at|read_at)\s*:?='
+                        WHEN 'typing_indicators'::regclass THEN p.prosrc ~* 'delete\s+from\s+("?public"?\.)?"?typing_indicators\y'
+                        ELSE false END AS is_nodes
+             FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
+             WHERE NOT g.tgisinternal AND g.tgrelid IN (
+                 'conversations'::regclass, 'messages'::regclass, 'message_reactions'::regclass, 'message_edits'::regclass,
+                 'typing_indicators'::regclass, 'user_online_status'::regclass)
     LOOP
-        RAISE NOTICE 'adoption: dropping the Node server''s trigger % on %', t.tgname, t.rel;
-        EXECUTE format('DROP TRIGGER %I ON %s', t.tgname, t.rel);
+        IF t.is_nodes THEN
+            PERFORM souk_adoption_note(format('dropping the Node server''s trigger %s on %s', t.tgname, t.rel));
+            EXECUTE format('DROP TRIGGER %I ON %s', t.tgname, t.rel);
+            IF NOT EXISTS (SELECT 1 FROM pg_trigger WHERE tgfoid = t.function) THEN
+                EXECUTE format('DROP FUNCTION %s', t.function);
+            END IF;
+        ELSIF t.tgenabled IN ('O', 'A') THEN
+            PERFORM souk_adoption_note(format('leaving trigger %s on %s to the shop', t.tgname, t.rel));
+            INSERT INTO adopted_triggers VALUES (t.rel, t.tgname, t.tgenabled);
+            EXECUTE format('ALTER TABLE %s DISABLE TRIGGER %I', t.rel, t.tgname);
+        END IF;
+    END LOOP;
+END $$;
+
+-- Indexes. On messages every one would take a million entries during adoption and one with every message after it.
+-- Those on the Node server's columns go for good: read_by, delivered_to and status are derived now, and the indexes of
+-- part 5 serve the rest. On conversations those go for good that would grow with every message: without them the
+-- update that a message makes touches no index at all. The others are made again when the data is in place.
+CREATE TEMPORARY TABLE adopted_indexes (definition text) ON COMMIT DROP;
+DO $$
+DECLARE
+    i record;
+BEGIN
+    FOR i IN SELECT x.indexrelid::regclass AS name, x.indrelid::regclass AS rel, pg_get_indexdef(x.indexrelid) AS definition,
+                    NOT x.indisunique AND x.indexprs IS NULL AND CASE x.indrelid
+                        WHEN 'messages'::regclass THEN k.names <> ARRAY ['created_at'] AND k.names <@ ARRAY [
+                            'conversation_id', 'sender_id', 'created_at', 'read_by', 'delivered_to', 'status', 'delivered_at',
+                            'read_at', 'is_deleted', 'is_edited', 'deletion_type', 'deleted_by', 'reply_to_message_id']
+                        ELSE k.names && ARRAY ['last_message_at', 'updated_at', 'last_message_text'] END AS for_good
+             FROM pg_index x
+             CROSS JOIN LATERAL (SELECT array_agg(a.attname::text) AS names FROM pg_attribute a
+                                 WHERE a.attrelid = x.indrelid AND a.attnum = ANY (x.indkey)) k
+             WHERE x.indrelid IN ('messages'::regclass, 'conversations'::regclass)
+               AND NOT EXISTS (SELECT 1 FROM pg_constraint o WHERE o.conindid = x.indexrelid)
+    LOOP
+        IF i.for_good THEN
+            PERFORM souk_adoption_note(format('dropping index %s: %s', i.name, i.definition));
+        ELSE
+            INSERT INTO adopted_indexes VALUES (i.definition);
+        END IF;
+        EXECUTE format('DROP INDEX %s', i.name);
     END LOOP;
 END $$;
 
@@ -32,24 +138,17 @@ DECLARE
     c record;
 BEGIN
     FOR c IN SELECT table_name, string_agg(format(
-                 'ALTER COLUMN %1$I DROP DEFAULT, ALTER COLUMN %1$I TYPE timestamptz USING %1$I AT TIME ZONE ''UTC''',
-                 column_name), ', ') AS changes
+                 'ALTER COLUMN %1$I DROP DEFAULT, ALTER COLUMN %1$I TYPE timestamptz', column_name), ', ') AS changes
              FROM information_schema.columns
              WHERE table_schema = current_schema() AND data_type = 'timestamp without time zone'
                AND table_name IN ('conversations', 'messages', 'message_reactions', 'message_edits',
                                   'typing_indicators', 'user_online_status')
              GROUP BY table_name
     LOOP
-        RAISE NOTICE 'adoption: times of % become timestamptz', c.table_name;
         EXECUTE format('ALTER TABLE %I %s', c.table_name, c.changes);
+        PERFORM souk_adoption_note(format('times of %s are timestamptz', c.table_name));
     END LOOP;
 END $$;
-ALTER TABLE conversations ALTER COLUMN created_at SET DEFAULT now(), ALTER COLUMN updated_at SET DEFAULT now();
-ALTER TABLE messages ALTER COLUMN created_at SET DEFAULT now(), ALTER COLUMN updated_at SET DEFAULT now();
-ALTER TABLE message_reactions ALTER COLUMN created_at SET DEFAULT now();
-ALTER TABLE message_edits ALTER COLUMN edited_at SET DEFAULT now();
-ALTER TABLE typing_indicators ALTER COLUMN last_typed_at SET DEFAULT now();
-ALTER TABLE user_online_status ALTER COLUMN updated_at SET DEFAULT now();
 
 -- 3. Columns and tables that the Node server did not have.
 ALTER TABLE conversations ADD COLUMN last_seq bigint NOT NULL DEFAULT 0;
@@ -69,8 +168,9 @@ CREATE TABLE conversation_members (
     last_read_at       timestamptz,
     last_delivered_seq bigint      NOT NULL DEFAULT 0,
     last_delivered_at  timestamptz,
-    -- Messages above last_read_seq that do not count as unread: own ones, deleted ones.
-    -- unread = conversations.last_seq - last_read_seq - skipped, without looking at messages.
+    -- Messages above last_read_seq that do not count as unread: own ones, deleted ones, and adopted ones that were
+    -- read while an older one was not. unread = conversations.last_seq - last_read_seq - skipped, without looking
+    -- at messages.
     skipped            bigint      NOT NULL DEFAULT 0,
     PRIMARY KEY (conversation_id, user_id)
 ) WITH (fillfactor = 80);
@@ -97,134 +197,221 @@ CREATE TABLE chat_server_users (
 CREATE INDEX chat_server_users_user ON chat_server_users (user_id);
 
 -- 4. The data.
+
+-- The users in a participant_ids: each once, whatever the case of the id; what is no id is passed over.
+CREATE FUNCTION souk_participants(p_participant_ids jsonb) RETURNS SETOF uuid LANGUAGE sql IMMUTABLE AS $$
+    SELECT DISTINCT p.id::uuid
+    FROM jsonb_array_elements_text(
+        CASE WHEN jsonb_typeof(p_participant_ids) = 'array' THEN p_participant_ids ELSE '[]' END) AS p (id)
+    WHERE p.id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+$$;
+
+-- A "for me" deletion was stored as deleted for everybody: it goes back to the one who meant it.
+INSERT INTO message_deletions (message_id, user_id, deleted_at)
+SELECT id, deleted_by, COALESCE(deleted_at, updated_at, now()) FROM messages
+WHERE is_deleted AND deletion_type = 'for_me' AND deleted_by IS NOT NULL;
+SELECT souk_adoption_note(format('%s deletions for one user only', count(*))) FROM message_deletions;
+
+-- The order was created_at. Equal times are broken so that read state survives: read before unread, then id.
+CREATE TEMPORARY TABLE adopted_order ON COMMIT DROP AS
+SELECT ctid AS tid, row_number() OVER (
+           PARTITION BY conversation_id
+           ORDER BY COALESCE(created_at, updated_at, now()),
+                    CASE WHEN jsonb_typeof(read_by) = 'array' THEN -jsonb_array_length(read_by) ELSE 0 END,
+                    id) AS seq,
+       COALESCE(is_deleted AND deletion_type = 'for_me' AND deleted_by IS NOT NULL, false) AS for_me
+FROM messages;
+SELECT souk_adoption_note('order of the messages known');
+
+-- The only rewrite of the messages, page by page in their stored order. No one else is in the table and nothing is
+-- vacuumed meanwhile, so a row's place is its name; new versions go to places that are not in adopted_order.
 DO $$
 DECLARE
-    conversations_before bigint;
-    messages_before      bigint;
-    n                    bigint;
+    pages  bigint := pg_relation_size('messages') / current_setting('block_size')::bigint;
+    steps  bigint := (SELECT LEAST(20, 1 + messages / 20000) FROM adopted);
+    first  tid;
+    behind tid;
+    n      bigint;
+    done   bigint := 0;
 BEGIN
-    SELECT count(*) INTO conversations_before FROM conversations;
-    SELECT count(*) INTO messages_before FROM messages;
-    RAISE NOTICE 'adoption: found % conversations, % messages', conversations_before, messages_before;
-
-    UPDATE conversations SET metadata = '{}' WHERE metadata IS NULL;
-    UPDATE conversations SET created_at = COALESCE(created_at, last_message_at, updated_at, now()),
-                             updated_at = COALESCE(updated_at, last_message_at, created_at, now()),
-                             status = COALESCE(status, 'active')
-    WHERE created_at IS NULL OR updated_at IS NULL OR status IS NULL;
-
-    -- A "for me" deletion was stored as deleted for everybody: it goes back to the one who meant it.
-    INSERT INTO message_deletions (message_id, user_id, deleted_at)
-    SELECT id, deleted_by, COALESCE(deleted_at, now()) FROM messages
-    WHERE is_deleted AND deletion_type = 'for_me' AND deleted_by IS NOT NULL;
-    GET DIAGNOSTICS n = ROW_COUNT;
-    RAISE NOTICE 'adoption: % deletions for one user only', n;
-
-    -- The order was created_at. Equal times are broken so that read state survives: read before unread, then id.
-    UPDATE messages m SET
-        seq          = o.seq,
-        attachments  = CASE WHEN jsonb_typeof(m.attachments) = 'array' THEN m.attachments ELSE '[]' END,
-        read_by      = CASE WHEN jsonb_typeof(m.read_by) = 'array' THEN m.read_by ELSE '[]' END,
-        delivered_to = CASE WHEN jsonb_typeof(m.delivered_to) = 'array' THEN m.delivered_to ELSE '[]' END,
-        message_type = COALESCE(m.message_type, 'text'),
-        status       = CASE WHEN m.status IN ('delivered', 'read') THEN m.status ELSE 'sent' END,
-        is_edited    = COALESCE(m.is_edited, false),
-        edit_count   = COALESCE(m.edit_count, 0),
-        created_at   = COALESCE(m.created_at, m.updated_at, now()),
-        updated_at   = COALESCE(m.updated_at, m.created_at, now()),
-        is_deleted   = COALESCE(m.is_deleted AND NOT (COALESCE(m.deletion_type, '') = 'for_me' AND m.deleted_by IS NOT NULL), false),
-        deleted_at   = CASE WHEN m.deletion_type = 'for_me' AND m.deleted_by IS NOT NULL THEN NULL ELSE m.deleted_at END,
-        deleted_by   = CASE WHEN m.deletion_type = 'for_me' THEN NULL ELSE m.deleted_by END,
-        deletion_type = CASE WHEN m.deletion_type = 'for_me' AND m.deleted_by IS NOT NULL THEN NULL
-                             WHEN m.is_deleted THEN 'for_everyone' END
-    FROM (SELECT id, row_number() OVER (
-                         PARTITION BY conversation_id
-                         ORDER BY COALESCE(created_at, updated_at, now()),
-                                  CASE WHEN jsonb_typeof(read_by) = 'array' THEN -jsonb_array_length(read_by) ELSE 0 END,
-                                  id) AS seq
-          FROM messages) o
-    WHERE o.id = m.id;
-    GET DIAGNOSTICS n = ROW_COUNT;
-    RAISE NOTICE 'adoption: % messages numbered', n;
-
-    UPDATE conversations c SET last_seq = s.last_seq, last_message_at = COALESCE(c.last_message_at, s.last_at)
-    FROM (SELECT conversation_id, max(seq) AS last_seq, max(created_at) AS last_at FROM messages GROUP BY 1) s
-    WHERE s.conversation_id = c.id;
-    GET DIAGNOSTICS n = ROW_COUNT;
-    RAISE NOTICE 'adoption: % conversations with messages', n;
-
-    INSERT INTO conversation_members (conversation_id, user_id, joined_at)
-    SELECT DISTINCT c.id, p.id::uuid, c.created_at
-    FROM conversations c
-    CROSS JOIN LATERAL jsonb_array_elements_text(
-        CASE WHEN jsonb_typeof(c.participant_ids) = 'array' THEN c.participant_ids ELSE '[]' END) AS p (id)
-    WHERE p.id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$';
-    GET DIAGNOSTICS n = ROW_COUNT;
-    RAISE NOTICE 'adoption: % members', n;
+    FOR step IN 1 .. steps LOOP
+        first := format('(%s,0)', pages * (step - 1) / steps);
+        behind := format('(%s,0)', pages * step / steps);
+        UPDATE messages m SET
+            seq           = o.seq,
+            attachments   = CASE WHEN jsonb_typeof(m.attachments) = 'array' THEN m.attachments ELSE '[]' END,
+            -- Ids are compared as text from here on.
+            read_by       = CASE WHEN jsonb_typeof(m.read_by) IS DISTINCT FROM 'array' THEN '[]'
+                                 WHEN m.read_by::text ~ '[A-F]' THEN lower(m.read_by::text)::jsonb ELSE m.read_by END,
+            delivered_to  = CASE WHEN jsonb_typeof(m.delivered_to) IS DISTINCT FROM 'array' THEN '[]'
+                                 WHEN m.delivered_to::text ~ '[A-F]' THEN lower(m.delivered_to::text)::jsonb
+                                 ELSE m.delivered_to END,
+            message_type  = COALESCE(m.message_type, 'text'),
+            -- "sending" and "failed" were states of the client; what is stored was sent.
+            status        = CASE WHEN m.status IN ('delivered', 'read') THEN m.status ELSE 'sent' END,
+            is_edited     = COALESCE(m.is_edited, false),
+            edit_count    = COALESCE(m.edit_count, 0),
+            edited_at     = COALESCE(m.edited_at, m.last_edited_at),
+            last_edited_at = COALESCE(m.last_edited_at, m.edited_at),
+            created_at    = COALESCE(m.created_at, m.updated_at, now()),
+            updated_at    = COALESCE(m.updated_at, m.created_at, now()),
+            is_deleted    = COALESCE(m.is_deleted, false) AND NOT o.for_me,
+            deleted_at    = CASE WHEN NOT o.for_me THEN m.deleted_at END,
+            deleted_by    = CASE WHEN NOT o.for_me THEN m.deleted_by END,
+            deletion_type = CASE WHEN o.for_me THEN NULL WHEN m.is_deleted THEN 'for_everyone' ELSE m.deletion_type END
+        FROM adopted_order o
+        WHERE o.tid = m.ctid AND m.ctid >= first AND m.ctid < behind AND o.tid >= first AND o.tid < behind;
+        GET DIAGNOSTICS n = ROW_COUNT;
+        done := done + n;
+        PERFORM souk_adoption_note(format('%s of %s messages numbered', done, messages)) FROM adopted;
+    END LOOP;
 END $$;
 
--- Watermarks: read up to just before the first message by another that is unread and not deleted.
--- What was read above such a hole keeps its stored read_by and counts as skipped, so no count changes.
-CREATE TEMPORARY TABLE adopted_unread ON COMMIT DROP AS
-SELECT cm.conversation_id, cm.user_id, min(m.seq) AS first_seq, count(*) AS unread
-FROM conversation_members cm
-JOIN messages m ON m.conversation_id = cm.conversation_id
-WHERE m.sender_id <> cm.user_id AND NOT m.is_deleted AND NOT m.read_by ? cm.user_id::text
-  AND NOT EXISTS (SELECT 1 FROM message_deletions d WHERE d.message_id = m.id AND d.user_id = cm.user_id)
-GROUP BY 1, 2;
-UPDATE conversation_members cm SET
-    last_read_seq      = COALESCE(u.first_seq - 1, c.last_seq),
-    last_delivered_seq = COALESCE(u.first_seq - 1, c.last_seq),
-    skipped            = CASE WHEN u.first_seq IS NULL THEN 0 ELSE c.last_seq - u.first_seq + 1 - u.unread END
-FROM conversations c
-LEFT JOIN adopted_unread u ON u.conversation_id = c.id
-WHERE c.id = cm.conversation_id AND u.user_id = cm.user_id;
-UPDATE conversation_members cm SET last_read_seq = c.last_seq, last_delivered_seq = c.last_seq
-FROM conversations c
-WHERE c.id = cm.conversation_id
-  AND NOT EXISTS (SELECT 1 FROM adopted_unread u WHERE u.conversation_id = cm.conversation_id AND u.user_id = cm.user_id);
-UPDATE conversation_members cm SET last_read_at = r.at, last_delivered_at = r.at
-FROM (SELECT conversation_id, max(read_at) AS at FROM messages WHERE read_at IS NOT NULL GROUP BY 1) r
-WHERE r.conversation_id = cm.conversation_id AND cm.last_read_seq > 0;
-
--- 5. What holds from now on.
-ALTER TABLE conversations
-    ALTER COLUMN metadata SET DEFAULT '{}', ALTER COLUMN metadata SET NOT NULL,
-    ALTER COLUMN created_at SET NOT NULL, ALTER COLUMN updated_at SET NOT NULL, ALTER COLUMN status SET NOT NULL;
-ALTER TABLE messages
-    ALTER COLUMN seq SET NOT NULL,
-    ALTER COLUMN message_type SET NOT NULL, ALTER COLUMN attachments SET NOT NULL, ALTER COLUMN attachments SET DEFAULT '[]',
-    ALTER COLUMN read_by SET NOT NULL, ALTER COLUMN read_by SET DEFAULT '[]',
-    ALTER COLUMN delivered_to SET NOT NULL, ALTER COLUMN delivered_to SET DEFAULT '[]',
-    ALTER COLUMN is_edited SET NOT NULL, ALTER COLUMN is_edited SET DEFAULT false,
-    ALTER COLUMN is_deleted SET NOT NULL, ALTER COLUMN is_deleted SET DEFAULT false,
-    ALTER COLUMN edit_count SET NOT NULL, ALTER COLUMN edit_count SET DEFAULT 0,
-    ALTER COLUMN status SET NOT NULL, ALTER COLUMN status SET DEFAULT 'sent',
-    ALTER COLUMN created_at SET NOT NULL, ALTER COLUMN updated_at SET NOT NULL;
 CREATE UNIQUE INDEX messages_conversation_seq ON messages (conversation_id, seq);
+SELECT souk_adoption_note('index on (conversation_id, seq) built');
+
+-- What the list of conversations shows stays as it was stored; where nothing was, the newest message tells.
+UPDATE conversations c SET
+    last_seq          = COALESCE(l.seq, 0),
+    last_message_at   = COALESCE(c.last_message_at, l.created_at),
+    last_message_text = CASE WHEN l.is_deleted THEN '' ELSE COALESCE(c.last_message_text, l.message_text) END,
+    created_at        = COALESCE(c.created_at, c.last_message_at, c.updated_at, now()),
+    updated_at        = COALESCE(c.updated_at, c.last_message_at, c.created_at, now()),
+    status            = COALESCE(c.status, 'active'),
+    metadata          = COALESCE(c.metadata, '{}')
+FROM conversations o
+LEFT JOIN LATERAL (SELECT m.seq, m.created_at, m.is_deleted, m.message_text FROM messages m
+                   WHERE m.conversation_id = o.id ORDER BY m.seq DESC LIMIT 1) l ON true
+WHERE o.id = c.id;
+SELECT souk_adoption_note(format('%s of %s conversations have messages', count(*) FILTER (WHERE last_seq > 0), count(*)))
+FROM conversations;
+
+-- Watermarks: read up to just before the first message by another that the member has not read. What they read above
+-- it stays in the message's read_by and counts as skipped, as their own and the deleted ones do: no count changes.
+-- No time of reading is made up: adopted messages show their own.
+INSERT INTO conversation_members (conversation_id, user_id, joined_at, last_read_seq, last_delivered_seq, skipped)
+SELECT w.conversation_id, w.user_id, w.created_at, w.mark, w.mark, w.last_seq - w.mark - w.unread
+FROM (SELECT p.conversation_id, p.user_id, p.created_at, p.last_seq,
+             COALESCE(min(m.seq) - 1, p.last_seq) AS mark,
+             count(m.seq) FILTER (WHERE NOT m.is_deleted AND d.message_id IS NULL) AS unread
+      FROM (SELECT c.id AS conversation_id, u.user_id, c.created_at, c.last_seq
+            FROM conversations c CROSS JOIN LATERAL souk_participants(c.participant_ids) AS u (user_id)) p
+      LEFT JOIN messages m ON m.conversation_id = p.conversation_id AND m.sender_id <> p.user_id
+                          AND NOT m.read_by ? p.user_id::text
+      LEFT JOIN message_deletions d ON d.message_id = m.id AND d.user_id = p.user_id
+      GROUP BY 1, 2, 3, 4) w;
+SELECT souk_adoption_note(format('%s members, %s of them have read everything', count(*),
+                                 count(*) FILTER (WHERE m.last_read_seq = c.last_seq)))
+FROM conversation_members m JOIN conversations c ON c.id = m.conversation_id;
+
+UPDATE message_reactions SET created_at = now() WHERE created_at IS NULL;
+UPDATE message_edits e SET
+    old_text = COALESCE(e.old_text, ''), edited_by = COALESCE(e.edited_by, m.sender_id), edited_at = COALESCE(e.edited_at, m.updated_at)
+FROM messages m WHERE m.id = e.message_id AND (e.old_text IS NULL OR e.edited_by IS NULL OR e.edited_at IS NULL);
+UPDATE typing_indicators SET is_typing = COALESCE(is_typing, false), last_typed_at = COALESCE(last_typed_at, now())
+WHERE is_typing IS NULL OR last_typed_at IS NULL;
+-- Until a server says otherwise nobody is connected.
+UPDATE user_online_status SET
+    last_seen_at = COALESCE(last_seen_at, CASE WHEN is_online THEN updated_at END),
+    is_online = false, socket_id = NULL, updated_at = COALESCE(updated_at, now())
+WHERE is_online IS DISTINCT FROM false OR updated_at IS NULL;
+
+-- 5. What holds from now on, the same on every database.
+ALTER TABLE conversations
+    ALTER COLUMN id SET DEFAULT gen_random_uuid(),
+    ALTER COLUMN metadata SET DEFAULT '{}', ALTER COLUMN metadata SET NOT NULL,
+    ALTER COLUMN status SET DEFAULT 'active', ALTER COLUMN status SET NOT NULL,
+    ALTER COLUMN created_at SET DEFAULT now(), ALTER COLUMN created_at SET NOT NULL,
+    ALTER COLUMN updated_at SET DEFAULT now(), ALTER COLUMN updated_at SET NOT NULL,
+    -- Every message updates its conversation's row: room on the page keeps that update off the indexes.
+    SET (fillfactor = 80);
+ALTER TABLE messages
+    ALTER COLUMN id SET DEFAULT gen_random_uuid(),
+    ALTER COLUMN seq SET NOT NULL,
+    ALTER COLUMN message_type SET DEFAULT 'text', ALTER COLUMN message_type SET NOT NULL,
+    ALTER COLUMN attachments SET DEFAULT '[]', ALTER COLUMN attachments SET NOT NULL,
+    ALTER COLUMN read_by SET DEFAULT '[]', ALTER COLUMN read_by SET NOT NULL,
+    ALTER COLUMN delivered_to SET DEFAULT '[]', ALTER COLUMN delivered_to SET NOT NULL,
+    ALTER COLUMN is_edited SET DEFAULT false, ALTER COLUMN is_edited SET NOT NULL,
+    ALTER COLUMN is_deleted SET DEFAULT false, ALTER COLUMN is_deleted SET NOT NULL,
+    ALTER COLUMN edit_count SET DEFAULT 0, ALTER COLUMN edit_count SET NOT NULL,
+    ALTER COLUMN status SET DEFAULT 'sent', ALTER COLUMN status SET NOT NULL,
+    ALTER COLUMN created_at SET DEFAULT now(), ALTER COLUMN created_at SET NOT NULL,
+    ALTER COLUMN updated_at SET DEFAULT now(), ALTER COLUMN updated_at SET NOT NULL;
+ALTER TABLE message_reactions
+    ALTER COLUMN id SET DEFAULT gen_random_uuid(),
+    ALTER COLUMN created_at SET DEFAULT now(), ALTER COLUMN created_at SET NOT NULL;
+ALTER TABLE message_edits
+    ALTER COLUMN id SET DEFAULT gen_random_uuid(),
+    ALTER COLUMN old_text SET NOT NULL, ALTER COLUMN edited_by SET NOT NULL,
+    ALTER COLUMN edited_at SET DEFAULT now(), ALTER COLUMN edited_at SET NOT NULL;
+ALTER TABLE typing_indicators
+    ALTER COLUMN id SET DEFAULT gen_random_uuid(),
+    ALTER COLUMN is_typing SET DEFAULT false, ALTER COLUMN is_typing SET NOT NULL,
+    ALTER COLUMN last_typed_at SET DEFAULT now(), ALTER COLUMN last_typed_at SET NOT NULL;
+-- Typing is memory's truth; the table is a window for SQL readers and need not survive a crash.
+ALTER TABLE typing_indicators SET UNLOGGED;
+ALTER TABLE user_online_status
+    ALTER COLUMN is_online SET DEFAULT false, ALTER COLUMN is_online SET NOT NULL,
+    ALTER COLUMN updated_at SET DEFAULT now(), ALTER COLUMN updated_at SET NOT NULL;
+
 -- A retry with the same clientMessageId is the same message, for good.
 CREATE UNIQUE INDEX messages_client_message_id ON messages (conversation_id, sender_id, client_message_id)
     WHERE client_message_id IS NOT NULL;
 -- A retry with the same tempId and content within ten minutes: not unique, the clock makes tempIds.
-CREATE INDEX messages_temp_id ON messages (sender_id, temp_id) WHERE temp_id IS NOT NULL;
+-- Not partial either: it also finds a user's messages when the shop deletes the user.
+CREATE INDEX messages_sender_temp_id ON messages (sender_id, temp_id);
+-- For the foreign key: which messages answer one that goes.
+CREATE INDEX messages_reply_to ON messages (reply_to_message_id) WHERE reply_to_message_id IS NOT NULL;
 CREATE INDEX conversation_members_user ON conversation_members (user_id, conversation_id);
 CREATE INDEX IF NOT EXISTS message_edits_message ON message_edits (message_id, edited_at DESC);
--- Every message updates its conversation's row: room on the page keeps that update off the indexes.
-ALTER TABLE conversations SET (fillfactor = 80);
--- Typing is memory's truth; the table is a window for SQL readers and need not survive a crash.
-ALTER TABLE typing_indicators SET UNLOGGED;
--- Until a server says otherwise nobody is connected.
-UPDATE user_online_status SET is_online = false, socket_id = NULL WHERE is_online;
-UPDATE user_online_status SET updated_at = now() WHERE updated_at IS NULL;
+SELECT souk_adoption_note('indexes built');
+DO $$
+DECLARE
+    i record;
+BEGIN
+    FOR i IN SELECT definition FROM adopted_indexes LOOP
+        EXECUTE i.definition;
+        PERFORM souk_adoption_note(format('made again: %s', i.definition));
+    END LOOP;
+    FOR i IN SELECT rel, name, state FROM adopted_triggers LOOP
+        EXECUTE format('ALTER TABLE %s ENABLE %s TRIGGER %I', i.rel, CASE i.state WHEN 'A' THEN 'ALWAYS' ELSE '' END, i.name);
+    END LOOP;
+END $$;
+
+-- Nothing lost, nothing doubled, no gap; else all of it is undone.
+DO $$
+DECLARE
+    before adopted;
+    after  adopted;
+    faulty bigint;
+BEGIN
+    SELECT * INTO before FROM adopted;
+    SELECT (SELECT count(*) FROM conversations), (SELECT count(*) FROM messages),
+           (SELECT count(*) FROM message_reactions), (SELECT count(*) FROM message_edits) INTO after;
+    SELECT count(*) INTO faulty
+    FROM conversations c
+    LEFT JOIN (SELECT conversation_id, count(*) AS n, min(seq) AS low, max(seq) AS high FROM messages GROUP BY 1) s
+        ON s.conversation_id = c.id
+    WHERE c.last_seq <> COALESCE(s.n, 0) OR c.last_seq <> COALESCE(s.high, 0) OR s.low <> 1;
+    IF before IS DISTINCT FROM after OR faulty > 0 THEN
+        RAISE EXCEPTION 'adoption: % before, % after, % conversations with a gap', before, after, faulty;
+    END IF;
+    PERFORM souk_adoption_note(format('done: %s conversations, %s messages, %s reactions, %s edits, as before',
+                                      after.conversations, after.messages, after.reactions, after.edits));
+END $$;
+ANALYZE conversations, messages, conversation_members, message_deletions;
+DROP FUNCTION souk_adoption_note(text);
 
 -- 6. For SQL users: participant_ids and members stay the same thing, and a message inserted by hand gets its seq.
 CREATE FUNCTION souk_sync_members() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'UPDATE' THEN
-        DELETE FROM conversation_members WHERE conversation_id = NEW.id AND NOT NEW.participant_ids ? user_id::text;
+        DELETE FROM conversation_members
+        WHERE conversation_id = NEW.id AND user_id NOT IN (SELECT souk_participants(NEW.participant_ids));
     END IF;
     INSERT INTO conversation_members (conversation_id, user_id, last_read_seq, last_delivered_seq)
-    SELECT NEW.id, p.id::uuid, NEW.last_seq, NEW.last_seq FROM jsonb_array_elements_text(NEW.participant_ids) AS p (id)
+    SELECT NEW.id, u, NEW.last_seq, NEW.last_seq FROM souk_participants(NEW.participant_ids) AS u
     ON CONFLICT DO NOTHING;
     RETURN NULL;
 END $$;
@@ -237,61 +424,8 @@ BEGIN
                              last_message_text = NEW.message_text
     WHERE id = NEW.conversation_id RETURNING last_seq INTO NEW.seq;
     UPDATE conversation_members SET skipped = skipped + 1
-    WHERE conversation_id = NEW.conversation_id AND user_id = NEW.sender_id;
+    WHERE conversation_id = NEW.conversation_id AND (user_id = NEW.sender_id OR NEW.read_by ? user_id::text);
     RETURN NEW;
 END $$;
 CREATE TRIGGER messages_number BEFORE INSERT ON messages
     FOR EACH ROW WHEN (NEW.seq IS NULL) EXECUTE FUNCTION souk_number_message();
-
--- 7. The views and functions that the contract names.
-CREATE VIEW conversation_participants AS
-SELECT c.id AS conversation_id, c.type, c.status, cm.user_id, c.last_message_at, c.created_at
-FROM conversations c JOIN conversation_members cm ON cm.conversation_id = c.id;
-
-CREATE VIEW unread_message_counts AS
-SELECT cm.conversation_id, cm.user_id, c.last_seq - cm.last_read_seq - cm.skipped AS unread_count
-FROM conversation_members cm JOIN conversations c ON c.id = cm.conversation_id;
-
-CREATE FUNCTION is_conversation_participant(p_conversation_id uuid, p_user_id uuid) RETURNS boolean
-LANGUAGE sql STABLE AS $$
-    SELECT EXISTS (SELECT 1 FROM conversation_members WHERE conversation_id = p_conversation_id AND user_id = p_user_id)
-$$;
-
--- Moves the watermark to the newest message. The conversation's row is locked first, as sending does:
--- a send committing in between would otherwise leave its own message counted as unread.
-CREATE FUNCTION souk_mark_read(p_conversation_id uuid, p_user_id uuid)
-RETURNS TABLE (marked bigint, read_seq bigint, read_at timestamptz) LANGUAGE sql AS $$
-    WITH c AS (
-        SELECT id, last_seq FROM conversations WHERE id = p_conversation_id FOR NO KEY UPDATE
-    ), old AS (
-        SELECT m.conversation_id, m.user_id, c.last_seq, c.last_seq - m.last_read_seq - m.skipped AS unread
-        FROM c JOIN conversation_members m ON m.conversation_id = c.id AND m.user_id = p_user_id
-        WHERE m.last_read_seq < c.last_seq
-        FOR UPDATE OF m
-    )
-    UPDATE conversation_members m
-    SET last_read_seq = old.last_seq, skipped = 0,
-        last_read_at = CASE WHEN old.unread > 0 THEN now() ELSE m.last_read_at END
-    FROM old WHERE m.conversation_id = old.conversation_id AND m.user_id = old.user_id
-    RETURNING old.unread, m.last_read_seq, COALESCE(m.last_read_at, now())
-$$;
-
-CREATE FUNCTION mark_messages_as_read(p_conversation_id uuid, p_user_id uuid) RETURNS integer
-LANGUAGE sql AS $$
-    SELECT COALESCE((SELECT marked FROM souk_mark_read(p_conversation_id, p_user_id)), 0)::integer
-$$;
-
-CREATE FUNCTION get_unread_message_count(user_id uuid) RETURNS integer
-LANGUAGE sql STABLE AS $$
-    SELECT COALESCE(sum(u.unread_count), 0)::integer FROM unread_message_counts u WHERE u.user_id = $1
-$$;
-
-CREATE VIEW message_reaction_counts AS
-SELECT message_id, reaction, count(*) AS count, jsonb_agg(user_id ORDER BY created_at, user_id) AS user_ids
-FROM message_reactions GROUP BY message_id, reaction;
-
-CREATE VIEW messages_with_reactions AS
-SELECT m.*, COALESCE((SELECT jsonb_agg(jsonb_build_object('reaction', r.reaction, 'count', r.count, 'user_ids', r.user_ids)
-                                       ORDER BY r.reaction)
-                      FROM message_reaction_counts r WHERE r.message_id = m.id), '[]') AS reactions
-FROM messages m;

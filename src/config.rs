@@ -100,7 +100,7 @@ pub struct Config {
     /// Seconds a client has to answer a ping
     #[arg(long, env = "PING_TIMEOUT", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..), global = true)]
     pub ping_timeout: u64,
-    /// Seconds a REST request may take
+    /// Seconds a REST request or a socket event may take
     #[arg(long, env = "REQUEST_TIMEOUT", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..), global = true)]
     pub request_timeout: u64,
     /// Seconds that work in flight has to finish after SIGTERM

@@ -31,6 +31,27 @@ pub enum Error {
     /// The message to answer is not in this conversation.
     #[error("Message to reply to not found")]
     ReplyNotFound,
+    /// `replyToMessageId` is missing.
+    #[error("Reply to message ID is required")]
+    ReplyIdRequired,
+    /// No such message, or none that the caller sees.
+    #[error("Message not found")]
+    MessageNotFound,
+    /// Only its sender may edit a message.
+    #[error("Only message sender can edit the message")]
+    NotYoursToEdit,
+    /// Only its sender may delete a message for everyone.
+    #[error("Only message sender can delete for everyone")]
+    NotYoursToDelete,
+    /// `reaction` is missing.
+    #[error("Reaction is required")]
+    ReactionRequired,
+    /// `reaction` is not one emoji of 1 to 10 characters.
+    #[error("A reaction is one emoji")]
+    InvalidReaction,
+    /// Nobody of the staff is active.
+    #[error("No support staff available at the moment")]
+    NoSupportStaff,
     /// `participantId` is missing.
     #[error("Participant ID is required")]
     ParticipantRequired,
@@ -68,6 +89,12 @@ impl Error {
             Self::NotAuthorized => "not_authorized",
             Self::ConversationClosed => "conversation_closed",
             Self::ReplyNotFound => "reply_not_found",
+            Self::ReplyIdRequired => "reply_id_required",
+            Self::MessageNotFound => "message_not_found",
+            Self::NotYoursToEdit | Self::NotYoursToDelete => "not_message_sender",
+            Self::ReactionRequired => "reaction_required",
+            Self::InvalidReaction => "invalid_reaction",
+            Self::NoSupportStaff => "no_support_staff",
             Self::ParticipantRequired => "participant_required",
             Self::InvalidParticipant(_) => "invalid_participant",
             Self::ParticipantNotFound => "participant_not_found",
@@ -82,8 +109,12 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::ConversationNotFound | Self::ParticipantNotFound | Self::ReplyNotFound => 404,
-            Self::NotAuthorized | Self::RolesMayNotTalk(_) => 403,
+            Self::ConversationNotFound
+            | Self::ParticipantNotFound
+            | Self::ReplyNotFound
+            | Self::MessageNotFound
+            | Self::NoSupportStaff => 404,
+            Self::NotAuthorized | Self::RolesMayNotTalk(_) | Self::NotYoursToEdit | Self::NotYoursToDelete => 403,
             Self::ConversationClosed => 409,
             Self::Busy => 503,
             Self::Internal => 500,

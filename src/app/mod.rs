@@ -128,7 +128,9 @@ impl App {
         let hub = Arc::new(Hub::default());
         let chat = Chat::start(store.db.clone(), hub.clone(), config, server_name).await?;
         let tokens = Arc::new(Tokens::new(&store.secret));
-        let state = SocketState { chat: chat.clone(), tokens: tokens.clone(), queue: config.socket_queue };
+        let event_timeout = Duration::from_secs(config.request_timeout);
+        let state =
+            SocketState { chat: chat.clone(), tokens: tokens.clone(), queue: config.socket_queue, event_timeout };
         let (layer, io) = socket::layer(config, state);
         let environment = config.environment.as_str().into();
         let rest = rest::router(RestState { chat: chat.clone(), tokens, started: Instant::now(), environment });

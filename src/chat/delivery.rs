@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::Chat;
 use crate::{
-    db::Delivery,
+    db::{Delivery, in_time},
     domain::{Message, UserId},
     hub::{Audience, Event},
     protocol::{MessageDelivered, events::outgoing},
@@ -41,12 +41,11 @@ impl Delivered {
 pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Delivered>) {
     let mut waiting = Vec::with_capacity(BATCH);
     loop {
-        tokio::select! {
-            n = queue.recv_many(&mut waiting, BATCH) => if n == 0 { return },
-            () = chat.stop.cancelled() => return,
+        if !chat.next_batch(&mut queue, &mut waiting, BATCH).await {
+            return;
         }
         let (senders, deliveries): (Vec<_>, Vec<_>) = waiting.drain(..).map(|d| (d.sender, d.delivery)).unzip();
-        let at = match chat.db.mark_delivered(&deliveries).await {
+        let at = match in_time(chat.db.mark_delivered(&deliveries)).await {
             Ok(at) => at,
             Err(e) => {
                 // Lost marks are made up for by reading; the pause keeps a dead database from filling the log.

@@ -1,10 +1,13 @@
 //! The use cases: what the chat does, called by sockets and REST alike. Everything is authorised here, against the
 //! database's facts.
 
+mod actions;
 mod conversations;
 mod delivery;
 mod history;
+mod notifications;
 mod online;
+mod people;
 mod read;
 mod rooms;
 mod send;
@@ -23,12 +26,14 @@ pub use send::{Done, Origin, Sent};
 
 use crate::{
     config::Config,
-    db::{Db, DbError},
+    db::{Db, DbError, Notification},
     domain::{ConversationId, UserId},
     error::Result,
     hub::Hub,
 };
 
+/// How long background tasks have to write what waits when the service stops.
+const BACKGROUND_LIMIT: Duration = Duration::from_secs(3);
 /// How long who takes part may be remembered for events that store nothing (typing, coming and going).
 const MEMBERS_TTL: Duration = Duration::from_secs(30);
 
@@ -44,8 +49,17 @@ pub struct Chat {
     online: online::OnlineState,
     /// Work that must be finished before the process may end.
     in_flight: TaskTracker,
-    /// Ends the background tasks.
+    /// What is done behind the sending path.
+    behind: Behind,
+    background: TaskTracker,
+    /// Ends the background tasks, once each has written what waits.
     stop: CancellationToken,
+}
+
+/// The queues behind the sending path.
+struct Behind {
+    deliveries: mpsc::Sender<delivery::Delivered>,
+    notifications: mpsc::Sender<Notification>,
 }
 
 impl Chat {
@@ -60,6 +74,7 @@ impl Chat {
         server_name: String,
     ) -> std::result::Result<Arc<Self>, DbError> {
         let (deliveries, delivery_queue) = mpsc::channel(delivery::QUEUE);
+        let (notifications, notification_queue) = mpsc::channel(notifications::QUEUE);
         let (typing, typing_queue) = typing::TypingState::new();
         let (writer, lanes) = writer::Writer::new(config);
         let chat = Arc::new(Self {
@@ -71,16 +86,19 @@ impl Chat {
             writer,
             typing,
             online: online::OnlineState::default(),
+            behind: Behind { deliveries, notifications },
+            background: TaskTracker::new(),
             in_flight: TaskTracker::new(),
             stop: CancellationToken::new(),
         });
         chat.register_server().await?;
         for lane in lanes {
-            lane.spawn(&chat, deliveries.clone(), config.writer_batch);
+            lane.spawn(&chat, config.writer_batch);
         }
-        tokio::spawn(delivery::run(chat.clone(), delivery_queue));
-        tokio::spawn(typing::run(chat.clone(), typing_queue));
-        tokio::spawn(online::run(chat.clone()));
+        chat.background.spawn(delivery::run(chat.clone(), delivery_queue));
+        chat.background.spawn(notifications::run(chat.clone(), notification_queue));
+        chat.background.spawn(typing::run(chat.clone(), typing_queue));
+        chat.background.spawn(online::run(chat.clone()));
         Ok(chat)
     }
 
@@ -115,7 +133,23 @@ impl Chat {
             tracing::warn!(left = self.in_flight.len(), "work in flight was not finished in time");
         }
         self.stop.cancel();
+        self.background.close();
+        if tokio::time::timeout(BACKGROUND_LIMIT, self.background.wait()).await.is_err() {
+            tracing::warn!("background work was not finished in time");
+        }
         self.unregister_server().await;
+    }
+
+    /// Waits for work of a background task. False once the service stops and nothing waits any more.
+    async fn next_batch<T>(&self, queue: &mut mpsc::Receiver<T>, batch: &mut Vec<T>, max: usize) -> bool {
+        tokio::select! {
+            biased;
+            n = queue.recv_many(batch, max) => n > 0,
+            () = self.stop.cancelled() => {
+                queue.close();
+                queue.recv_many(batch, max).await > 0
+            }
+        }
     }
 
     /// Who takes part, remembered for up to 30 s. Empty for a conversation that does not exist.

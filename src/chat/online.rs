@@ -8,7 +8,7 @@ use tokio::{sync::Notify, time::MissedTickBehavior};
 
 use super::Chat;
 use crate::{
-    db::{DbResult, Gone, OnlineStatus},
+    db::{DbResult, Gone, OnlineStatus, in_time},
     domain::UserId,
     error::Result,
     hub::{Audience, Connection, Event},
@@ -73,11 +73,11 @@ impl Chat {
     /// Marks this server's users offline, at shutdown.
     pub(super) async fn unregister_server(&self) {
         // A last heartbeat, so that "last seen" is now.
-        let swept = match self.db.heartbeat(&self.server_name).await {
-            Ok(_) => self.db.sweep_servers(Some(&self.server_name), STALE_SECONDS).await.map(drop),
-            Err(e) => Err(e),
+        let swept = async {
+            self.db.heartbeat(&self.server_name).await?;
+            self.db.sweep_servers(Some(&self.server_name), STALE_SECONDS).await
         };
-        if let Err(e) = swept {
+        if let Err(e) = in_time(swept).await {
             tracing::warn!(error = %e, "presence not cleared; the next start does it");
         }
     }
@@ -87,7 +87,7 @@ impl Chat {
         if changes.is_empty() {
             return Ok(());
         }
-        match self.store(&changes).await {
+        match in_time(self.store(&changes)).await {
             Ok((came, gone)) => {
                 self.tell_contacts(came, gone).await;
                 Ok(())
@@ -124,7 +124,7 @@ impl Chat {
         }
         let users: Vec<UserId> = news.keys().copied().collect();
         let mut contacts_of: HashMap<UserId, Vec<UserId>> = HashMap::new();
-        match self.db.contacts(&users, &self.hub.users()).await {
+        match in_time(self.db.contacts(&users, &self.hub.users())).await {
             Ok(pairs) => {
                 for (user, contact) in pairs {
                     contacts_of.entry(user).or_default().push(contact);
@@ -159,7 +159,7 @@ pub async fn run(chat: Arc<Chat>) {
     loop {
         let outcome = tokio::select! {
             () = chat.online.changed.notified() => chat.write_presence().await,
-            _ = heartbeat.tick() => chat.beat().await,
+            _ = heartbeat.tick() => in_time(chat.beat()).await,
             () = chat.stop.cancelled() => return,
         };
         if let Err(e) = outcome {

@@ -44,7 +44,7 @@ impl Chat {
             read_at: mark.read_at,
             last_read_seq: mark.last_read_seq,
         };
-        let audience = Audience { users: &mark.members, not_socket: from.map(|c| c.sid()), ..Audience::default() };
+        let audience = Audience { users: &mark.members, not_socket: from.map(|c| c.id), ..Audience::default() };
         self.hub.emit(&audience, &Event::new(outgoing::MESSAGES_READ, &payload));
     }
 

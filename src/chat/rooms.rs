@@ -59,7 +59,7 @@ impl Chat {
         let user = &connection.user;
         let payload = RoomMember { user_id: user.id, display_name: user.name(), conversation_id: conversation };
         let audience =
-            Audience { room: Some(conversation), members, not_socket: Some(connection.sid()), ..Audience::default() };
+            Audience { room: Some(conversation), members, not_socket: Some(connection.id), ..Audience::default() };
         self.hub.emit(&audience, &Event::new(event, &payload));
     }
 }

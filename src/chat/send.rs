@@ -1,33 +1,48 @@
 //! Sending: check, queue, and once it is committed tell everyone (contract §2, Sending).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
-use super::{Chat, delivery::Delivered, writer::Queued};
+use super::{Chat, delivery::Delivered, notifications::notification, writer::Queued};
 use crate::{
     db::{NewMessage, Page},
-    domain::{ConversationId, Draft, Message, MessageId, Quote, User, UserId},
+    domain::{ConversationId, Details, Draft, Message, MessageId, Quote, Status, User, UserId},
     error::{Error, Result},
     hub::{Audience, Connection, Event},
     protocol::{MessageView, events::outgoing},
 };
 
-/// A stored message and who sent it.
+/// How long a conversation's publisher may wait for a look at a stored message: others wait behind it.
+const QUOTE_WITHIN: Duration = Duration::from_secs(5);
+
+/// A stored message and who sent it. A reply has the message it answers in full.
 pub struct Sent {
-    /// The message.
-    pub message: Message,
+    details: Details,
     /// Its author.
     pub sender: Arc<User>,
 }
 
 impl Sent {
-    /// As events carry it.
+    /// The message.
+    #[must_use]
+    pub fn message(&self) -> &Message {
+        &self.details.message
+    }
+
+    /// Whether it answers another.
+    #[must_use]
+    pub fn is_reply(&self) -> bool {
+        self.message().reply_to_message_id.is_some()
+    }
+
+    /// As events carry it (contract §2 Sending, §3 `chat:send_reply`).
     #[must_use]
     pub fn view(&self) -> MessageView<'_> {
-        MessageView::from(&self.message).from_sender(self.sender.name(), self.sender.role)
+        let view = if self.is_reply() { (&self.details).into() } else { MessageView::from(self.message()) };
+        view.from_sender(self.sender.name(), self.sender.role)
     }
 }
 
@@ -110,11 +125,11 @@ impl Chat {
         reply_to: Option<Quote>,
         members: &[UserId],
         job: Job,
-        deliveries: &mpsc::Sender<Delivered>,
     ) {
         let conversation = new.conversation_id;
         self.remember_members(conversation, members).await;
-        let sent = Sent { message: stored_message(new, seq, created_at, reply_to), sender: job.sender };
+        let message = stored_message(new, seq, created_at, reply_to);
+        let sent = self.sent(message, job.sender).await;
         if let Some(origin) = &job.origin {
             self.hub.join(&origin.connection, conversation);
         }
@@ -124,18 +139,37 @@ impl Chat {
             room: Some(conversation),
             members,
             users: &others,
-            not_socket: job.origin.filter(|o| o.draws_itself).map(|o| o.connection.sid()),
+            not_socket: job.origin.filter(|o| o.draws_itself).map(|o| o.connection.id),
             not_user: None,
         };
-        self.hub.emit(&audience, &Event::new(outgoing::NEW_MESSAGE, &sent.view()));
-        let recipients = self.hub.present(others);
-        if !recipients.is_empty() {
-            let delivered = Delivered::new(&sent.message, recipients);
-            // A full queue costs a delivery mark, not a message: reading it says the same later.
-            if deliveries.try_send(delivered).is_err() {
-                tracing::warn!("delivery marks are behind, one was dropped");
+        let event = if sent.is_reply() { outgoing::NEW_REPLY } else { outgoing::NEW_MESSAGE };
+        self.hub.emit(&audience, &Event::new(event, &sent.view()));
+        self.after_sending(&sent, others);
+    }
+
+    /// What can wait: delivery marks for those who are here, notifications for those who are not. A full queue costs a
+    /// mark or a notification, never a message.
+    fn after_sending(&self, sent: &Sent, others: Vec<UserId>) {
+        let here = self.hub.present(others.iter().copied());
+        for user in others.into_iter().filter(|id| !here.contains(id)) {
+            if self.behind.notifications.try_send(notification(sent, user)).is_err() {
+                tracing::warn!("notifications are behind, one was dropped");
             }
         }
+        if !here.is_empty() && self.behind.deliveries.try_send(Delivered::new(sent.message(), here)).is_err() {
+            tracing::warn!("delivery marks are behind, one was dropped");
+        }
+    }
+
+    async fn sent(&self, message: Message, sender: Arc<User>) -> Sent {
+        // Without the database the reply goes out all the same, quoting in short.
+        let quoted = match message.reply_to_message_id {
+            Some(_) => timeout(QUOTE_WITHIN, self.quoted(&sender, message.reply_to_message_id)).await,
+            None => Ok(Ok(None)),
+        };
+        let quoted = quoted.ok().and_then(Result::ok).flatten();
+        let details = Details { message, sender: Some(sender.clone()), edit_history: Vec::new(), reply_to: quoted };
+        Sent { details, sender }
     }
 
     /// Answers a repeat with the stored message, and tells nobody else twice.
@@ -144,8 +178,9 @@ impl Chat {
             self.hub.join(&origin.connection, new.conversation_id);
         }
         debug_assert!(members.contains(&new.sender_id), "repeats are found for members only");
-        match self.stored(new.conversation_id, new.sender_id, seq).await {
-            Ok(message) => (job.done)(Ok(&Sent { message, sender: job.sender })),
+        let stored = timeout(QUOTE_WITHIN, self.stored(new.conversation_id, new.sender_id, seq)).await;
+        match stored.unwrap_or(Err(Error::Internal)) {
+            Ok(message) => (job.done)(Ok(&self.sent(message, job.sender).await)),
             Err(e) => (job.done)(Err(e)),
         }
     }
@@ -176,6 +211,8 @@ fn stored_message(new: NewMessage, seq: i64, created_at: DateTime<Utc>, reply_to
         created_at,
         updated_at: created_at,
         edited_at: None,
+        last_edited_at: None,
+        status: Status::Sent,
         deleted_at: None,
         deletion_type: None,
         deleted_by: None,

@@ -4,12 +4,14 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::{sync::mpsc, time::Instant};
+use uuid::Uuid;
 
 use super::Chat;
 use crate::{
+    db::in_time,
     domain::{ConversationId, User, UserId},
     error::{Error, Result},
-    hub::{Audience, Connection, Event, Sid},
+    hub::{Audience, Connection, Event},
     protocol::{UserTyping, events::outgoing},
 };
 
@@ -27,7 +29,7 @@ struct Typist {
     user: Arc<User>,
     /// Who took part when it began: ending it must not wait for the database.
     members: Arc<[UserId]>,
-    socket: Sid,
+    socket: Uuid,
     ends: Instant,
 }
 
@@ -72,7 +74,7 @@ impl Chat {
                 let typist = Typist {
                     user: user.clone(),
                     members: members.clone(),
-                    socket: connection.sid(),
+                    socket: connection.id,
                     ends: Instant::now() + ENDS_AFTER,
                 };
                 typists.insert(key, typist).is_none()
@@ -103,7 +105,7 @@ impl Chat {
 
     /// A socket left, and if it was the one that typed, its user types no more.
     pub(super) fn stop_typing_on(&self, connection: &Connection, conversation: ConversationId) {
-        self.stop_typing_if((conversation, connection.user.id), |t| t.socket == connection.sid());
+        self.stop_typing_if((conversation, connection.user.id), |t| t.socket == connection.id);
     }
 
     fn stop_typing_if(&self, key: Key, condition: impl FnOnce(&Typist) -> bool) {
@@ -145,13 +147,12 @@ impl Chat {
 pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Change>) {
     let mut waiting = Vec::new();
     loop {
-        tokio::select! {
-            n = queue.recv_many(&mut waiting, QUEUE) => if n == 0 { return },
-            () = chat.stop.cancelled() => return,
+        if !chat.next_batch(&mut queue, &mut waiting, QUEUE).await {
+            return;
         }
         let latest: HashMap<Key, bool> = waiting.drain(..).map(|(c, u, t)| ((c, u), t)).collect();
         let changes: Vec<Change> = latest.into_iter().map(|((c, u), t)| (c, u, t)).collect();
-        if let Err(e) = chat.db.write_typing(&changes).await {
+        if let Err(e) = in_time(chat.db.write_typing(&changes)).await {
             tracing::warn!(error = %e, "typing indicators not written");
         }
         tokio::time::sleep(WRITE_EVERY).await;

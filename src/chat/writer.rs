@@ -12,11 +12,11 @@ use std::{
 use tokio::sync::mpsc;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::{Chat, delivery, send::Job};
+use super::{Chat, send::Job};
 use crate::{
     config::Config,
-    db::{DbResult, NewMessage, Outcome, Written},
-    domain::{ConversationId, UserId},
+    db::{DbResult, NewMessage, Outcome, Written, in_time},
+    domain::ConversationId,
     error::Error,
 };
 
@@ -69,10 +69,10 @@ impl Writer {
 
 impl Lane {
     /// Starts the lane's writer and publisher.
-    pub fn spawn(self, chat: &Arc<Chat>, deliveries: mpsc::Sender<delivery::Delivered>, max_batch: usize) {
+    pub fn spawn(self, chat: &Arc<Chat>, max_batch: usize) {
         let (written, to_publish) = mpsc::channel(PUBLISH_QUEUE);
         tokio::spawn(write(chat.clone(), self.0, written, max_batch));
-        tokio::spawn(publish(chat.clone(), to_publish, deliveries));
+        tokio::spawn(publish(chat.clone(), to_publish));
     }
 }
 
@@ -93,23 +93,20 @@ async fn write(chat: Arc<Chat>, mut queue: mpsc::Receiver<Queued>, written: mpsc
     }
 }
 
-/// A statement cannot see what it inserts itself: of messages that repeat each other only the first may be in it.
-fn split_repeats(queued: Vec<Queued>) -> (Vec<Queued>, Vec<Queued>) {
-    #[derive(PartialEq, Eq, Hash)]
-    enum Key {
-        Client(ConversationId, UserId, String),
-        Temp(ConversationId, UserId, String),
-    }
+/// A statement cannot see what it inserts itself: at a message that may repeat an earlier one of the batch, the batch
+/// ends. What follows waits behind it, so that the order stays.
+fn split_repeats(mut queued: Vec<Queued>) -> (Vec<Queued>, Vec<Queued>) {
     let mut seen = HashSet::new();
-    queued.into_iter().partition(|q| {
+    let first_repeat = queued.iter().position(|q| {
         let m = &q.message;
-        let key = match (&m.client_message_id, &m.temp_id) {
-            (Some(id), _) => Key::Client(m.conversation_id, m.sender_id, id.clone()),
-            (None, Some(id)) => Key::Temp(m.conversation_id, m.sender_id, id.clone()),
-            (None, None) => return true,
-        };
-        seen.insert(key)
-    })
+        match (&m.client_message_id, &m.temp_id) {
+            (Some(id), _) => !seen.insert((m.conversation_id, m.sender_id, true, id.clone())),
+            (None, Some(id)) => !seen.insert((m.conversation_id, m.sender_id, false, id.clone())),
+            (None, None) => false,
+        }
+    });
+    let rest = first_repeat.map(|at| queued.split_off(at)).unwrap_or_default();
+    (queued, rest)
 }
 
 async fn write_batch(chat: &Chat, messages: &[NewMessage]) -> Vec<Result<Written, Error>> {
@@ -138,7 +135,7 @@ async fn write_with_retries(chat: &Chat, messages: &[NewMessage]) -> DbResult<Ve
     let mut again = false;
     let mut conflicts = 0;
     loop {
-        match chat.db.write_messages(messages, again).await {
+        match in_time(chat.db.write_messages(messages, again)).await {
             Ok(written) => return Ok(written),
             // Another server stored the same clientMessageId after our snapshot; the next one sees it.
             Err(e) if e.is_conflict() && conflicts < 3 => conflicts += 1,
@@ -152,13 +149,13 @@ async fn write_with_retries(chat: &Chat, messages: &[NewMessage]) -> DbResult<Ve
     }
 }
 
-async fn publish(chat: Arc<Chat>, mut batches: mpsc::Receiver<Batch>, deliveries: mpsc::Sender<delivery::Delivered>) {
+async fn publish(chat: Arc<Chat>, mut batches: mpsc::Receiver<Batch>) {
     while let Some(batch) = batches.recv().await {
         for (queued, outcome) in batch {
             let Queued { message, job, token } = queued;
             let result = match outcome {
                 Ok(Written { outcome: Outcome::Stored { seq, created_at, reply_to }, members }) => {
-                    chat.publish_stored(message, seq, created_at, reply_to, &members, job, &deliveries).await;
+                    chat.publish_stored(message, seq, created_at, reply_to, &members, job).await;
                     continue;
                 }
                 Ok(Written { outcome: Outcome::Repeat { seq }, members }) => {

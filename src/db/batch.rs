@@ -81,7 +81,10 @@ impl From<Row> for Written {
     fn from(r: Row) -> Self {
         let seq = r.seq.unwrap_or_default();
         let outcome = match r.outcome.as_str() {
-            "stored" => Outcome::Stored { seq, created_at: r.created_at, reply_to: r.reply_to.map(|q| q.0) },
+            // Found by its own id: an earlier attempt had got through, and nobody was told yet.
+            "stored" | "stored_before" => {
+                Outcome::Stored { seq, created_at: r.created_at, reply_to: r.reply_to.map(|q| q.0) }
+            }
             "repeat" => Outcome::Repeat { seq },
             "not_found" => Outcome::NotFound,
             "not_member" => Outcome::NotMember,

@@ -85,7 +85,7 @@ impl Db {
             "SELECT c.id FROM conversation_members a
              JOIN conversation_members b ON b.conversation_id = a.conversation_id AND b.user_id = $2
              JOIN conversations c ON c.id = a.conversation_id
-             WHERE a.user_id = $1 AND c.type = $3 AND jsonb_array_length(c.participant_ids) = 2
+             WHERE a.user_id = $1 AND c.type = $3 AND (SELECT count(*) FROM conversation_members m WHERE m.conversation_id = c.id) = 2
                AND ($4::uuid IS NULL OR (c.related_entity_id = $4 AND ($5::text IS NULL OR c.related_entity_type = $5)))
              ORDER BY c.status = 'active' DESC, COALESCE(c.last_message_at, c.created_at) DESC, c.id LIMIT 1",
             new.creator.0,

@@ -6,7 +6,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{Db, DbResult, Watermark};
-use crate::domain::{ConversationId, Message, MessageId, Quote, Reaction, UserId};
+use crate::domain::{ConversationId, Edit, Message, MessageId, Quote, Reaction, Status, UserId};
 
 /// Which messages of a conversation.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +36,8 @@ struct MessageRow {
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     edited_at: Option<DateTime<Utc>>,
+    last_edited_at: Option<DateTime<Utc>>,
+    status: String,
     deleted_at: Option<DateTime<Utc>>,
     delivered_at: Option<DateTime<Utc>>,
     read_at: Option<DateTime<Utc>>,
@@ -83,8 +85,14 @@ impl MessageRow {
         for id in read_by.iter().filter(|id| **id != sender) {
             push_new(&mut delivered_to, *id);
         }
+        let derived = match (read_by.len(), delivered_to.len()) {
+            (2.., _) => Status::Read,
+            (_, 1..) => Status::Delivered,
+            _ => Status::Sent,
+        };
         Message {
             id: MessageId(self.id),
+            status: derived.max(Status::parse(&self.status)),
             conversation_id: ConversationId(self.conversation_id),
             sender_id: sender,
             seq: self.seq,
@@ -101,6 +109,7 @@ impl MessageRow {
             created_at: self.created_at,
             updated_at: self.updated_at,
             edited_at: self.edited_at,
+            last_edited_at: self.last_edited_at,
             deleted_at: self.deleted_at,
             deletion_type: self.deletion_type,
             deleted_by: self.deleted_by.map(UserId),
@@ -145,7 +154,7 @@ impl Db {
                       CASE WHEN m.is_deleted THEN '' ELSE m.message_text END AS "message_text!", m.message_type AS "message_type!",
                       CASE WHEN m.is_deleted THEN '[]' ELSE m.attachments END AS "attachments!", m.read_by AS "read_by!",
                       m.delivered_to AS "delivered_to!", m.is_edited AS "is_edited!", m.is_deleted AS "is_deleted!",
-                      m.created_at AS "created_at!", m.updated_at AS "updated_at!", m.edited_at, m.deleted_at, m.delivered_at,
+                      m.created_at AS "created_at!", m.updated_at AS "updated_at!", m.edited_at, m.last_edited_at, m.status AS "status!", m.deleted_at, m.delivered_at,
                       m.read_at, m.deletion_type, m.deleted_by, m.edit_count AS "edit_count!", m.client_message_id,
                       m.reply_to_message_id,
                       (SELECT jsonb_build_object('id', q.id, 'sender_id', q.sender_id, 'created_at', q.created_at,
@@ -168,5 +177,33 @@ impl Db {
         .fetch_all(&self.pool)
         .await?;
         Ok(rows.into_iter().map(|r| r.into_message(watermarks)).collect())
+    }
+
+    /// Where a message is: its conversation and number. Says nothing of who may see it.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn locate(&self, message: MessageId) -> DbResult<Option<(ConversationId, i64)>> {
+        let row = sqlx::query!("SELECT conversation_id, seq FROM messages WHERE id = $1", message.0)
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(row.map(|r| (ConversationId(r.conversation_id), r.seq)))
+    }
+
+    /// A message's earlier texts, newest first.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn edit_history(&self, message: MessageId) -> DbResult<Vec<Edit>> {
+        let rows = sqlx::query!(
+            r#"SELECT id AS "id!", old_text AS "old_text!", edited_by AS "edited_by!", edited_at AS "edited_at!"
+               FROM get_message_edit_history($1)"#,
+            message.0
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let edit =
+            |id, old_text, by, edited_at| Edit { id, message_id: message, old_text, edited_by: UserId(by), edited_at };
+        Ok(rows.into_iter().map(|r| edit(r.id, r.old_text, r.edited_by, r.edited_at)).collect())
     }
 }

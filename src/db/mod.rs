@@ -1,12 +1,15 @@
 //! The repository: the only place with SQL. One method is one statement or one transaction, and none holds a
 //! connection while it asks for another (the embedded database has just one).
 
+mod actions;
 mod batch;
 mod conversations;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 mod members;
 mod messages;
+mod notifications;
+mod people;
 mod presence;
 mod typing;
 mod users;
@@ -18,10 +21,12 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
 };
 
+pub use actions::{Acted, Action};
 pub use batch::{NewMessage, Outcome, Written};
 pub use conversations::Participant;
 pub use members::{Access, Delivery, ReadMark, Watermark};
 pub use messages::Page;
+pub use notifications::{Notification, NotificationTable};
 pub use presence::{Gone, OnlineStatus};
 
 use crate::{config::Config, error::Error};
@@ -40,6 +45,9 @@ pub enum DbError {
     /// A migration failed; its transaction was rolled back.
     #[error("migration: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    /// No answer in time: the line is dead, or the database is frozen. Whether the statement took effect is unknown.
+    #[error("no answer from the database in time")]
+    Timeout,
     /// The embedded database did not start.
     #[error("embedded database: {0}")]
     Embedded(String),
@@ -69,6 +77,18 @@ impl From<DbError> for Error {
         tracing::error!(error = %e, "database");
         Self::Internal
     }
+}
+
+/// Longest that a statement off the callers' paths may take. A line that died silently would otherwise hold its
+/// query for as long as the kernel tries, a quarter of an hour.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Waits for a statement as long as is sensible where nobody else limits it.
+///
+/// # Errors
+/// [`DbError::Timeout`], or what the statement says.
+pub async fn in_time<T>(statement: impl Future<Output = DbResult<T>>) -> DbResult<T> {
+    tokio::time::timeout(ANSWER_WITHIN, statement).await.unwrap_or(Err(DbError::Timeout))
 }
 
 /// Shorthand.
@@ -107,10 +127,13 @@ impl Db {
                 Err(e) => return Err(e.into()),
             }
         }
-        let pool = PgPoolOptions::new()
-            .max_connections(max_connections)
-            .acquire_timeout(config.acquire_timeout())
-            .connect_lazy_with(options);
+        let mut pool = PgPoolOptions::new().max_connections(max_connections).acquire_timeout(config.acquire_timeout());
+        if max_connections == 1 {
+            // Nothing may be awaited once a waiter has the only connection: under load it would time out there, drop
+            // the connection, and leave the next one the same fate.
+            pool = pool.test_before_acquire(false).max_lifetime(None).idle_timeout(None);
+        }
+        let pool = pool.connect_lazy_with(options);
         Ok(Self { pool })
     }
 

@@ -8,32 +8,35 @@ WITH input AS (
            ARRAY(SELECT m.user_id FROM conversation_members m WHERE m.conversation_id = c.id ORDER BY m.user_id) AS members
     FROM conversations c WHERE c.id = ANY($2) ORDER BY c.id FOR NO KEY UPDATE
 ), checked AS MATERIALIZED (
-    SELECT i.*, l.last_seq, l.at, l.members, d.seq AS repeat_seq,
+    SELECT i.*, l.last_seq, l.at, l.members, d.seq AS repeat_seq, d.created_at AS repeat_at,
            CASE WHEN q.id IS NOT NULL THEN
                jsonb_build_object('id', q.id, 'sender_id', q.sender_id, 'created_at', q.created_at, 'is_deleted', q.is_deleted,
                                   'message_text', CASE WHEN q.is_deleted THEN '' ELSE q.message_text END) END AS quote,
            CASE WHEN l.id IS NULL THEN 'not_found'
                 WHEN NOT i.sender_id = ANY (l.members) THEN 'not_member'
-                WHEN d.seq IS NOT NULL THEN 'repeat'
+                WHEN d.by_id THEN 'stored_before'
+             WHEN d.seq IS NOT NULL THEN 'repeat'
                 WHEN l.status <> 'active' THEN 'closed'
                 WHEN i.reply_to IS NOT NULL AND q.id IS NULL THEN 'reply_not_found'
                 ELSE 'stored' END AS outcome
     FROM input i
     LEFT JOIN locked l ON l.id = i.conversation_id
     LEFT JOIN LATERAL (
-        SELECT x.seq FROM messages x
+        SELECT x.seq, x.created_at, true AS by_id FROM messages x
+        WHERE $10 AND x.id = i.id AND x.conversation_id = i.conversation_id
+        UNION ALL
+        SELECT x.seq, x.created_at, false FROM messages x
         WHERE i.client_message_id IS NOT NULL AND x.conversation_id = i.conversation_id AND x.sender_id = i.sender_id
           AND x.client_message_id = i.client_message_id
         UNION ALL
-        SELECT x.seq FROM messages x
+        SELECT x.seq, x.created_at, false FROM messages x
         WHERE i.client_message_id IS NULL AND i.temp_id IS NOT NULL AND x.sender_id = i.sender_id AND x.temp_id = i.temp_id
           AND x.conversation_id = i.conversation_id AND x.created_at > now() - interval '10 minutes'
           AND x.message_text = i.message_text AND x.attachments = i.attachments
           AND x.reply_to_message_id IS NOT DISTINCT FROM i.reply_to
-        UNION ALL
-        SELECT x.seq FROM messages x WHERE $10 AND x.id = i.id AND x.conversation_id = i.conversation_id
         LIMIT 1) d ON true
-    LEFT JOIN messages q ON q.id = i.reply_to AND q.conversation_id = i.conversation_id
+    LEFT JOIN messages q ON q.id = i.reply_to AND q.conversation_id = i.conversation_id AND NOT q.is_deleted
+        AND NOT EXISTS (SELECT 1 FROM message_deletions h WHERE h.message_id = q.id AND h.user_id = i.sender_id)
 ), numbered AS (
     SELECT *, last_seq + row_number() OVER (PARTITION BY conversation_id ORDER BY ord) AS seq
     FROM checked WHERE outcome = 'stored'
@@ -59,7 +62,7 @@ WITH input AS (
     UPDATE conversation_members m SET skipped = m.skipped + o.count
     FROM own o WHERE m.conversation_id = o.conversation_id AND m.user_id = o.user_id
 )
-SELECT c.outcome AS "outcome!", COALESCE(n.seq, c.repeat_seq) AS seq, COALESCE(c.at, now()) AS "created_at!",
-       CASE WHEN c.outcome IN ('stored', 'repeat') THEN c.members ELSE '{}' END AS "members!",
+SELECT c.outcome AS "outcome!", COALESCE(n.seq, c.repeat_seq) AS seq, COALESCE(c.repeat_at, c.at, now()) AS "created_at!",
+       CASE WHEN c.outcome IN ('stored', 'stored_before', 'repeat') THEN c.members ELSE '{}' END AS "members!",
        c.quote AS "reply_to: Json<Quote>"
 FROM checked c LEFT JOIN numbered n ON n.ord = c.ord ORDER BY c.ord

@@ -1,9 +1,11 @@
 //! Messages: what may be sent, and what is stored.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{ConversationId, MessageId, UserId};
+use super::{ConversationId, MessageId, User, UserId};
 use crate::error::Error;
 
 /// Most attachments of one message (contract §2, Sending).
@@ -136,6 +138,8 @@ pub struct Message {
     pub read_at: Option<DateTime<Utc>>,
     /// Time it first reached another.
     pub delivered_at: Option<DateTime<Utc>>,
+    /// How far it got: at least what an adopted row says, whose readers may not be known.
+    pub status: Status,
     /// Whether its text was changed.
     pub is_edited: bool,
     /// Whether it was deleted for everyone.
@@ -146,6 +150,8 @@ pub struct Message {
     pub updated_at: DateTime<Utc>,
     /// Time of the last edit.
     pub edited_at: Option<DateTime<Utc>>,
+    /// The same, under its other name.
+    pub last_edited_at: Option<DateTime<Utc>>,
     /// Time of the deletion.
     pub deleted_at: Option<DateTime<Utc>>,
     /// `for_everyone` once deleted.
@@ -162,6 +168,58 @@ pub struct Message {
     pub reply_to: Option<Quote>,
     /// Who reacted how.
     pub reactions: Vec<Reaction>,
+}
+
+/// How far a message got (contract §1, `status`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Stored.
+    Sent,
+    /// It reached another.
+    Delivered,
+    /// Another read it.
+    Read,
+}
+
+impl Status {
+    /// Reads the database's word; anything else was sent.
+    #[must_use]
+    pub fn parse(word: &str) -> Self {
+        match word {
+            "read" => Self::Read,
+            "delivered" => Self::Delivered,
+            _ => Self::Sent,
+        }
+    }
+}
+
+/// One earlier text of a message (contract §3, `GET /messages/:id/history`).
+#[derive(Clone, Debug)]
+pub struct Edit {
+    /// Primary key.
+    pub id: uuid::Uuid,
+    /// The message.
+    pub message_id: MessageId,
+    /// Its text until then; empty once the message is deleted.
+    pub old_text: String,
+    /// Who changed it.
+    pub edited_by: UserId,
+    /// When.
+    pub edited_at: DateTime<Utc>,
+}
+
+/// A message with its history and the message it answers in full.
+#[derive(Clone, Debug)]
+pub struct Details {
+    /// The message.
+    pub message: Message,
+    /// Its author, if there still is one.
+    pub sender: Option<Arc<User>>,
+    /// Newest first.
+    pub edit_history: Vec<Edit>,
+    /// The message it answers, if there is one that the viewer may see.
+    pub reply_to: Option<Box<Details>>,
 }
 
 /// A quoted message in short (contract §1, `reply_to`).

@@ -1,11 +1,15 @@
 //! The things the chat is about. Pure: nothing here waits, stores or sends.
 
 mod conversation;
+mod emoji;
 mod ids;
 mod message;
 mod user;
 
 pub use conversation::{Conversation, ConversationKind, NewConversation};
+pub use emoji::Emoji;
 pub use ids::{ConversationId, MessageId, UserId};
-pub use message::{Attachment, Draft, MAX_ATTACHMENTS, MAX_CLIENT_ID_CHARS, Message, Quote, Reaction};
-pub use user::{Role, User, shown_name};
+pub use message::{
+    Attachment, Details, Draft, Edit, MAX_ATTACHMENTS, MAX_CLIENT_ID_CHARS, Message, Quote, Reaction, Status,
+};
+pub use user::{Person, Role, User, shown_name};

@@ -42,6 +42,17 @@ impl Role {
         }
     }
 
+    /// Whom this role may find: everyone of these roles (contract §3, "user").
+    #[must_use]
+    pub fn finds(self) -> &'static [Role] {
+        match self {
+            Self::Admin => &[Self::Customer, Self::Seller, Self::Manager],
+            Self::Manager => &[Self::Customer, Self::Seller, Self::Admin],
+            Self::Seller => &[Self::Customer, Self::Admin, Self::Manager],
+            Self::Customer => &[Self::Seller, Self::Admin, Self::Manager],
+        }
+    }
+
     /// Admins and managers.
     #[must_use]
     pub fn is_staff(self) -> bool {
@@ -70,6 +81,23 @@ impl User {
     pub fn name(&self) -> &str {
         shown_name(self.display_name.as_deref(), &self.email)
     }
+}
+
+/// A user as others find them (contract §3, "user").
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// Primary key.
+    pub id: UserId,
+    /// The name shown to others.
+    pub name: String,
+    /// E-mail address.
+    pub email: String,
+    /// Role.
+    pub role: Role,
+    /// The shop's word for the account's state.
+    pub status: String,
+    /// When the account was made: RFC 3339.
+    pub created_at: Option<String>,
 }
 
 /// The display name, or the e-mail's local part where there is none (contract §3, "user").

@@ -43,7 +43,7 @@ impl Connection {
         Self { id, user, socket, cut: AtomicBool::new(false) }
     }
 
-    /// The session's id.
+    /// The session's id. Sockets that come one after the other over one session share it.
     #[must_use]
     pub fn sid(&self) -> Sid {
         self.socket.id
@@ -71,10 +71,12 @@ impl Event {
 
 #[derive(Default)]
 struct State {
-    sockets: HashMap<Sid, Arc<Connection>>,
+    sockets: HashMap<Uuid, Arc<Connection>>,
     users: HashMap<UserId, Vec<Arc<Connection>>>,
     rooms: HashMap<ConversationId, Vec<Arc<Connection>>>,
-    rooms_of: HashMap<Sid, HashSet<ConversationId>>,
+    rooms_of: HashMap<Uuid, HashSet<ConversationId>>,
+    /// Sessions given up as too slow, until their sockets are gone.
+    cut: HashSet<Sid>,
 }
 
 /// The sockets of this server.
@@ -95,35 +97,30 @@ impl Hub {
     pub fn add(&self, connection: Arc<Connection>) {
         let mut state = self.state.write();
         state.users.entry(connection.user.id).or_default().push(connection.clone());
-        state.sockets.insert(connection.sid(), connection);
+        state.sockets.insert(connection.id, connection);
     }
 
     /// Takes a socket out of everything. Returns the rooms it was in.
     pub fn remove(&self, connection: &Connection) -> Vec<ConversationId> {
-        let sid = connection.sid();
+        let id = connection.id;
         let mut state = self.state.write();
-        if state.sockets.remove(&sid).is_none() {
+        if state.sockets.remove(&id).is_none() {
             return Vec::new();
         }
-        let rooms: Vec<_> = state.rooms_of.remove(&sid).unwrap_or_default().into_iter().collect();
+        state.cut.remove(&connection.sid());
+        let rooms: Vec<_> = state.rooms_of.remove(&id).unwrap_or_default().into_iter().collect();
         for room in &rooms {
-            take_out(&mut state.rooms, room, sid);
+            take_out(&mut state.rooms, room, id);
         }
-        take_out(&mut state.users, &connection.user.id, sid);
+        take_out(&mut state.users, &connection.user.id, id);
         rooms
-    }
-
-    /// The socket with this session id.
-    #[must_use]
-    pub fn get(&self, sid: Sid) -> Option<Arc<Connection>> {
-        self.state.read().sockets.get(&sid).cloned()
     }
 
     /// Puts a socket into a conversation's room. A socket that is gone stays gone.
     pub fn join(&self, connection: &Arc<Connection>, room: ConversationId) {
         let mut state = self.state.write();
-        let sid = connection.sid();
-        if state.sockets.contains_key(&sid) && state.rooms_of.entry(sid).or_default().insert(room) {
+        let id = connection.id;
+        if state.sockets.contains_key(&id) && state.rooms_of.entry(id).or_default().insert(room) {
             state.rooms.entry(room).or_default().push(connection.clone());
         }
     }
@@ -131,10 +128,10 @@ impl Hub {
     /// Takes a socket out of a conversation's room; false if it was not inside.
     pub fn leave(&self, connection: &Connection, room: ConversationId) -> bool {
         let mut state = self.state.write();
-        let sid = connection.sid();
-        let was_inside = state.rooms_of.get_mut(&sid).is_some_and(|rooms| rooms.remove(&room));
+        let id = connection.id;
+        let was_inside = state.rooms_of.get_mut(&id).is_some_and(|rooms| rooms.remove(&room));
         if was_inside {
-            take_out(&mut state.rooms, &room, sid);
+            take_out(&mut state.rooms, &room, id);
         }
         was_inside
     }
@@ -188,6 +185,7 @@ impl Hub {
     pub fn cut(&self, connection: &Connection) {
         if !connection.cut.swap(true, Ordering::Relaxed) {
             tracing::warn!(connection = %connection.id, user = %connection.user.id, "socket too slow, disconnecting");
+            self.state.write().cut.insert(connection.sid());
             // A polling session has no line: its next request is refused, and its ping finds the channel full.
             self.lines.cut(connection.sid().as_str());
         }
@@ -196,26 +194,26 @@ impl Hub {
     /// Whether this session was given up as too slow.
     #[must_use]
     pub fn is_cut(&self, sid: Sid) -> bool {
-        self.state.read().sockets.get(&sid).is_some_and(|c| c.cut.load(Ordering::Relaxed))
+        self.state.read().cut.contains(&sid)
     }
 
     fn receivers(&self, audience: &Audience<'_>) -> Vec<Arc<Connection>> {
         let state = self.state.read();
         let room = audience.room.and_then(|r| state.rooms.get(&r)).map(Vec::as_slice).unwrap_or_default();
         let mut receivers: Vec<Arc<Connection>> = room.iter().filter(|c| audience.admits(c)).cloned().collect();
-        let in_room: HashSet<Sid> =
-            if audience.users.is_empty() { HashSet::new() } else { receivers.iter().map(|c| c.sid()).collect() };
+        let in_room: HashSet<Uuid> =
+            if audience.users.is_empty() { HashSet::new() } else { receivers.iter().map(|c| c.id).collect() };
         for user in audience.users {
             let theirs = state.users.get(user).map(Vec::as_slice).unwrap_or_default();
-            receivers.extend(theirs.iter().filter(|c| audience.spares(c) && !in_room.contains(&c.sid())).cloned());
+            receivers.extend(theirs.iter().filter(|c| audience.spares(c) && !in_room.contains(&c.id)).cloned());
         }
         receivers
     }
 }
 
-fn take_out<K: std::hash::Hash + Eq>(map: &mut HashMap<K, Vec<Arc<Connection>>>, key: &K, sid: Sid) {
+fn take_out<K: std::hash::Hash + Eq>(map: &mut HashMap<K, Vec<Arc<Connection>>>, key: &K, id: Uuid) {
     if let Some(list) = map.get_mut(key) {
-        list.retain(|c| c.sid() != sid);
+        list.retain(|c| c.id != id);
         if list.is_empty() {
             map.remove(key);
         }
@@ -232,14 +230,14 @@ pub struct Audience<'a> {
     /// Every socket of these, wherever it is.
     pub users: &'a [UserId],
     /// But not this socket.
-    pub not_socket: Option<Sid>,
+    pub not_socket: Option<Uuid>,
     /// But no socket of this user.
     pub not_user: Option<UserId>,
 }
 
 impl Audience<'_> {
     fn spares(&self, c: &Connection) -> bool {
-        Some(c.sid()) != self.not_socket && Some(c.user.id) != self.not_user
+        Some(c.id) != self.not_socket && Some(c.user.id) != self.not_user
     }
 
     fn admits(&self, c: &Connection) -> bool {

@@ -16,6 +16,16 @@ pub mod incoming {
     pub const GET_CONVERSATIONS: &str = "chat:get_conversations";
     /// Page through messages.
     pub const GET_MESSAGES: &str = "chat:get_messages";
+    /// Answer a message.
+    pub const SEND_REPLY: &str = "chat:send_reply";
+    /// Change a message's text.
+    pub const EDIT_MESSAGE: &str = "chat:edit_message";
+    /// Delete a message for oneself or for everyone.
+    pub const DELETE_MESSAGE: &str = "chat:delete_message";
+    /// Put an emoji under a message.
+    pub const ADD_REACTION: &str = "chat:add_reaction";
+    /// Take it away.
+    pub const REMOVE_REACTION: &str = "chat:remove_reaction";
 }
 
 /// Server → client.
@@ -44,6 +54,18 @@ pub mod outgoing {
     pub const MESSAGES: &str = "chat:messages";
     /// A contact came or went.
     pub const USER_STATUS: &str = "chat:user_status";
+    /// One's own reply was stored.
+    pub const REPLY_SENT: &str = "chat:reply_sent";
+    /// A new reply.
+    pub const NEW_REPLY: &str = "chat:new_reply";
+    /// A message's text changed.
+    pub const MESSAGE_EDITED: &str = "chat:message_edited";
+    /// A message was deleted.
+    pub const MESSAGE_DELETED: &str = "chat:message_deleted";
+    /// An emoji came.
+    pub const REACTION_ADDED: &str = "chat:reaction_added";
+    /// An emoji went.
+    pub const REACTION_REMOVED: &str = "chat:reaction_removed";
     /// Something was not done.
     pub const ERROR: &str = "chat:error";
 }

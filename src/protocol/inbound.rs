@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use crate::{
-    domain::{Attachment, ConversationId, Draft, MAX_ATTACHMENTS, MAX_CLIENT_ID_CHARS, UserId},
+    domain::{ConversationId, UserId},
     error::{Error, Result},
 };
 
@@ -15,7 +15,7 @@ const MAX_LIMIT: i64 = 200;
 
 /// A payload's fields; empty when the client sent no object.
 #[derive(Clone, Debug, Default)]
-pub struct Payload(Map<String, Value>);
+pub struct Payload(pub(super) Map<String, Value>);
 
 impl From<Value> for Payload {
     fn from(value: Value) -> Self {
@@ -27,15 +27,15 @@ impl From<Value> for Payload {
 }
 
 impl Payload {
-    fn text(&self, field: &str) -> Option<&str> {
+    pub(super) fn text(&self, field: &str) -> Option<&str> {
         self.0.get(field).and_then(Value::as_str)
     }
 
-    fn conversation_id(&self) -> Option<ConversationId> {
+    pub(super) fn conversation_id(&self) -> Option<ConversationId> {
         self.text("conversationId").and_then(ConversationId::parse)
     }
 
-    fn optional_text(&self, field: &str, max: usize) -> Result<Option<String>> {
+    pub(super) fn optional_text(&self, field: &str, max: usize) -> Result<Option<String>> {
         match self.0.get(field) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(s)) if s.chars().count() <= max && !s.contains('\0') => Ok(Some(s.clone())),
@@ -79,66 +79,6 @@ impl TryFrom<&Payload> for Typing {
         let is_typing = p.0.get("isTyping").and_then(Value::as_bool);
         let is_typing = is_typing.ok_or_else(|| Error::InvalidPayload("isTyping must be true or false".into()))?;
         Ok(Self { conversation: p.into(), is_typing })
-    }
-}
-
-/// `chat:send_message`, and the body of `POST /conversations/:id/messages`.
-#[derive(Clone, Debug)]
-pub struct SendMessage {
-    /// Where to.
-    pub conversation: ConversationRef,
-    /// What; an error when a field is of the wrong shape.
-    pub draft: Result<Draft>,
-    /// The `tempId` as sent, given back in every answer.
-    pub temp_id: Option<Value>,
-    /// The `conversationId` as sent, given back on failure.
-    pub raw_conversation_id: Option<Value>,
-}
-
-impl From<&Payload> for SendMessage {
-    fn from(p: &Payload) -> Self {
-        let short = |v: &&Value| match v {
-            Value::String(s) => s.len() <= 4 * MAX_CLIENT_ID_CHARS,
-            Value::Number(_) => true,
-            _ => false,
-        };
-        Self {
-            conversation: p.into(),
-            draft: read_draft(p),
-            temp_id: p.0.get("tempId").filter(short).cloned(),
-            raw_conversation_id: p.0.get("conversationId").filter(short).cloned(),
-        }
-    }
-}
-
-fn read_draft(p: &Payload) -> Result<Draft> {
-    let text = match p.0.get("message") {
-        Some(Value::String(s)) => s.clone(),
-        None | Some(Value::Null) => String::new(),
-        Some(_) => return Err(Error::MessageRequired),
-    };
-    let temp_id = match p.0.get("tempId") {
-        Some(Value::Number(n)) => Some(n.to_string()),
-        _ => p.optional_text("tempId", MAX_CLIENT_ID_CHARS)?,
-    }
-    .filter(|id| !id.is_empty());
-    let client_message_id = p.optional_text("clientMessageId", MAX_CLIENT_ID_CHARS)?.filter(|id| !id.is_empty());
-    Ok(Draft { text, attachments: read_attachments(p)?, client_message_id, temp_id, reply_to: None })
-}
-
-fn read_attachments(p: &Payload) -> Result<Vec<Attachment>> {
-    match p.0.get("attachments") {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(items)) if items.len() > MAX_ATTACHMENTS => Err(Error::TooManyAttachments),
-        Some(Value::Array(items)) => items
-            .iter()
-            .map(|item| {
-                serde_json::from_value(item.clone()).map_err(|_| {
-                    Error::InvalidAttachment("An attachment is { name, type, size, url, path } as uploaded".into())
-                })
-            })
-            .collect(),
-        Some(_) => Err(Error::InvalidAttachment("attachments must be an array".into())),
     }
 }
 
@@ -276,6 +216,27 @@ impl TryFrom<&Payload> for CreateConversation {
     }
 }
 
+/// `GET /users/search?search=&role=&limit=`.
+#[derive(Clone, Debug)]
+pub struct SearchUsers {
+    /// What the name or e-mail contains; empty for everyone.
+    pub text: String,
+    /// Only this role.
+    pub role: Option<String>,
+    /// Most users.
+    pub limit: i64,
+}
+
+impl From<&Payload> for SearchUsers {
+    fn from(p: &Payload) -> Self {
+        let text: String =
+            p.text("search").unwrap_or_default().trim().chars().filter(|c| *c != '\0').take(100).collect();
+        let role = p.text("role").filter(|r| !r.is_empty()).map(ToOwned::to_owned);
+        let limit = whole(p.0.get("limit")).filter(|n| *n >= 1).unwrap_or(20).min(100);
+        Self { text, role, limit }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -291,28 +252,6 @@ mod tests {
         for value in [json!(null), json!([1]), json!("x"), json!(1)] {
             assert!(ConversationRef::from(&payload(value)).0.is_none());
         }
-    }
-
-    #[test]
-    fn a_message_of_the_wrong_type_is_a_missing_message() {
-        for value in [json!(1), json!({}), json!([]), json!(true)] {
-            let send = SendMessage::from(&payload(json!({ "message": value })));
-            assert_eq!(send.draft.unwrap_err(), Error::MessageRequired);
-        }
-    }
-
-    #[test]
-    fn temp_ids_come_back_as_they_were_sent() {
-        for id in [json!("temp_1"), json!(17)] {
-            let send = SendMessage::from(&payload(json!({ "message": "x", "tempId": id })));
-            assert_eq!(send.temp_id, Some(id));
-        }
-    }
-
-    #[test]
-    fn placeholders_of_binary_are_no_attachments() {
-        let p = payload(json!({ "message": "x", "attachments": [{ "_placeholder": true, "num": 0 }] }));
-        assert!(matches!(SendMessage::from(&p).draft, Err(Error::InvalidAttachment(_))));
     }
 
     #[test]

@@ -1,14 +1,19 @@
-//! The wire: every event name, what comes in and what goes out (CONTRACT §1 and §2).
+//! The wire: every event name, what comes in and what goes out (contract §1 to §3).
 
+mod acting;
 pub mod events;
 mod inbound;
+mod message;
 mod outbound;
+mod sending;
 
+pub use acting::{MessageRef, NewText, deletes_for_everyone, reaction};
 pub use inbound::{
-    Before, ConversationRef, CreateConversation, ListConversations, ListMessages, Payload, SendMessage, Typing,
-    page_limit,
+    Before, ConversationRef, CreateConversation, ListConversations, ListMessages, Payload, SearchUsers, Typing,
 };
+pub use message::{EditView, MessageView};
 pub use outbound::{
-    Ack, ConversationView, Failure, MessageDelivered, MessageView, MessagesPage, MessagesRead, ParticipantView,
-    RoomMember, SendFailure, UserStatus, UserTyping, rfc3339,
+    Ack, ConversationView, Failure, MessageDeleted, MessageDelivered, MessagesPage, MessagesRead, ParticipantView,
+    PersonView, ReactionChanged, RoomMember, SendFailure, UserStatus, UserTyping, rfc3339,
 };
+pub use sending::SendMessage;

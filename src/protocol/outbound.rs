@@ -4,8 +4,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use super::message::MessageView;
 use crate::{
-    domain::{Conversation, ConversationId, Message, MessageId, Quote, Reaction, Role, User, UserId},
+    domain::{Conversation, ConversationId, MessageId, Person, Reaction, Role, User, UserId},
     error::Error,
 };
 
@@ -15,12 +16,12 @@ pub fn rfc3339(time: &DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-fn time<S: Serializer>(value: &DateTime<Utc>, s: S) -> Result<S::Ok, S::Error> {
+pub(super) fn time<S: Serializer>(value: &DateTime<Utc>, s: S) -> Result<S::Ok, S::Error> {
     s.serialize_str(&rfc3339(value))
 }
 
 #[allow(clippy::ref_option)] // the shape serde's `serialize_with` asks for
-fn opt_time<S: Serializer>(value: &Option<DateTime<Utc>>, s: S) -> Result<S::Ok, S::Error> {
+pub(super) fn opt_time<S: Serializer>(value: &Option<DateTime<Utc>>, s: S) -> Result<S::Ok, S::Error> {
     match value {
         Some(t) => time(t, s),
         None => s.serialize_none(),
@@ -84,132 +85,6 @@ pub struct SendFailure<'a> {
     pub message: String,
     /// The stable word.
     pub code: &'static str,
-}
-
-/// A message on the wire (contract §1, Message), with the sender's name and role in events.
-#[derive(Clone, Serialize)]
-pub struct MessageView<'a> {
-    id: MessageId,
-    conversation_id: ConversationId,
-    sender_id: UserId,
-    seq: i64,
-    message_text: &'a str,
-    message_type: &'a str,
-    attachments: &'a Value,
-    read_by: &'a [UserId],
-    delivered_to: &'a [UserId],
-    is_edited: bool,
-    is_deleted: bool,
-    #[serde(serialize_with = "time")]
-    created_at: DateTime<Utc>,
-    #[serde(serialize_with = "time")]
-    updated_at: DateTime<Utc>,
-    #[serde(serialize_with = "opt_time")]
-    edited_at: Option<DateTime<Utc>>,
-    #[serde(serialize_with = "opt_time")]
-    deleted_at: Option<DateTime<Utc>>,
-    status: &'static str,
-    #[serde(serialize_with = "opt_time")]
-    delivered_at: Option<DateTime<Utc>>,
-    #[serde(serialize_with = "opt_time")]
-    read_at: Option<DateTime<Utc>>,
-    reply_to_message_id: Option<MessageId>,
-    reply_to: Option<QuoteView<'a>>,
-    deletion_type: Option<&'a str>,
-    deleted_by: Option<UserId>,
-    edit_count: i32,
-    #[serde(serialize_with = "opt_time")]
-    last_edited_at: Option<DateTime<Utc>>,
-    client_message_id: Option<&'a str>,
-    reactions: &'a [Reaction],
-    #[serde(rename = "senderName", skip_serializing_if = "Option::is_none")]
-    sender_name: Option<&'a str>,
-    #[serde(rename = "senderRole", skip_serializing_if = "Option::is_none")]
-    sender_role: Option<Role>,
-    #[serde(rename = "tempId", skip_serializing_if = "Option::is_none")]
-    temp_id: Option<&'a Value>,
-}
-
-#[derive(Clone, Serialize)]
-struct QuoteView<'a> {
-    id: MessageId,
-    message_text: &'a str,
-    sender_id: UserId,
-    #[serde(serialize_with = "time")]
-    created_at: DateTime<Utc>,
-    is_deleted: bool,
-}
-
-impl<'a> From<&'a Quote> for QuoteView<'a> {
-    fn from(q: &'a Quote) -> Self {
-        Self {
-            id: q.id,
-            message_text: &q.message_text,
-            sender_id: q.sender_id,
-            created_at: q.created_at,
-            is_deleted: q.is_deleted,
-        }
-    }
-}
-
-impl<'a> From<&'a Message> for MessageView<'a> {
-    fn from(m: &'a Message) -> Self {
-        let status = if m.read_by.iter().any(|id| *id != m.sender_id) {
-            "read"
-        } else if m.delivered_to.is_empty() {
-            "sent"
-        } else {
-            "delivered"
-        };
-        Self {
-            id: m.id,
-            conversation_id: m.conversation_id,
-            sender_id: m.sender_id,
-            seq: m.seq,
-            message_text: &m.text,
-            message_type: &m.kind,
-            attachments: &m.attachments,
-            read_by: &m.read_by,
-            delivered_to: &m.delivered_to,
-            is_edited: m.is_edited,
-            is_deleted: m.is_deleted,
-            created_at: m.created_at,
-            updated_at: m.updated_at,
-            edited_at: m.edited_at,
-            deleted_at: m.deleted_at,
-            status,
-            delivered_at: m.delivered_at,
-            read_at: m.read_at,
-            reply_to_message_id: m.reply_to_message_id,
-            reply_to: m.reply_to.as_ref().map(QuoteView::from),
-            deletion_type: m.deletion_type.as_deref(),
-            deleted_by: m.deleted_by,
-            edit_count: m.edit_count,
-            last_edited_at: m.edited_at,
-            client_message_id: m.client_message_id.as_deref(),
-            reactions: &m.reactions,
-            sender_name: None,
-            sender_role: None,
-            temp_id: None,
-        }
-    }
-}
-
-impl<'a> MessageView<'a> {
-    /// Adds `senderName` and `senderRole`, which events carry.
-    #[must_use]
-    pub fn from_sender(mut self, name: &'a str, role: Role) -> Self {
-        self.sender_name = Some(name);
-        self.sender_role = Some(role);
-        self
-    }
-
-    /// Adds the `tempId` that the sending socket gave.
-    #[must_use]
-    pub fn with_temp_id(mut self, temp_id: Option<&'a Value>) -> Self {
-        self.temp_id = temp_id;
-        self
-    }
 }
 
 /// A conversation on the wire (contract §1, Conversation).
@@ -365,5 +240,56 @@ impl<'a> ParticipantView<'a> {
     #[must_use]
     pub fn new(user: &'a User, is_online: bool, last_seen_at: Option<DateTime<Utc>>) -> Self {
         Self { id: user.id, display_name: user.name(), email: &user.email, role: user.role, is_online, last_seen_at }
+    }
+}
+
+/// `chat:message_deleted { message_id, conversation_id, deletion_type }`.
+#[derive(Clone, Copy, Serialize)]
+pub struct MessageDeleted {
+    /// Which message.
+    pub message_id: MessageId,
+    /// Where.
+    pub conversation_id: ConversationId,
+    /// `for_me` or `for_everyone`.
+    pub deletion_type: &'static str,
+}
+
+/// `chat:reaction_added` and `chat:reaction_removed`.
+#[derive(Clone, Serialize)]
+pub struct ReactionChanged {
+    /// Which message.
+    pub message_id: MessageId,
+    /// Where.
+    pub conversation_id: ConversationId,
+    /// All of them, after the change.
+    pub reactions: Vec<Reaction>,
+    /// Whose changed.
+    pub user_id: UserId,
+}
+
+/// A user as others find them (contract §3, "user").
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PersonView<'a> {
+    id: UserId,
+    email: &'a str,
+    role: Role,
+    display_name: &'a str,
+    profile_image: Option<&'a str>,
+    status: &'a str,
+    created_at: Option<&'a str>,
+}
+
+impl<'a> From<&'a Person> for PersonView<'a> {
+    fn from(p: &'a Person) -> Self {
+        Self {
+            id: p.id,
+            email: &p.email,
+            role: p.role,
+            display_name: &p.name,
+            profile_image: None,
+            status: &p.status,
+            created_at: p.created_at.as_deref(),
+        }
     }
 }

@@ -22,9 +22,9 @@ impl RestError {
     }
 
     /// Puts `message` where the contract gives this route its own words for `error`.
-    pub fn worded(error: &Error, words: &[(Error, &str)]) -> Self {
-        match words.iter().find(|(e, _)| e == error) {
-            Some((_, message)) => Self::with_message(error, message),
+    pub fn worded(error: Error, words: &[(Error, &str)]) -> Self {
+        match words.iter().find(|(e, _)| *e == error) {
+            Some((_, message)) => Self::with_message(&error, message),
             None => error.into(),
         }
     }
@@ -34,15 +34,9 @@ fn status_of(error: &Error) -> StatusCode {
     StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-impl From<&Error> for RestError {
-    fn from(error: &Error) -> Self {
-        Self { status: status_of(error), failure: Failure::new(error, "Internal server error") }
-    }
-}
-
 impl From<Error> for RestError {
     fn from(error: Error) -> Self {
-        (&error).into()
+        Self { status: status_of(&error), failure: Failure::new(&error, "Internal server error") }
     }
 }
 

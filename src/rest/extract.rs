@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::RestState;
 use crate::{
-    domain::ConversationId,
+    domain::{ConversationId, MessageId},
     error::{Error, Result},
     protocol::Payload,
 };
@@ -65,5 +65,30 @@ impl FromRequestParts<RestState> for ConversationPath {
     async fn from_request_parts(parts: &mut Parts, state: &RestState) -> std::result::Result<Self, Self::Rejection> {
         let path = Path::<String>::from_request_parts(parts, state).await;
         Ok(Self(path.ok().and_then(|Path(id)| ConversationId::parse(&id))))
+    }
+}
+
+/// The message that the path names.
+pub struct MessagePath(Option<MessageId>);
+
+impl MessagePath {
+    /// The id, or the answer for a message that does not exist.
+    pub fn required(&self) -> Result<MessageId> {
+        self.0.ok_or(Error::MessageNotFound)
+    }
+}
+
+impl From<String> for MessagePath {
+    fn from(id: String) -> Self {
+        Self(MessageId::parse(&id))
+    }
+}
+
+impl FromRequestParts<RestState> for MessagePath {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &RestState) -> std::result::Result<Self, Self::Rejection> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        Ok(path.map_or(Self(None), |Path(id)| id.into()))
     }
 }

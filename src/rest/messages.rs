@@ -36,20 +36,24 @@ pub async fn list(
     id: ConversationPath,
     QueryPayload(query): QueryPayload,
 ) -> Answer {
-    let worded = |e: Error| RestError::worded(&e, NO_ACCESS);
+    let worded = |e: Error| RestError::worded(e, NO_ACCESS);
     let id = id.required().map_err(worded)?;
     let page = state.chat.messages(&user, id, &ListMessages::from(&query)).await.map_err(worded)?;
     Ok(Json(Ack::new(page.view())).into_response())
 }
 
 /// Sends a message: everyone connected gets the same events as from a socket.
-pub async fn send(
+pub async fn send(state: State<RestState>, caller: Caller, id: ConversationPath, JsonBody(body): JsonBody) -> Answer {
+    send_draft(state, caller, id, SendMessage::from(&body)).await
+}
+
+/// Sends a message or a reply.
+pub async fn send_draft(
     State(state): State<RestState>,
     Caller(user): Caller,
     id: ConversationPath,
-    JsonBody(body): JsonBody,
+    send: SendMessage,
 ) -> Answer {
-    let send = SendMessage::from(&body);
     let (tell, told) = oneshot::channel();
     let temp_id = send.temp_id;
     let done = Box::new(move |result: ChatResult<&Sent>| {
@@ -57,13 +61,13 @@ pub async fn send(
         tell.send(answer).ok();
     });
     state.chat.send(user, id.required(), send.draft, None, None, done);
-    let response = told.await.unwrap_or(Err(Error::Internal)).map_err(|e| RestError::worded(&e, NO_SEND))?;
+    let response = told.await.unwrap_or(Err(Error::Internal)).map_err(|e| RestError::worded(e, NO_SEND))?;
     Ok((StatusCode::CREATED, response).into_response())
 }
 
 /// Marks a conversation read.
 pub async fn mark_read(State(state): State<RestState>, Caller(user): Caller, id: ConversationPath) -> Answer {
-    let worded = |e: Error| RestError::worded(&e, NO_ACCESS);
+    let worded = |e: Error| RestError::worded(e, NO_ACCESS);
     let id = id.required().map_err(worded)?;
     let count = state.chat.mark_read(&user, id, None).await.map_err(worded)?;
     Ok(Json(json!({ "success": true, "count": count, "data": { "count": count } })).into_response())

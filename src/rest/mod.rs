@@ -1,18 +1,20 @@
 //! REST under `/api/chat`: extract, call the use case, reply (contract §2, REST).
 
+mod actions;
 mod auth;
 mod conversations;
 mod errors;
 mod extract;
 mod info;
 mod messages;
+mod people;
 mod status;
 
 use std::{sync::Arc, time::Instant};
 
 use axum::{
     Router,
-    routing::{get, post},
+    routing::{delete, get, post, put},
 };
 
 pub use errors::json_errors;
@@ -37,6 +39,15 @@ pub fn router(state: RestState) -> Router {
     let chat = Router::new()
         .route("/conversations", get(conversations::list).post(conversations::open))
         .route("/conversations/{id}/messages", get(messages::list).post(messages::send))
+        .route("/conversations/{id}/messages/reply", post(actions::reply))
+        .route("/messages/{id}", put(actions::edit).delete(actions::delete))
+        .route("/messages/{id}/reactions", get(actions::reactions).post(actions::add_reaction))
+        .route("/messages/{id}/reactions/{reaction}", delete(actions::remove_reaction))
+        .route("/messages/{id}/history", get(actions::history))
+        .route("/messages/{id}/details", get(actions::details))
+        .route("/users/search", get(people::search))
+        .route("/users/available", get(people::available))
+        .route("/support-user", get(people::support))
         .route("/conversations/{id}/read", post(messages::mark_read))
         .route("/unread-count", get(messages::unread_count))
         .route("/users/{id}/status", get(status::status))

@@ -9,7 +9,7 @@ use socketioxide::{
     socket::Socket,
 };
 
-use super::{SocketState, dispatch::OnEvent, session::Session};
+use super::{SocketState, dispatch::register, session::Session};
 use crate::auth::strip_bearer;
 
 /// Why a socket was not let in: the text of the client's `connect_error`.
@@ -51,9 +51,7 @@ impl ConnectMiddleware<LocalAdapter, ByToken> for Authenticate {
             tracing::info!(reason = %refusal, "handshake refused");
             Box::new(refusal) as Box<dyn fmt::Display + Send>
         })?;
-        // Handlers are registered before the CONNECT reply goes out: an event that follows it at once finds them.
-        socket.extensions.insert(Arc::new(session));
-        socket.on_fallback(OnEvent(self.0.clone()));
+        register(&self.0, &socket, session);
         Ok(())
     }
 }

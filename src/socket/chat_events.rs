@@ -1,48 +1,53 @@
-//! Part A's events: parse, call the use case, reply (contract §2, Socket events).
+//! The table of events, and Part A's: parse, call the use case, reply (contract §2, Socket events).
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::dispatch::Call;
+use super::{dispatch::Call, message_events, send_events};
 use crate::{
-    chat::{Origin, Sent},
     domain::ConversationId,
     error::{Error, Result},
     protocol::{
-        ConversationRef, Failure, ListConversations, ListMessages, MessagesPage, SendFailure, SendMessage, Typing,
+        ConversationRef, Failure, ListConversations, ListMessages, MessagesPage, Typing,
         events::{incoming, outgoing},
     },
 };
 
 /// The table of events. Whatever comes after a message waits until that is stored, so that it sees it.
 pub async fn dispatch(call: Call, lane: &mut Option<usize>) {
-    if call.event == incoming::SEND_MESSAGE {
-        return send_message(call, lane).await;
+    if is_send(&call.event) {
+        return send_events::send(call, lane).await;
     }
     call.session.sends_done().await;
-    match call.event.as_str() {
+    match &*call.event {
         incoming::JOIN => join(call).await,
         incoming::LEAVE => leave(call).await,
         incoming::TYPING => typing(call).await,
         incoming::MARK_READ => mark_read(call).await,
         incoming::GET_CONVERSATIONS => get_conversations(call).await,
         incoming::GET_MESSAGES => get_messages(call).await,
+        incoming::EDIT_MESSAGE => message_events::edit_message(call).await,
+        incoming::DELETE_MESSAGE => message_events::delete_message(call).await,
+        incoming::ADD_REACTION | incoming::REMOVE_REACTION => message_events::react(call).await,
         _ => unknown(call),
     }
 }
 
+fn is_send(event: &str) -> bool {
+    matches!(event, incoming::SEND_MESSAGE | incoming::SEND_REPLY)
+}
+
 /// Answers an event that is not handled at all, because too many wait.
 pub fn refuse(mut call: Call, error: &Error) {
-    if call.event == incoming::SEND_MESSAGE {
-        let send = SendMessage::from(&call.payload);
-        send_failed(&mut call, &send.into(), error);
+    if is_send(&call.event) {
+        send_events::refuse(call, error);
     } else {
-        call.error(error, "Server is busy");
+        call.error(error, "Request timed out");
     }
 }
 
 async fn join(mut call: Call) {
     let joined = async {
-        let id = ConversationRef::from(&call.payload).required()?;
+        let id = ConversationRef::from(&*call.payload).required()?;
         call.chat.join(&call.connection, id).await?;
         Ok(id)
     };
@@ -57,7 +62,7 @@ async fn join(mut call: Call) {
 }
 
 async fn leave(mut call: Call) {
-    match ConversationRef::from(&call.payload).required() {
+    match ConversationRef::from(&*call.payload).required() {
         Ok(id) => {
             let left = call.chat.leave(&call.connection, id).await;
             call.succeed(json!({ "conversationId": id, "left": left }));
@@ -69,7 +74,7 @@ async fn leave(mut call: Call) {
 
 async fn typing(mut call: Call) {
     let typed = async {
-        let typing = Typing::try_from(&call.payload)?;
+        let typing = Typing::try_from(&*call.payload)?;
         let id = typing.conversation.required()?;
         call.chat.typing(&call.connection, id, typing.is_typing).await?;
         Ok(json!({ "conversationId": id, "isTyping": typing.is_typing }))
@@ -82,7 +87,7 @@ async fn typing(mut call: Call) {
 
 async fn mark_read(mut call: Call) {
     let marked: Result<(ConversationId, i64)> = async {
-        let id = ConversationRef::from(&call.payload).required()?;
+        let id = ConversationRef::from(&*call.payload).required()?;
         Ok((id, call.chat.mark_read(&call.connection.user, id, Some(&call.connection)).await?))
     }
     .await;
@@ -94,7 +99,7 @@ async fn mark_read(mut call: Call) {
 
 async fn get_conversations(mut call: Call) {
     let listed = async {
-        let list = ListConversations::try_from(&call.payload)?;
+        let list = ListConversations::try_from(&*call.payload)?;
         call.chat.conversations(&call.connection.user, &list).await
     };
     match listed.await {
@@ -109,7 +114,7 @@ async fn get_conversations(mut call: Call) {
 }
 
 async fn get_messages(mut call: Call) {
-    let list = ListMessages::from(&call.payload);
+    let list = ListMessages::from(&*call.payload);
     let page = async {
         let id = list.conversation.required()?;
         Ok((id, call.chat.messages(&call.connection.user, id, &list).await?))
@@ -127,62 +132,4 @@ async fn get_messages(mut call: Call) {
 fn unknown(mut call: Call) {
     // Socket.IO ignores events that nobody listens to; who asked for an answer gets one.
     call.fail(&Failure::with_message("Unknown event", "unknown_event"));
-}
-
-/// What a failed send gives back of what the client sent.
-struct Sender {
-    temp_id: Option<Value>,
-    conversation_id: Option<Value>,
-}
-
-impl From<SendMessage> for Sender {
-    fn from(send: SendMessage) -> Self {
-        Self { temp_id: send.temp_id, conversation_id: send.raw_conversation_id }
-    }
-}
-
-async fn send_message(mut call: Call, lane: &mut Option<usize>) {
-    let asked = SendMessage::from(&call.payload);
-    let conversation = asked.conversation.required();
-    if let Ok(id) = conversation {
-        // Another lane could overtake what is still on its way in this one.
-        let next = call.chat.lane_of(id);
-        if lane.replace(next).is_some_and(|last| last != next) {
-            call.session.sends_done().await;
-        }
-    }
-    let Ok(permit) = call.session.sends.clone().acquire_owned().await else { return };
-    let draft = asked.draft.clone();
-    let draws_itself = asked.temp_id.as_ref().is_some_and(|id| *id != Value::String(String::new()));
-    let origin = Origin { connection: call.connection.clone(), draws_itself };
-    let sender = Sender::from(asked);
-    let chat = call.chat.clone();
-    let user = call.connection.user.clone();
-    let done = Box::new(move |result: Result<&Sent>| match result {
-        Ok(sent) => {
-            call.emit(outgoing::MESSAGE_SENT, &sent.view().with_temp_id(sender.temp_id.as_ref()));
-            call.succeed(sent.view().with_temp_id(sender.temp_id.as_ref()));
-        }
-        Err(e) => send_failed(&mut call, &sender, &e),
-    });
-    chat.send(user, conversation, draft, Some(origin), Some(permit), done);
-}
-
-fn send_failed(call: &mut Call, sender: &Sender, error: &Error) {
-    const FAILED: &str = "Failed to send message";
-    let failure = Failure::new(error, FAILED);
-    let message = failure.message().to_owned();
-    call.emit(
-        outgoing::MESSAGE_FAILED,
-        &SendFailure {
-            temp_id: sender.temp_id.as_ref(),
-            conversation_id: sender.conversation_id.as_ref(),
-            message,
-            code: error.code(),
-        },
-    );
-    if sender.temp_id.is_none() {
-        call.emit(outgoing::ERROR, &failure);
-    }
-    call.fail(&failure);
 }

@@ -3,6 +3,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures::FutureExt as _;
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Value as Json, value::RawValue};
 use socketioxide::{
@@ -15,12 +16,12 @@ use socketioxide::{
 
 use super::{
     SocketState, chat_events,
-    session::{Incoming, MAX_SENDS_IN_FLIGHT, RawEvent, Session},
+    session::{Incoming, MAX_SENDS_IN_FLIGHT, Next, RawEvent, Session},
 };
 use crate::{
     chat::Chat,
     error::Error,
-    hub::{Connection, Event, Line, Sid},
+    hub::{Connection, Event, Line},
     protocol::{Ack, Failure, Payload, events::outgoing},
 };
 
@@ -34,26 +35,26 @@ pub struct OnConnect(pub SocketState);
 impl ConnectHandler<LocalAdapter, Ordered> for OnConnect {
     fn call(&self, socket: Arc<Socket<LocalAdapter>>, _auth: Option<Value>) {
         let Some(session) = socket.extensions.get::<Arc<Session>>() else { return };
-        let state = self.0.clone();
-        let for_disconnect = session.clone();
-        socket.on_disconnect(async move |s: SocketRef, _reason: DisconnectReason| {
-            push(&state, s.id, &for_disconnect, Incoming::Disconnected);
-        });
         note_line(&self.0, &socket);
-        let socket = SocketRef::from(socket);
-        let connection = Arc::new(Connection::new(session.id, session.user.clone(), socket));
+        let connection = Arc::new(Connection::new(session.id, session.user.clone(), SocketRef::from(socket)));
         self.0.chat.hub().add(connection.clone());
         self.0.chat.user_connected(&connection);
-        match session.open() {
-            Some(false) => {}
-            Some(true) => start(&self.0, session, connection),
-            // Gone again before it got here; its disconnect found nothing to clean up.
-            None => {
-                let chat = self.0.chat.clone();
-                tokio::spawn(async move { chat.disconnected(&connection).await });
-            }
-        }
+        let next = session.open(connection);
+        proceed(&self.0, session, next);
     }
+}
+
+/// Registers what has to be there before the CONNECT reply goes out: an event that follows it at once finds its
+/// handler, and so does the end of a socket that is gone before it was let in.
+pub fn register(state: &SocketState, socket: &Socket<LocalAdapter>, session: Session) {
+    let session = Arc::new(session);
+    socket.extensions.insert(session.clone());
+    socket.on_fallback(OnEvent(state.clone()));
+    let state = state.clone();
+    socket.on_disconnect(async move |_reason: DisconnectReason| {
+        let next = session.push(Incoming::Disconnected, state.queue);
+        proceed(&state, session, next);
+    });
 }
 
 /// A socket that came by WebSocket from the start has its line in the handshake; one that upgrades shows it then.
@@ -77,41 +78,32 @@ impl MessageHandler<LocalAdapter, Ordered> for OnEvent {
             Ok(ack) => ack,
             Err(never) => match never {},
         });
-        let event = RawEvent { packet, ack };
-        push(&self.0, socket.id, &session, Incoming::Event(event));
+        let incoming = Incoming::Event(RawEvent { packet, ack });
+        let stopping = self.0.chat.is_stopping();
+        let next = if stopping { session.refuse(incoming) } else { session.push(incoming, self.0.queue) };
+        proceed(&self.0, session, next);
     }
 }
 
-fn push(state: &SocketState, sid: Sid, session: &Arc<Session>, incoming: Incoming) {
-    let incoming = match incoming {
-        Incoming::Event(event) if state.chat.is_stopping() => Err(Incoming::Event(event)),
-        other => Ok(other),
-    };
-    let connection = state.chat.hub().get(sid);
-    match incoming.and_then(|i| session.push(i, state.queue)) {
-        Ok(true) => {
-            if let Some(connection) = connection {
-                start(state, session.clone(), connection);
-            }
+fn proceed(state: &SocketState, session: Arc<Session>, next: Next) {
+    match next {
+        Next::Start(connection) => drain(state, session, connection),
+        Next::Refuse(Incoming::Event(event), Some(connection)) => {
+            let call = Call::new(state.chat.clone(), session, connection, event);
+            chat_events::refuse(call, &Error::Busy);
         }
-        Err(Incoming::Event(event)) => {
-            if let Some(connection) = connection {
-                let call = Call::new(state.chat.clone(), session.clone(), connection, event);
-                chat_events::refuse(call, &Error::Busy);
-            }
-        }
-        // Nothing to do: a task is at it, or the end of a socket that is gone already.
-        Ok(false) | Err(Incoming::Disconnected) => {}
+        Next::Wait | Next::Refuse(..) => {}
     }
 }
 
-fn start(state: &SocketState, session: Arc<Session>, connection: Arc<Connection>) {
-    let chat = state.chat.clone();
-    let token = chat.in_flight().token();
+fn drain(state: &SocketState, session: Arc<Session>, connection: Arc<Connection>) {
+    let token = state.chat.in_flight().token();
+    let state = state.clone();
     tokio::spawn(async move {
         let mut lane = None;
         while let Some(incoming) = session.next() {
-            let done = AssertUnwindSafe(handle(&chat, &session, &connection, incoming, &mut lane)).catch_unwind().await;
+            let done =
+                AssertUnwindSafe(handle(&state, &session, &connection, incoming, &mut lane)).catch_unwind().await;
             if done.is_err() {
                 tracing::error!(connection = %connection.id, "a handler panicked; the socket goes on");
             }
@@ -121,7 +113,7 @@ fn start(state: &SocketState, session: Arc<Session>, connection: Arc<Connection>
 }
 
 async fn handle(
-    chat: &Arc<Chat>,
+    state: &SocketState,
     session: &Arc<Session>,
     connection: &Arc<Connection>,
     incoming: Incoming,
@@ -129,12 +121,16 @@ async fn handle(
 ) {
     match incoming {
         Incoming::Event(event) => {
-            let call = Call::new(chat.clone(), session.clone(), connection.clone(), event);
-            chat_events::dispatch(call, lane).await;
+            let call = Call::new(state.chat.clone(), session.clone(), connection.clone(), event);
+            let spare = call.clone();
+            if tokio::time::timeout(state.event_timeout, chat_events::dispatch(call, lane)).await.is_err() {
+                tracing::error!(connection = %connection.id, "an event was not handled in time");
+                chat_events::refuse(spare, &Error::Internal);
+            }
         }
         Incoming::Disconnected => {
             session.sends_done().await;
-            chat.disconnected(connection).await;
+            state.chat.disconnected(connection).await;
         }
     }
 }
@@ -147,6 +143,7 @@ impl Session {
 }
 
 /// One event being handled: what came, from whom, and the ways to answer.
+#[derive(Clone)]
 pub struct Call {
     /// The use cases.
     pub chat: Arc<Chat>,
@@ -155,16 +152,18 @@ pub struct Call {
     /// The socket in the hub.
     pub connection: Arc<Connection>,
     /// The event's name; empty for a packet without one.
-    pub event: String,
+    pub event: Arc<str>,
     /// Its payload; empty when there was none, or none that is an object.
-    pub payload: Payload,
-    ack: Option<AckSender>,
+    pub payload: Arc<Payload>,
+    /// Taken by the first answer.
+    ack: Arc<Mutex<Option<AckSender>>>,
 }
 
 impl Call {
     fn new(chat: Arc<Chat>, session: Arc<Session>, connection: Arc<Connection>, raw: RawEvent) -> Self {
         let (event, payload) = parse(&raw.packet);
-        Self { chat, session, connection, event, payload, ack: raw.ack }
+        let ack = Arc::new(Mutex::new(raw.ack));
+        Self { chat, session, connection, event: event.into(), payload: Arc::new(payload), ack }
     }
 
     /// Sends an event to this socket.
@@ -194,7 +193,7 @@ impl Call {
     }
 
     fn acknowledge<T: Serialize>(&mut self, answer: &T) {
-        let Some(ack) = self.ack.take() else { return };
+        let Some(ack) = self.ack.lock().take() else { return };
         if let Err(socketioxide::SendError::Socket(socketioxide::SocketError::InternalChannelFull)) = ack.send(answer) {
             self.chat.hub().cut(&self.connection);
         }

@@ -3,6 +3,8 @@
 mod auth;
 mod chat_events;
 mod dispatch;
+mod message_events;
+mod send_events;
 mod session;
 
 use std::{sync::Arc, time::Duration};
@@ -20,6 +22,8 @@ pub struct SocketState {
     pub tokens: Arc<Tokens>,
     /// Events of one socket that may wait.
     pub queue: usize,
+    /// How long an event may take.
+    pub event_timeout: Duration,
 }
 
 /// Builds the Socket.IO layer and registers the namespace.

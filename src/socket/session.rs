@@ -9,7 +9,7 @@ use socketioxide::{extract::AckSender, handler::Value};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::domain::User;
+use crate::{domain::User, hub::Connection};
 
 /// Messages of one socket that may be on their way to the database at once.
 pub const MAX_SENDS_IN_FLIGHT: u32 = 64;
@@ -31,79 +31,100 @@ pub struct RawEvent {
 }
 
 /// An authenticated socket's state beside the library's own.
-pub struct Session {
+pub struct Session<C = Connection> {
     /// An opaque id for the connection.
     pub id: Uuid,
     /// Whose socket it is, as the database said at the handshake.
     pub user: Arc<User>,
     /// Room for messages on their way; all of it is free when none is.
     pub sends: Arc<Semaphore>,
-    inbox: Mutex<Inbox>,
+    inbox: Mutex<Inbox<C>>,
 }
 
-#[derive(Default)]
-struct Inbox {
+struct Inbox<C> {
     waiting: VecDeque<Incoming>,
-    /// Set once the socket is in the hub; what came before waits.
-    open: bool,
+    /// Set once the socket is in the hub, until its end is handled; what comes before waits. It holds the socket that
+    /// holds this session, so it must not stay.
+    connection: Option<Arc<C>>,
     closed: bool,
     drained_by_a_task: bool,
 }
 
-impl Session {
+/// What to do after something was put in.
+pub enum Next<C = Connection> {
+    /// Start a task that drains the inbox.
+    Start(Arc<C>),
+    /// Nothing: a task is at it, or the socket is not in the hub yet.
+    Wait,
+    /// It was refused: too many wait.
+    Refuse(Incoming, Option<Arc<C>>),
+}
+
+impl<C> Session<C> {
     /// A session for `user`.
     pub fn new(user: User) -> Self {
         Self {
             id: Uuid::new_v4(),
             user: Arc::new(user),
             sends: Arc::new(Semaphore::new(MAX_SENDS_IN_FLIGHT as usize)),
-            inbox: Mutex::default(),
+            inbox: Mutex::new(Inbox {
+                waiting: VecDeque::new(),
+                connection: None,
+                closed: false,
+                drained_by_a_task: false,
+            }),
         }
     }
 
-    /// Lets the inbox be drained. True if a task has to be started for what waits already.
-    /// `None` if the socket is gone again.
-    pub fn open(&self) -> Option<bool> {
+    /// Lets the inbox be drained, with `connection` in the hub.
+    pub fn open(&self, connection: Arc<C>) -> Next<C> {
         let mut inbox = self.inbox.lock();
-        if inbox.closed {
-            return None;
-        }
-        inbox.open = true;
-        Some(inbox.start())
+        inbox.connection = Some(connection);
+        inbox.next_step()
     }
 
-    /// Puts something in. `Ok(true)`: a task has to be started.
-    ///
-    /// # Errors
-    /// Gives the event back when `max` are waiting already.
-    pub fn push(&self, incoming: Incoming, max: usize) -> Result<bool, Incoming> {
+    /// Puts something in, unless `max` are waiting already.
+    pub fn push(&self, incoming: Incoming, max: usize) -> Next<C> {
         let mut inbox = self.inbox.lock();
-        match incoming {
-            Incoming::Disconnected => inbox.closed = true,
-            Incoming::Event(_) if inbox.waiting.len() >= max => return Err(incoming),
-            Incoming::Event(_) => {}
+        let is_end = matches!(incoming, Incoming::Disconnected);
+        if inbox.closed || (!is_end && inbox.waiting.len() >= max) {
+            return Next::Refuse(incoming, inbox.connection.clone());
         }
+        inbox.closed = is_end;
         inbox.waiting.push_back(incoming);
-        Ok(inbox.start())
+        inbox.next_step()
+    }
+
+    /// Refuses something without a look at the queue.
+    pub fn refuse(&self, incoming: Incoming) -> Next<C> {
+        Next::Refuse(incoming, self.inbox.lock().connection.clone())
     }
 
     /// Takes the next one out; `None` ends the task.
     pub fn next(&self) -> Option<Incoming> {
         let mut inbox = self.inbox.lock();
         let next = inbox.waiting.pop_front();
-        if next.is_none() {
-            inbox.drained_by_a_task = false;
-            inbox.waiting.shrink_to_fit();
+        match next {
+            Some(Incoming::Disconnected) => inbox.connection = None,
+            None => {
+                inbox.drained_by_a_task = false;
+                inbox.waiting.shrink_to_fit();
+            }
+            Some(Incoming::Event(_)) => {}
         }
         next
     }
 }
 
-impl Inbox {
-    fn start(&mut self) -> bool {
-        let start = self.open && !self.drained_by_a_task && !self.waiting.is_empty();
-        self.drained_by_a_task |= start;
-        start
+impl<C> Inbox<C> {
+    fn next_step(&mut self) -> Next<C> {
+        match &self.connection {
+            Some(connection) if !self.drained_by_a_task && !self.waiting.is_empty() => {
+                self.drained_by_a_task = true;
+                Next::Start(connection.clone())
+            }
+            _ => Next::Wait,
+        }
     }
 }
 
@@ -112,7 +133,9 @@ mod tests {
     use super::*;
     use crate::domain::{Role, UserId};
 
-    fn session() -> Session {
+    struct Socket;
+
+    fn session() -> Session<Socket> {
         Session::new(User {
             id: UserId(Uuid::nil()),
             email: "a@b.c".into(),
@@ -126,22 +149,43 @@ mod tests {
         Incoming::Event(RawEvent { packet: Value::Str("[]".into(), None), ack: None })
     }
 
+    fn socket() -> Arc<Socket> {
+        Arc::new(Socket)
+    }
+
     #[test]
     fn one_task_at_a_time_drains_an_inbox() {
         let s = session();
-        assert!(matches!(s.push(event(), 9), Ok(false)), "nothing runs before the socket is in the hub");
-        assert_eq!(s.open(), Some(true));
-        assert!(matches!(s.push(event(), 9), Ok(false)), "a task is at it");
+        assert!(matches!(s.push(event(), 9), Next::Wait), "nothing runs before the socket is in the hub");
+        assert!(matches!(s.open(socket()), Next::Start(_)));
+        assert!(matches!(s.push(event(), 9), Next::Wait), "a task is at it");
         assert!(s.next().is_some() && s.next().is_some() && s.next().is_none());
-        assert!(matches!(s.push(event(), 9), Ok(true)), "the last task ended");
+        assert!(matches!(s.push(event(), 9), Next::Start(_)), "the last task ended");
     }
 
     #[test]
     fn a_full_inbox_refuses_events_but_not_the_end() {
         let s = session();
-        assert!(s.push(event(), 1).is_ok());
-        assert!(s.push(event(), 1).is_err());
-        assert!(s.push(Incoming::Disconnected, 1).is_ok());
-        assert_eq!(s.open(), None, "gone before it was let in");
+        assert!(matches!(s.push(event(), 1), Next::Wait));
+        assert!(matches!(s.push(event(), 1), Next::Refuse(Incoming::Event(_), _)));
+        assert!(matches!(s.push(Incoming::Disconnected, 1), Next::Wait));
+        assert!(matches!(s.push(event(), 9), Next::Refuse(..)), "nothing comes after the end");
+    }
+
+    #[test]
+    fn a_socket_that_is_gone_before_it_was_let_in_is_cleaned_up_all_the_same() {
+        let s = session();
+        assert!(matches!(s.push(Incoming::Disconnected, 9), Next::Wait));
+        assert!(matches!(s.open(socket()), Next::Start(_)), "its end is handled now");
+    }
+
+    #[test]
+    fn a_session_lets_go_of_its_socket_at_the_end() {
+        let s = session();
+        let socket = socket();
+        assert!(matches!(s.open(socket.clone()), Next::Wait));
+        drop(s.push(Incoming::Disconnected, 9));
+        assert!(matches!(s.next(), Some(Incoming::Disconnected)));
+        assert_eq!(Arc::strong_count(&socket), 1);
     }
 }

@@ -107,7 +107,7 @@ impl World {
     ) -> oneshot::Receiver<Result<Message, Error>> {
         let (tell, told) = oneshot::channel();
         let done = Box::new(move |result: Result<&Sent, Error>| {
-            tell.send(result.map(|sent| sent.message.clone())).ok();
+            tell.send(result.map(|sent| sent.message().clone())).ok();
         });
         self.chat.send(from.clone(), Ok(to), Ok(draft), None, None, done);
         told

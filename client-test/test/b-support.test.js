@@ -1,0 +1,66 @@
+'use strict';
+
+// GET /support-user: who helps. One server for the file, and the order of the tests matters:
+// an open support conversation decides for the rest of its life, so each test says who has one by then.
+
+const assert = require('node:assert/strict');
+const { suite, USERS } = require('../lib/suite');
+
+const { test } = suite();
+
+async function support(scene, who) {
+  const answer = await scene.rest(who, 'GET', '/api/chat/support-user');
+  assert.equal(answer.status, 200, answer.text);
+  assert.equal(answer.body.success, true);
+  const { supportUserId, supportUserName, supportUserRole } = answer.body.data;
+  const user = Object.values(USERS).find((u) => u.id === supportUserId);
+  assert.ok(user, answer.text);
+  assert.deepEqual([supportUserName, supportUserRole], [user.displayName, user.role]);
+  assert.ok(['admin', 'manager'].includes(user.role), answer.text);
+  return user.role;
+}
+
+const talk = (scene, who, staff) => scene.data(who, 'POST', '/api/chat/conversations', { participantId: USERS[staff].id });
+
+test('nobody online: someone of the staff all the same', async (scene) => {
+  for (const who of ['customer', 'seller']) await support(scene, who);
+});
+
+for (const staff of ['manager', 'admin']) {
+  test(`no conversation yet, and only the ${staff} is online: the ${staff}`, async (scene) => {
+    await scene.connect(staff);
+    for (const who of ['customer', 'seller']) assert.equal(await support(scene, who), staff);
+  });
+}
+
+test('asking makes no conversation', async (scene) => {
+  await support(scene, 'customer');
+  for (const who of ['customer', 'admin', 'manager']) assert.deepEqual(await scene.data(who, 'GET', '/api/chat/conversations'), []);
+});
+
+test('both online: the one with fewer active conversations', async (scene) => {
+  await scene.connect('admin');
+  await scene.connect('manager');
+  await talk(scene, 'seller', 'manager');
+  assert.equal(await support(scene, 'customer'), 'admin');
+});
+
+test('an open support conversation: its staff member, though another is online and he is not', async (scene) => {
+  await scene.connect('admin');
+  assert.equal(await support(scene, 'seller'), 'manager', 'the seller has one since the test before');
+  await talk(scene, 'customer', 'manager');
+  assert.equal(await support(scene, 'customer'), 'manager');
+});
+
+test('a conversation with a seller is no support conversation', async (scene) => {
+  await talk(scene, 'customer', 'seller');
+  assert.equal(await support(scene, 'customer'), 'manager');
+});
+
+test('the staff asking: never oneself', async (scene) => {
+  for (const who of ['admin', 'manager']) {
+    const answer = await scene.rest(who, 'GET', '/api/chat/support-user');
+    assert.ok([200, 404].includes(answer.status), answer.text);
+    if (answer.status === 200) assert.notEqual(answer.body.data.supportUserId, USERS[who].id);
+  }
+});

@@ -1,0 +1,126 @@
+//! What one participant does to a message that is there already: edit, delete, react. The rules are in the database's
+//! functions (`migrations/0003`), which SQL users share: they check who is asking and keep the unread counters right.
+
+use sqlx::types::Json;
+
+use super::{Db, DbResult};
+use crate::domain::{ConversationId, MessageId, Reaction, UserId};
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acted {
+    /// It was done.
+    Done,
+    /// It was so already; nobody needs to be told.
+    Unchanged,
+    /// There is no such message, or the caller deleted it for themselves.
+    NotFound,
+    /// It was deleted for everyone.
+    Gone,
+    /// The caller takes no part in its conversation.
+    NotMember,
+    /// The caller did not write it.
+    NotSender,
+}
+
+impl Acted {
+    fn parse(word: &str) -> Self {
+        match word {
+            "edited" | "deleted" | "added" | "removed" => Self::Done,
+            "unchanged" => Self::Unchanged,
+            "gone" => Self::Gone,
+            "not_member" => Self::NotMember,
+            "not_sender" => Self::NotSender,
+            _ => Self::NotFound,
+        }
+    }
+}
+
+/// What became of it, where, and who takes part there. The latter are not for a caller who was refused.
+#[derive(Clone, Debug)]
+pub struct Action {
+    /// What became of it.
+    pub acted: Acted,
+    /// The message's own conversation, whatever the client said.
+    pub conversation_id: Option<ConversationId>,
+    /// Everyone who takes part.
+    pub members: Vec<UserId>,
+    /// The reactions after it; for reactions only.
+    pub reactions: Vec<Reaction>,
+}
+
+impl Action {
+    fn new(outcome: &str, conversation: Option<uuid::Uuid>, members: Option<Vec<uuid::Uuid>>) -> Self {
+        Self {
+            acted: Acted::parse(outcome),
+            conversation_id: conversation.map(ConversationId),
+            members: members.unwrap_or_default().into_iter().map(UserId).collect(),
+            reactions: Vec::new(),
+        }
+    }
+}
+
+impl Db {
+    /// Replaces a message's text and keeps the old one in its history.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn edit_message(&self, message: MessageId, user: UserId, text: &str) -> DbResult<Action> {
+        let r = sqlx::query!(
+            r#"SELECT outcome AS "outcome!", conversation_id, members FROM souk_edit_message($1, $2, $3)"#,
+            message.0,
+            user.0,
+            text
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(Action::new(&r.outcome, r.conversation_id, r.members))
+    }
+
+    /// Deletes a message for the caller alone, or (its sender only) for everyone.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn delete_message(&self, message: MessageId, user: UserId, for_everyone: bool) -> DbResult<Action> {
+        let r = sqlx::query!(
+            r#"SELECT outcome AS "outcome!", conversation_id, members FROM souk_delete_message($1, $2, $3)"#,
+            message.0,
+            user.0,
+            if for_everyone { "for_everyone" } else { "for_me" }
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(Action::new(&r.outcome, r.conversation_id, r.members))
+    }
+
+    /// Adds a reaction of the caller's, or takes it away.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn react(&self, message: MessageId, user: UserId, reaction: &str, add: bool) -> DbResult<Action> {
+        let (action, reactions) = if add {
+            let r = sqlx::query!(
+                r#"SELECT outcome AS "outcome!", conversation_id, members, reactions AS "reactions: Json<Vec<Reaction>>"
+                   FROM souk_add_reaction($1, $2, $3)"#,
+                message.0,
+                user.0,
+                reaction
+            )
+            .fetch_one(&self.pool)
+            .await?;
+            (Action::new(&r.outcome, r.conversation_id, r.members), r.reactions)
+        } else {
+            let r = sqlx::query!(
+                r#"SELECT outcome AS "outcome!", conversation_id, members, reactions AS "reactions: Json<Vec<Reaction>>"
+                   FROM souk_remove_reaction($1, $2, $3)"#,
+                message.0,
+                user.0,
+                reaction
+            )
+            .fetch_one(&self.pool)
+            .await?;
+            (Action::new(&r.outcome, r.conversation_id, r.members), r.reactions)
+        };
+        Ok(Action { reactions: reactions.map(|r| r.0).unwrap_or_default(), ..action })
+    }
+}

@@ -1,0 +1,42 @@
+//! Reactions: one emoji.
+
+use unicode_segmentation::UnicodeSegmentation as _;
+
+const MAX_CHARS: usize = 10;
+
+/// One emoji of 1 to 10 characters (contract §3): what a person sees as one sign, and not a letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Emoji(String);
+
+impl Emoji {
+    /// Reads it; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_one_sign = text.graphemes(true).count() == 1 && text.chars().count() <= MAX_CHARS;
+        // Keycaps begin with a digit and end in a sign of their own; letters of any script have none.
+        let is_picture = text.chars().any(|c| !c.is_alphanumeric() && !c.is_control() && c >= '\u{a9}');
+        (is_one_sign && is_picture).then(|| Self(text.to_owned()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Emoji;
+
+    #[test]
+    fn an_emoji_is_one_sign_and_no_letter() {
+        for good in ["👍", "❤️", "👩‍👩‍👧‍👦", "🏳️‍🌈", "🇩🇪", "1️⃣", "👍🏽", "😂"]
+        {
+            assert!(Emoji::parse(good).is_some(), "{good}");
+        }
+        for bad in ["", " ", "a", "ok", "1", "👍👍", "<b>", "ü", "漢", "\u{0}", "\n", "e\u{301}x"] {
+            assert!(Emoji::parse(bad).is_none(), "{bad:?}");
+        }
+    }
+}

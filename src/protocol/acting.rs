@@ -1,0 +1,80 @@
+//! What clients send to act on a message that is there: edit, delete, react, reply.
+
+use serde_json::Value;
+
+use super::Payload;
+use crate::{
+    domain::{Emoji, MessageId},
+    error::{Error, Result},
+};
+
+/// `{ messageId, … }`: an id that is none is no message.
+#[derive(Clone, Copy, Debug)]
+pub struct MessageRef(pub Option<MessageId>);
+
+impl From<&Payload> for MessageRef {
+    fn from(p: &Payload) -> Self {
+        Self(p.text("messageId").and_then(MessageId::parse))
+    }
+}
+
+impl MessageRef {
+    /// The id, or the answer for a message that does not exist.
+    ///
+    /// # Errors
+    /// [`Error::MessageNotFound`].
+    pub fn required(self) -> Result<MessageId> {
+        self.0.ok_or(Error::MessageNotFound)
+    }
+}
+
+/// The new text of an edit: `newText` on sockets, `message` in REST.
+#[derive(Clone, Debug)]
+pub struct NewText(pub String);
+
+impl NewText {
+    /// Reads it from a field; of the wrong type it is as good as none.
+    #[must_use]
+    pub fn from_field(p: &Payload, field: &str) -> Self {
+        Self(p.text(field).unwrap_or_default().to_owned())
+    }
+}
+
+/// Reads `deletionType`; true for everyone, false (the default) for the caller alone.
+///
+/// # Errors
+/// [`Error::InvalidPayload`] for another word.
+pub fn deletes_for_everyone(p: &Payload) -> Result<bool> {
+    match p.0.get("deletionType") {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::String(s)) if s == "for_me" => Ok(false),
+        Some(Value::String(s)) if s == "for_everyone" => Ok(true),
+        Some(_) => Err(Error::InvalidPayload("Invalid deletion type".into())),
+    }
+}
+
+/// Reads `reaction`.
+///
+/// # Errors
+/// [`Error::ReactionRequired`] where there is none, [`Error::InvalidReaction`] for what is no emoji.
+pub fn reaction(p: &Payload) -> Result<Emoji> {
+    match p.0.get("reaction") {
+        None | Some(Value::Null) => Err(Error::ReactionRequired),
+        Some(Value::String(s)) if s.is_empty() => Err(Error::ReactionRequired),
+        Some(Value::String(s)) => Emoji::parse(s).ok_or(Error::InvalidReaction),
+        Some(_) => Err(Error::InvalidReaction),
+    }
+}
+
+/// `replyToMessageId` of a reply.
+///
+/// # Errors
+/// [`Error::ReplyIdRequired`] where there is none, [`Error::ReplyNotFound`] for an id that is none.
+pub fn reply_to(p: &Payload) -> Result<MessageId> {
+    match p.0.get("replyToMessageId") {
+        None | Some(Value::Null) => Err(Error::ReplyIdRequired),
+        Some(Value::String(s)) if s.is_empty() => Err(Error::ReplyIdRequired),
+        Some(Value::String(s)) => MessageId::parse(s).ok_or(Error::ReplyNotFound),
+        Some(_) => Err(Error::ReplyNotFound),
+    }
+}

@@ -1,0 +1,108 @@
+//! What is done to one message: reply, edit, delete, react; and looking at it (contract §3, REST).
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use super::{
+    RestState,
+    auth::Caller,
+    errors::RestError,
+    extract::{ConversationPath, JsonBody, MessagePath, QueryPayload},
+    messages,
+};
+use crate::{
+    domain::Emoji,
+    error::Error,
+    protocol::{Ack, EditView, MessageView, NewText, SendMessage, deletes_for_everyone, reaction},
+};
+
+type Answer = Result<Response, RestError>;
+
+const WORDS: &[(Error, &str)] = &[
+    (Error::NotAuthorized, "Not authorized to access this conversation"),
+    (Error::NotYoursToEdit, "You can only edit your own messages"),
+    (Error::NotYoursToDelete, "You can only delete for everyone your own messages"),
+    (Error::MessageRequired, "Message text is required"),
+];
+
+fn worded(e: Error) -> RestError {
+    RestError::worded(e, WORDS)
+}
+
+fn data<T: serde::Serialize>(data: T) -> Response {
+    Json(Ack::new(data)).into_response()
+}
+
+/// `POST /conversations/:id/messages/reply`.
+pub async fn reply(state: State<RestState>, caller: Caller, id: ConversationPath, JsonBody(body): JsonBody) -> Answer {
+    messages::send_draft(state, caller, id, SendMessage::reply(&body)).await
+}
+
+/// `PUT /messages/:id`.
+pub async fn edit(
+    State(s): State<RestState>,
+    Caller(user): Caller,
+    id: MessagePath,
+    JsonBody(body): JsonBody,
+) -> Answer {
+    let text = NewText::from_field(&body, "message").0;
+    let message = s.chat.edit(&user, id.required()?, text).await.map_err(worded)?;
+    Ok(data(MessageView::from(&message)))
+}
+
+/// `DELETE /messages/:id`, with `deletionType` in the body or the query.
+pub async fn delete(
+    State(s): State<RestState>,
+    Caller(user): Caller,
+    id: MessagePath,
+    QueryPayload(query): QueryPayload,
+    JsonBody(body): JsonBody,
+) -> Answer {
+    let for_everyone = deletes_for_everyone(&body)? || deletes_for_everyone(&query)?;
+    let deleted = s.chat.delete(&user, id.required()?, for_everyone).await.map_err(worded)?;
+    let deletion_type = deleted.deletion_type;
+    Ok(Json(json!({ "success": true, "deletionType": deletion_type, "data": { "deletionType": deletion_type } }))
+        .into_response())
+}
+
+/// `POST /messages/:id/reactions`.
+pub async fn add_reaction(
+    State(s): State<RestState>,
+    Caller(user): Caller,
+    id: MessagePath,
+    JsonBody(body): JsonBody,
+) -> Answer {
+    let emoji = reaction(&body)?;
+    Ok(data(s.chat.react(&user, id.required()?, &emoji, true).await.map_err(worded)?.reactions))
+}
+
+/// `DELETE /messages/:id/reactions/:reaction`.
+pub async fn remove_reaction(
+    State(s): State<RestState>,
+    Caller(user): Caller,
+    Path((id, emoji)): Path<(String, String)>,
+) -> Answer {
+    let emoji = Emoji::parse(&emoji).ok_or(Error::InvalidReaction)?;
+    Ok(data(s.chat.react(&user, MessagePath::from(id).required()?, &emoji, false).await.map_err(worded)?.reactions))
+}
+
+/// `GET /messages/:id/reactions`.
+pub async fn reactions(State(s): State<RestState>, Caller(user): Caller, id: MessagePath) -> Answer {
+    Ok(data(s.chat.reactions(&user, id.required()?).await.map_err(worded)?))
+}
+
+/// `GET /messages/:id/history`.
+pub async fn history(State(s): State<RestState>, Caller(user): Caller, id: MessagePath) -> Answer {
+    let edits = s.chat.edit_history(&user, id.required()?).await.map_err(worded)?;
+    Ok(data(edits.iter().map(EditView::from).collect::<Vec<_>>()))
+}
+
+/// `GET /messages/:id/details`.
+pub async fn details(State(s): State<RestState>, Caller(user): Caller, id: MessagePath) -> Answer {
+    let details = s.chat.details(&user, id.required()?).await.map_err(worded)?;
+    Ok(data(MessageView::from(&details)))
+}

@@ -1,0 +1,80 @@
+//! Sending a message or a reply, and saying so when it failed (contract §2 Sending, §3 `chat:send_reply`).
+
+use serde_json::Value;
+
+use super::dispatch::Call;
+use crate::{
+    chat::{Origin, Sent},
+    error::{Error, Result},
+    protocol::{
+        Failure, SendFailure, SendMessage,
+        events::{incoming, outgoing},
+    },
+};
+
+/// What a failed send gives back of what the client sent.
+struct Sender {
+    temp_id: Option<Value>,
+    conversation_id: Option<Value>,
+}
+
+impl From<SendMessage> for Sender {
+    fn from(send: SendMessage) -> Self {
+        Self { temp_id: send.temp_id, conversation_id: send.raw_conversation_id }
+    }
+}
+
+/// `chat:send_message` and `chat:send_reply`.
+pub async fn send(mut call: Call, lane: &mut Option<usize>) {
+    let is_reply = *call.event == *incoming::SEND_REPLY;
+    let asked = if is_reply { SendMessage::reply(&call.payload) } else { SendMessage::from(&*call.payload) };
+    let conversation = asked.conversation.required();
+    if let Ok(id) = conversation {
+        // Another lane could overtake what is still on its way in this one.
+        let next = call.chat.lane_of(id);
+        if lane.replace(next).is_some_and(|last| last != next) {
+            call.session.sends_done().await;
+        }
+    }
+    let Ok(permit) = call.session.sends.clone().acquire_owned().await else { return };
+    let draft = asked.draft.clone();
+    let draws_itself = asked.temp_id.as_ref().is_some_and(|id| *id != Value::String(String::new()));
+    let origin = Origin { connection: call.connection.clone(), draws_itself };
+    let sender = Sender::from(asked);
+    let chat = call.chat.clone();
+    let user = call.connection.user.clone();
+    let done = Box::new(move |result: Result<&Sent>| match result {
+        Ok(sent) => {
+            let event = if is_reply { outgoing::REPLY_SENT } else { outgoing::MESSAGE_SENT };
+            call.emit(event, &sent.view().with_temp_id(sender.temp_id.as_ref()));
+            call.succeed(sent.view().with_temp_id(sender.temp_id.as_ref()));
+        }
+        Err(e) => send_failed(&mut call, &sender, &e),
+    });
+    chat.send(user, conversation, draft, Some(origin), Some(permit), done);
+}
+
+/// Answers a send that is not handled at all.
+pub fn refuse(mut call: Call, error: &Error) {
+    let sender = Sender::from(SendMessage::from(&*call.payload));
+    send_failed(&mut call, &sender, error);
+}
+
+fn send_failed(call: &mut Call, sender: &Sender, error: &Error) {
+    const FAILED: &str = "Failed to send message";
+    let failure = Failure::new(error, FAILED);
+    let message = failure.message().to_owned();
+    call.emit(
+        outgoing::MESSAGE_FAILED,
+        &SendFailure {
+            temp_id: sender.temp_id.as_ref(),
+            conversation_id: sender.conversation_id.as_ref(),
+            message,
+            code: error.code(),
+        },
+    );
+    if sender.temp_id.is_none() {
+        call.emit(outgoing::ERROR, &failure);
+    }
+    call.fail(&failure);
+}
