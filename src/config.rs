@@ -94,6 +94,9 @@ pub struct Config {
     /// Packets that may wait to be sent to one socket; past that it is disconnected
     #[arg(long, env = "SOCKET_SEND_BUFFER", default_value_t = 1024, value_parser = positive(), global = true)]
     pub socket_send_buffer: usize,
+    /// Bytes that may wait to be sent to one socket; past that it is disconnected
+    #[arg(long, env = "SOCKET_SEND_BUFFER_BYTES", default_value_t = 16 << 20, value_parser = positive(), global = true)]
+    pub socket_send_buffer_bytes: usize,
     /// Seconds between Engine.IO pings
     #[arg(long, env = "PING_INTERVAL", default_value_t = 25, value_parser = clap::value_parser!(u64).range(1..), global = true)]
     pub ping_interval: u64,

@@ -90,6 +90,9 @@ async fn note_line(State(hub): State<Arc<Hub>>, request: Request, next: Next) ->
                 )
                     .into_response();
             }
+            if request.method() == Method::GET {
+                hub.polled(session);
+            }
             if let Some(line) = request.extensions().get::<Arc<Line>>()
                 && request.headers().contains_key(header::UPGRADE)
             {

@@ -125,7 +125,7 @@ impl App {
     /// # Errors
     /// [`StartError`].
     pub async fn build(config: &Config, store: Store, server_name: String) -> Result<Self, StartError> {
-        let hub = Arc::new(Hub::default());
+        let hub = Arc::new(Hub::new(config.socket_send_buffer_bytes));
         let chat = Chat::start(store.db.clone(), hub.clone(), config, server_name).await?;
         let tokens = Arc::new(Tokens::new(&store.secret));
         let event_timeout = Duration::from_secs(config.request_timeout);

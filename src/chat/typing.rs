@@ -31,6 +31,8 @@ struct Typist {
     members: Arc<[UserId]>,
     socket: Uuid,
     ends: Instant,
+    /// This spell of typing, until it stops: what ends one must not end the next.
+    spell: Uuid,
 }
 
 /// Who is typing where.
@@ -68,28 +70,33 @@ impl Chat {
             return Err(Error::NotAuthorized);
         }
         let key = (conversation, user.id);
-        let changed = {
-            let mut typists = self.typing.typists.lock();
-            if is_typing {
-                let typist = Typist {
-                    user: user.clone(),
-                    members: members.clone(),
-                    socket: connection.id,
-                    ends: Instant::now() + ENDS_AFTER,
-                };
-                typists.insert(key, typist).is_none()
-            } else {
-                typists.remove(&key).is_some()
-            }
-        };
-        if changed {
-            self.typing.note(key, is_typing);
-        }
-        if changed && is_typing {
-            tokio::spawn(self.clone().end_typing(key));
+        if is_typing {
+            self.begin_typing(connection, key, &members);
+        } else if self.typing.typists.lock().remove(&key).is_some() {
+            self.typing.note(key, false);
         }
         self.tell_typing(user, conversation, &members, is_typing);
         Ok(())
+    }
+
+    /// Notes that it began, or goes on.
+    fn begin_typing(self: &Arc<Self>, connection: &Connection, key: Key, members: &Arc<[UserId]>) {
+        let mut typists = self.typing.typists.lock();
+        let known = typists.get(&key).map(|t| t.spell);
+        let spell = known.unwrap_or_else(Uuid::new_v4);
+        let typist = Typist {
+            user: connection.user.clone(),
+            members: members.clone(),
+            socket: connection.id,
+            ends: Instant::now() + ENDS_AFTER,
+            spell,
+        };
+        typists.insert(key, typist);
+        drop(typists);
+        if known.is_none() {
+            self.typing.note(key, true);
+            tokio::spawn(self.clone().end_typing(key, spell));
+        }
     }
 
     /// Who is typing in a conversation.
@@ -122,11 +129,12 @@ impl Chat {
         }
     }
 
-    async fn end_typing(self: Arc<Self>, key: Key) {
+    async fn end_typing(self: Arc<Self>, key: Key, spell: Uuid) {
         loop {
-            let Some(ends) = self.typing.typists.lock().get(&key).map(|t| t.ends) else { return };
+            let ends = self.typing.typists.lock().get(&key).filter(|t| t.spell == spell).map(|t| t.ends);
+            let Some(ends) = ends else { return };
             if ends <= Instant::now() {
-                return self.stop_typing_if(key, |t| t.ends <= Instant::now());
+                return self.stop_typing_if(key, |t| t.spell == spell && t.ends <= Instant::now());
             }
             tokio::select! {
                 () = tokio::time::sleep_until(ends) => {}

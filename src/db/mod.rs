@@ -115,16 +115,18 @@ impl Db {
             .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(5));
         let deadline = Instant::now() + Duration::from_secs(config.database_start_timeout);
         loop {
-            match sqlx::PgConnection::connect_with(&options).await {
-                Ok(conn) => {
-                    conn.close().await?;
-                    break;
-                }
+            // A host that takes the connection and says nothing must not hold up the start for ever.
+            let attempt = async {
+                sqlx::PgConnection::connect_with(&options).await?.close().await?;
+                Ok(())
+            };
+            match in_time(attempt).await {
+                Ok(()) => break,
                 Err(e) if Instant::now() < deadline => {
                     tracing::warn!(error = %e, "database not reachable, trying again");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
-                Err(e) => return Err(e.into()),
+                Err(e) => return Err(e),
             }
         }
         let mut pool = PgPoolOptions::new().max_connections(max_connections).acquire_timeout(config.acquire_timeout());

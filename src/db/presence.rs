@@ -49,6 +49,19 @@ impl Db {
     /// # Errors
     /// [`super::DbError`].
     pub async fn sweep_servers(&self, server: Option<&str>, stale_seconds: i32) -> DbResult<Vec<Gone>> {
+        let mut tx = self.pool.begin().await?;
+        // As in `set_offline`: first the lock, then a statement that sees what others did until then.
+        sqlx::query!(
+            "SELECT s.user_id FROM user_online_status s
+             WHERE EXISTS (SELECT 1 FROM chat_server_users u JOIN chat_servers c ON c.name = u.server_name
+                           WHERE u.user_id = s.user_id
+                             AND (c.name = $1 OR c.heartbeat_at < now() - make_interval(secs => $2::int)))
+             ORDER BY s.user_id FOR UPDATE",
+            server,
+            stale_seconds
+        )
+        .fetch_all(&mut *tx)
+        .await?;
         let rows = sqlx::query!(
             r#"WITH dead AS (
                    DELETE FROM chat_servers
@@ -65,8 +78,9 @@ impl Db {
             server,
             stale_seconds
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(rows.into_iter().map(|r| (UserId(r.user_id), r.seen)).collect())
     }
 
@@ -104,6 +118,15 @@ impl Db {
     /// # Errors
     /// [`super::DbError`].
     pub async fn set_offline(&self, server: &str, users: &[UserId]) -> DbResult<Vec<Gone>> {
+        let mut tx = self.pool.begin().await?;
+        // Another server may be taking the same user in: its row lock is waited for first, and the statement after
+        // that sees what it wrote.
+        sqlx::query!(
+            "SELECT user_id FROM user_online_status WHERE user_id = ANY($1) ORDER BY user_id FOR UPDATE",
+            &uuids(users)
+        )
+        .fetch_all(&mut *tx)
+        .await?;
         let rows = sqlx::query!(
             r#"WITH let_go AS (
                    DELETE FROM chat_server_users WHERE server_name = $1 AND user_id = ANY($2)
@@ -115,8 +138,9 @@ impl Db {
             server,
             &uuids(users)
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(rows.into_iter().map(|r| (UserId(r.user_id), r.seen)).collect())
     }
 

@@ -6,7 +6,10 @@ use std::{
     collections::HashMap,
     io,
     pin::{Pin, pin},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -22,12 +25,14 @@ pub struct Lines(Mutex<HashMap<String, Arc<Line>>>);
 pub struct Line {
     cut: CancellationToken,
     session: OnceLock<String>,
+    written: AtomicU64,
 }
 
 impl Lines {
     /// Wraps a stream so that its line can be cut.
     pub fn wrap<S>(self: &Arc<Self>, stream: S) -> (LineStream<S>, Arc<Line>) {
-        let line = Arc::new(Line { cut: CancellationToken::new(), session: OnceLock::new() });
+        let line =
+            Arc::new(Line { cut: CancellationToken::new(), session: OnceLock::new(), written: AtomicU64::new(0) });
         let stream = LineStream {
             stream,
             read_cut: Box::pin(line.cut.clone().cancelled_owned()),
@@ -45,17 +50,28 @@ impl Lines {
         }
     }
 
+    /// The line of `session`, if it speaks WebSocket.
+    pub fn of(&self, session: &str) -> Option<Arc<Line>> {
+        self.0.lock().get(session).cloned()
+    }
+
     /// Cuts the line of `session`. False where none is known: it is polling.
     pub fn cut(&self, session: &str) -> bool {
-        let line = self.0.lock().get(session).cloned();
-        line.inspect(|l| l.cut.cancel()).is_some()
+        self.of(session).inspect(|line| line.cut.cancel()).is_some()
     }
 }
 
 impl Line {
-    /// Cuts this line.
-    pub fn cut(&self) {
-        self.cut.cancel();
+    /// Bytes that the peer's kernel, or ours, has taken.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(n)) = result {
+            self.written.fetch_add(n as u64, Ordering::Relaxed);
+        }
+        result
     }
 }
 
@@ -96,7 +112,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for LineStream<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for LineStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         was_cut(&mut self.write_cut, cx)?;
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.line.count(result)
     }
 
     fn poll_write_vectored(
@@ -105,7 +122,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for LineStream<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         was_cut(&mut self.write_cut, cx)?;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.line.count(result)
     }
 
     fn is_write_vectored(&self) -> bool {

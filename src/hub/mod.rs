@@ -9,15 +9,18 @@ mod lines;
 use std::{
     collections::{HashMap, HashSet},
     sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use parking_lot::RwLock;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use socketioxide::{SendError, SocketError, extract::SocketRef};
+use socketioxide::{
+    SendError, SocketError,
+    extract::{AckSender, SocketRef},
+};
 use uuid::Uuid;
 
 pub use lines::{Line, LineStream, Lines};
@@ -34,19 +37,40 @@ pub struct Connection {
     socket: SocketRef,
     /// Set once it was too slow: it gets nothing more, so that it sees no gap.
     cut: AtomicBool,
+    /// Its line, once it speaks WebSocket.
+    line: OnceLock<Arc<Line>>,
+    /// Bytes handed over, counted on from what the line has written; while polling, since the last poll.
+    handed: AtomicU64,
 }
 
 impl Connection {
     /// A connection over `socket`.
     #[must_use]
     pub fn new(id: Uuid, user: Arc<User>, socket: SocketRef) -> Self {
-        Self { id, user, socket, cut: AtomicBool::new(false) }
+        let (cut, line, handed) = (AtomicBool::new(false), OnceLock::new(), AtomicU64::new(0));
+        Self { id, user, socket, cut, line, handed }
     }
 
     /// The session's id. Sockets that come one after the other over one session share it.
     #[must_use]
     pub fn sid(&self) -> Sid {
         self.socket.id
+    }
+
+    /// Counts `bytes` as handed over; returns how many now wait.
+    fn hand_over(&self, bytes: usize, lines: &Lines) -> u64 {
+        if self.line.get().is_none()
+            && let Some(line) = lines.of(self.sid().as_str())
+            && self.line.set(line).is_ok()
+        {
+            self.handed.store(0, Ordering::Relaxed);
+        }
+        let written = self.line.get().map_or(0, |line| line.written());
+        // Frames and pings are written too: where more was written than handed over, nothing waits.
+        let before = self.handed.load(Ordering::Relaxed).max(written);
+        let now = before + bytes as u64;
+        self.handed.store(now, Ordering::Relaxed);
+        now - written
     }
 }
 
@@ -72,21 +96,26 @@ impl Event {
 #[derive(Default)]
 struct State {
     sockets: HashMap<Uuid, Arc<Connection>>,
+    sessions: HashMap<Sid, Arc<Connection>>,
     users: HashMap<UserId, Vec<Arc<Connection>>>,
     rooms: HashMap<ConversationId, Vec<Arc<Connection>>>,
     rooms_of: HashMap<Uuid, HashSet<ConversationId>>,
-    /// Sessions given up as too slow, until their sockets are gone.
-    cut: HashSet<Sid>,
 }
 
 /// The sockets of this server.
-#[derive(Default)]
 pub struct Hub {
     state: RwLock<State>,
     lines: Arc<Lines>,
+    max_waiting_bytes: u64,
 }
 
 impl Hub {
+    /// An empty hub, in which at most `max_waiting_bytes` may wait for one socket.
+    #[must_use]
+    pub fn new(max_waiting_bytes: usize) -> Self {
+        Self { state: RwLock::default(), lines: Arc::default(), max_waiting_bytes: max_waiting_bytes as u64 }
+    }
+
     /// The TCP lines under the sockets.
     #[must_use]
     pub fn lines(&self) -> &Arc<Lines> {
@@ -97,6 +126,7 @@ impl Hub {
     pub fn add(&self, connection: Arc<Connection>) {
         let mut state = self.state.write();
         state.users.entry(connection.user.id).or_default().push(connection.clone());
+        state.sessions.insert(connection.sid(), connection.clone());
         state.sockets.insert(connection.id, connection);
     }
 
@@ -107,7 +137,9 @@ impl Hub {
         if state.sockets.remove(&id).is_none() {
             return Vec::new();
         }
-        state.cut.remove(&connection.sid());
+        if state.sessions.get(&connection.sid()).is_some_and(|c| c.id == id) {
+            state.sessions.remove(&connection.sid());
+        }
         let rooms: Vec<_> = state.rooms_of.remove(&id).unwrap_or_default().into_iter().collect();
         for room in &rooms {
             take_out(&mut state.rooms, room, id);
@@ -173,6 +205,7 @@ impl Hub {
         if connection.cut.load(Ordering::Relaxed) {
             return;
         }
+        self.hand_over(connection, event.payload.get().len());
         // Closed: its disconnect is on the way. Serialising cannot fail for what is serialised already.
         if let Err(SendError::Socket(SocketError::InternalChannelFull)) =
             connection.socket.emit(event.name, &event.payload)
@@ -181,11 +214,32 @@ impl Hub {
         }
     }
 
+    /// Answers one socket's event.
+    pub fn acknowledge<T: Serialize>(&self, connection: &Connection, ack: AckSender, answer: &T) {
+        let Event { payload, .. } = Event::new("acknowledgement", answer);
+        self.hand_over(connection, payload.get().len());
+        if let Err(SendError::Socket(SocketError::InternalChannelFull)) = ack.send(&payload) {
+            self.cut(connection);
+        }
+    }
+
+    fn hand_over(&self, connection: &Connection, bytes: usize) {
+        if connection.hand_over(bytes, &self.lines) > self.max_waiting_bytes {
+            self.cut(connection);
+        }
+    }
+
+    /// A polling session fetched what was waiting.
+    pub fn polled(&self, sid: Sid) {
+        if let Some(connection) = self.state.read().sessions.get(&sid) {
+            connection.handed.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// Disconnects a socket that cannot keep up.
     pub fn cut(&self, connection: &Connection) {
         if !connection.cut.swap(true, Ordering::Relaxed) {
             tracing::warn!(connection = %connection.id, user = %connection.user.id, "socket too slow, disconnecting");
-            self.state.write().cut.insert(connection.sid());
             // A polling session has no line: its next request is refused, and its ping finds the channel full.
             self.lines.cut(connection.sid().as_str());
         }
@@ -194,7 +248,7 @@ impl Hub {
     /// Whether this session was given up as too slow.
     #[must_use]
     pub fn is_cut(&self, sid: Sid) -> bool {
-        self.state.read().cut.contains(&sid)
+        self.state.read().sessions.get(&sid).is_some_and(|c| c.cut.load(Ordering::Relaxed))
     }
 
     fn receivers(&self, audience: &Audience<'_>) -> Vec<Arc<Connection>> {

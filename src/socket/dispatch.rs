@@ -193,9 +193,8 @@ impl Call {
     }
 
     fn acknowledge<T: Serialize>(&mut self, answer: &T) {
-        let Some(ack) = self.ack.lock().take() else { return };
-        if let Err(socketioxide::SendError::Socket(socketioxide::SocketError::InternalChannelFull)) = ack.send(answer) {
-            self.chat.hub().cut(&self.connection);
+        if let Some(ack) = self.ack.lock().take() {
+            self.chat.hub().acknowledge(&self.connection, ack, answer);
         }
     }
 }

@@ -13,6 +13,8 @@ use crate::{domain::User, hub::Connection};
 
 /// Messages of one socket that may be on their way to the database at once.
 pub const MAX_SENDS_IN_FLIGHT: u32 = 64;
+/// Bytes of events that may wait, unless it is one event alone.
+const MAX_WAITING_BYTES: usize = 8 << 20;
 
 /// What waits in the inbox.
 pub enum Incoming {
@@ -20,6 +22,15 @@ pub enum Incoming {
     Event(RawEvent),
     /// The socket is gone. Always last.
     Disconnected,
+}
+
+impl Incoming {
+    fn len(&self) -> usize {
+        match self {
+            Self::Event(event) => event.packet.len(),
+            Self::Disconnected => 0,
+        }
+    }
 }
 
 /// An event as it came: not yet looked at.
@@ -43,6 +54,7 @@ pub struct Session<C = Connection> {
 
 struct Inbox<C> {
     waiting: VecDeque<Incoming>,
+    waiting_bytes: usize,
     /// Set once the socket is in the hub, until its end is handled; what comes before waits. It holds the socket that
     /// holds this session, so it must not stay.
     connection: Option<Arc<C>>,
@@ -69,6 +81,7 @@ impl<C> Session<C> {
             sends: Arc::new(Semaphore::new(MAX_SENDS_IN_FLIGHT as usize)),
             inbox: Mutex::new(Inbox {
                 waiting: VecDeque::new(),
+                waiting_bytes: 0,
                 connection: None,
                 closed: false,
                 drained_by_a_task: false,
@@ -87,9 +100,12 @@ impl<C> Session<C> {
     pub fn push(&self, incoming: Incoming, max: usize) -> Next<C> {
         let mut inbox = self.inbox.lock();
         let is_end = matches!(incoming, Incoming::Disconnected);
-        if inbox.closed || (!is_end && inbox.waiting.len() >= max) {
+        let bytes = incoming.len();
+        let too_much = !inbox.waiting.is_empty() && inbox.waiting_bytes + bytes > MAX_WAITING_BYTES;
+        if inbox.closed || (!is_end && (too_much || inbox.waiting.len() >= max)) {
             return Next::Refuse(incoming, inbox.connection.clone());
         }
+        inbox.waiting_bytes += bytes;
         inbox.closed = is_end;
         inbox.waiting.push_back(incoming);
         inbox.next_step()
@@ -104,6 +120,7 @@ impl<C> Session<C> {
     pub fn next(&self) -> Option<Incoming> {
         let mut inbox = self.inbox.lock();
         let next = inbox.waiting.pop_front();
+        inbox.waiting_bytes -= next.as_ref().map_or(0, Incoming::len);
         match next {
             Some(Incoming::Disconnected) => inbox.connection = None,
             None => {

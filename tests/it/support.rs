@@ -57,7 +57,7 @@ impl World {
     /// A chat on the database that `config` names.
     pub async fn on(config: Config) -> Self {
         let store = Store::open(&config).await.unwrap();
-        let chat = Chat::start(store.db.clone(), Arc::new(Hub::default()), &config, "test".into()).await.unwrap();
+        let chat = Chat::start(store.db.clone(), Arc::new(Hub::new(1 << 20)), &config, "test".into()).await.unwrap();
         let dir = config.database_url.is_none().then(|| config.data_dir.clone());
         Self { chat, config, store: Some(store), dir }
     }

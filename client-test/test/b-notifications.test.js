@@ -1,0 +1,196 @@
+'use strict';
+
+// Notifications for those who are offline, in the shop's own table: run with TEST_DATABASE_URL.
+
+const assert = require('node:assert/strict');
+const { randomUUID } = require('node:crypto');
+const { suite, USERS } = require('../lib/suite');
+const { testWithOwnServer } = require('../lib/own-server');
+const { external } = require('../lib/postgres');
+const { hold } = require('../lib/hold');
+const { until } = require('../lib/limits');
+
+if (external) tests();
+else require('node:test').test('tests that need TEST_DATABASE_URL', { skip: true }, () => {});
+
+/** The rows about one conversation, oldest first, as objects. */
+function rows(server, conversationId) {
+  const text = server.database.sql(
+    `SELECT coalesce(json_agg(to_jsonb(n) ORDER BY created_at, id), '[]') FROM notifications n WHERE metadata ->> 'conversation_id' = '${conversationId}'`,
+  );
+  return JSON.parse(text);
+}
+
+/** They are written after the message was answered, so a moment later. */
+const written = (server, conversationId, count) =>
+  until(() => {
+    const found = rows(server, conversationId);
+    return found.length >= count && found;
+  }, `${count} notifications are there`);
+
+function assertNotification(row, sender, message, expected) {
+  assert.deepEqual(
+    {
+      user_id: row.user_id, type: row.type, title: row.title, priority: row.priority, metadata: row.metadata,
+      action_url: row.action_url, action_text: row.action_text, channels: [row.channels].flat().map((c) => c.replace(/[{}]/g, '')),
+    },
+    {
+      type: 'new_message', title: 'New Message', priority: 'medium', action_url: `/messages/${message.conversation_id}`, action_text: 'View Message', channels: ['in_app'],
+      ...expected,
+      metadata: { conversation_id: message.conversation_id, message_id: message.id, sender_id: sender.id, sender_name: sender.displayName, ...expected.metadata },
+    },
+  );
+}
+
+function tests() {
+  const { test, server } = suite();
+
+  test('a message to one who is offline: one row, with all that the shop shows', async (scene) => {
+    const conversationId = await scene.conversation();
+    const message = await scene.say(await scene.connect('customer'), conversationId, 'Is it still there?');
+    const [row, ...more] = await written(server, conversationId, 1);
+    assertNotification(row, USERS.customer, message, { user_id: USERS.seller.id });
+    assert.match(row.message, /^Carla Customer: Is it still there\?(…|\.\.\.)?$/);
+    assert.deepEqual(more, []);
+    assert.equal(row.is_read ?? false, false);
+  });
+
+  test('a reply: New Reply, with what it answers', async (scene) => {
+    const conversationId = await scene.conversation();
+    const quoted = await scene.data('seller', 'POST', `/api/chat/conversations/${conversationId}/messages`, { message: 'which one?' });
+    const customer = await scene.connect('customer');
+    const { data: reply } = await customer.ask('chat:send_reply', { conversationId, message: 'this one', replyToMessageId: quoted.id, tempId: 't' });
+    const found = await until(() => rows(server, conversationId).find((r) => r.metadata.message_id === reply.id), 'the reply is there');
+    assertNotification(found, USERS.customer, reply, {
+      user_id: USERS.seller.id, title: 'New Reply', action_text: 'View Reply', metadata: { reply_to_message_id: quoted.id },
+    });
+  });
+
+  test('over REST the same, both ways', async (scene) => {
+    const conversationId = await scene.conversation();
+    const path = `/api/chat/conversations/${conversationId}/messages`;
+    const message = await scene.data('customer', 'POST', path, { message: 'one' });
+    const reply = await scene.data('seller', 'POST', `${path}/reply`, { message: 'two', replyToMessageId: message.id });
+    const found = await written(server, conversationId, 2);
+    const of = (id) => found.find((r) => r.metadata.message_id === id);
+    assertNotification(of(message.id), USERS.customer, message, { user_id: USERS.seller.id });
+    assertNotification(of(reply.id), USERS.seller, reply, {
+      user_id: USERS.customer.id, title: 'New Reply', action_text: 'View Reply', metadata: { reply_to_message_id: message.id },
+    });
+  });
+
+  for (const [name, unit] of [['letters', 'abcdefghij'], ['emoji', '👍🎉😀🔥👀']]) {
+    test(`a long text of ${name}: the first 50 characters of it`, async (scene) => {
+      const conversationId = await scene.conversation();
+      const text = unit.repeat(20);
+      await scene.say(await scene.connect('customer'), conversationId, text);
+      const [row] = await written(server, conversationId, 1);
+      const start = `Carla Customer: ${[...text].slice(0, 50).join('')}`;
+      assert.ok([`${start}…`, `${start}...`].includes(row.message), row.message);
+    });
+  }
+
+  test('one who is online gets none', async (scene) => {
+    const conversationId = await scene.conversation();
+    const [customer, seller] = [await scene.connect('customer'), await scene.connect('seller')];
+    await seller.ask('chat:get_conversations');
+    await scene.say(customer, conversationId, 'seen at once');
+    seller.close();
+    await until(async () => !(await scene.status('customer', 'seller')).is_online, 'the seller is gone');
+    const last = await scene.say(customer, conversationId, 'not seen');
+    const found = await written(server, conversationId, 1);
+    assert.deepEqual(found.map((r) => r.metadata.message_id), [last.id]);
+  });
+
+  test('an attachment without text, and markup, are no trouble', async (scene) => {
+    const conversationId = await scene.conversation();
+    const customer = await scene.connect('customer');
+    const attachments = [{ name: 'a.png', type: 'image/png', size: 1, url: 'https://files.example/a.png', path: 'a' }];
+    await scene.say(customer, conversationId, '', { attachments });
+    await scene.say(customer, conversationId, "'); DROP TABLE notifications; --");
+    assert.equal((await written(server, conversationId, 2)).length, 2);
+  });
+
+  test('a message sent twice with one clientMessageId is notified once', async (scene) => {
+    const conversationId = await scene.conversation();
+    const customer = await scene.connect('customer');
+    const clientMessageId = randomUUID();
+    for (let i = 0; i < 3; i++) await scene.say(customer, conversationId, 'once', { clientMessageId });
+    await scene.say(customer, conversationId, 'last');
+    await written(server, conversationId, 2);
+    assert.equal(rows(server, conversationId).length, 2);
+  });
+
+  test('a burst: every message has its row, and waits for none', async (scene) => {
+    const conversationId = await scene.conversation();
+    const customer = await scene.connect('customer');
+    await Promise.all(Array.from({ length: 100 }, (_, i) => scene.say(customer, conversationId, `no ${i}`)));
+    assert.equal(new Set((await written(server, conversationId, 100)).map((r) => r.metadata.message_id)).size, 100);
+  });
+
+  test('edits, deletions and reactions notify nobody', async (scene) => {
+    const conversationId = await scene.conversation();
+    const customer = await scene.connect('customer');
+    const message = await scene.say(customer, conversationId, 'x');
+    await written(server, conversationId, 1);
+    await customer.ask('chat:edit_message', { messageId: message.id, newText: 'y' });
+    await customer.ask('chat:add_reaction', { messageId: message.id, reaction: '👍' });
+    await customer.ask('chat:delete_message', { messageId: message.id, deletionType: 'for_everyone' });
+    const last = await scene.say(customer, conversationId, 'z');
+    const found = await written(server, conversationId, 2);
+    assert.deepEqual(found.map((r) => r.metadata.message_id), [message.id, last.id]);
+  });
+
+  const USERS_TABLE = `CREATE TABLE users (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), email varchar(255) UNIQUE NOT NULL, password_hash varchar(255) NOT NULL,
+    role varchar(50) DEFAULT 'customer', display_name varchar(255), phone varchar(50), created_at timestamp DEFAULT now(), updated_at timestamp DEFAULT now(),
+    last_login_at timestamp, status varchar(50) DEFAULT 'active')`;
+  const notifications = (type, priority, channels) => `CREATE TABLE notifications (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), user_id uuid REFERENCES users (id), type ${type} NOT NULL,
+    title varchar(255) NOT NULL, message text NOT NULL, priority ${priority} DEFAULT 'medium', metadata jsonb DEFAULT '{}', action_url varchar(500), action_text varchar(100),
+    is_read boolean DEFAULT false, read_at timestamp, channels ${channels}, expires_at timestamp, created_at timestamp DEFAULT now())`;
+
+  for (const [name, table] of [
+    ['plain text columns', notifications('varchar(50)', 'varchar(20)', 'text[]')],
+    ['text, and the channels as jsonb', notifications('text', 'text', 'jsonb')],
+  ]) {
+    testWithOwnServer(`a notifications table of the shop with ${name}: the row is written`, {}, async (own, scene) => {
+      own.database.sql(USERS_TABLE);
+      own.database.sql(table);
+      await own.start();
+      const conversationId = await scene.conversation();
+      const message = await scene.say(await scene.connect('customer'), conversationId, 'hello');
+      const [row] = await written(own, conversationId, 1);
+      assertNotification(row, USERS.customer, message, { user_id: USERS.seller.id });
+    });
+  }
+
+  for (const [name, ddl] of [
+    ['does not know new_message', `ALTER TABLE notifications ADD CHECK (title = 'x')`],
+    ['is gone', 'DROP TABLE notifications'],
+    ['lacks a column', 'ALTER TABLE notifications DROP COLUMN action_text'],
+  ]) {
+    testWithOwnServer(`a notifications table that ${name}: the messages go on as ever`, {}, async (own, scene) => {
+      await own.start();
+      own.database.sql(ddl);
+      const conversationId = await scene.conversation();
+      const customer = await scene.connect('customer');
+      for (let i = 0; i < 20; i++) assert.equal((await scene.say(customer, conversationId, `no ${i}`)).seq, i + 1);
+      assert.equal((await scene.messages('seller', conversationId)).length, 20);
+      assert.equal(customer.count('chat:message_failed'), 0);
+    });
+  }
+
+  testWithOwnServer('a notifications table that is locked delays no message', {}, async (own, scene) => {
+    await own.start();
+    const conversationId = await scene.conversation();
+    const customer = await scene.connect('customer');
+    const holder = hold(own.database.url, 'BEGIN; LOCK TABLE notifications IN ACCESS EXCLUSIVE MODE');
+    await holder.ready;
+    try {
+      const start = performance.now();
+      for (let i = 0; i < 20; i++) await scene.say(customer, conversationId, `no ${i}`);
+      assert.ok(performance.now() - start < 5000, `${performance.now() - start} ms`);
+    } finally {
+      holder.release();
+    }
+  });
+}
