@@ -4,6 +4,9 @@
 -- (all of it is there already), and a partly built one gets what it lacks. From 0002 on there is one
 -- path for all of them. `users` and `notifications` belong to the shop and are never altered.
 
+-- "already exists, skipping" is no news here.
+SET LOCAL client_min_messages = warning;
+
 CREATE TABLE IF NOT EXISTS users (
     id            uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     email         varchar(255) NOT NULL UNIQUE,
@@ -97,9 +100,15 @@ CREATE TABLE IF NOT EXISTS user_online_status (
 DO $$
 BEGIN
     IF to_regclass('notifications') IS NULL THEN
-        CREATE TYPE notification_type AS ENUM ('new_message');
-        CREATE TYPE notification_priority AS ENUM ('low', 'medium', 'high', 'urgent');
-        CREATE TYPE notification_channel AS ENUM ('in_app', 'email', 'sms', 'push');
+        IF to_regtype('notification_type') IS NULL THEN
+            CREATE TYPE notification_type AS ENUM ('new_message');
+        END IF;
+        IF to_regtype('notification_priority') IS NULL THEN
+            CREATE TYPE notification_priority AS ENUM ('low', 'medium', 'high', 'urgent');
+        END IF;
+        IF to_regtype('notification_channel') IS NULL THEN
+            CREATE TYPE notification_channel AS ENUM ('in_app', 'email', 'sms', 'push');
+        END IF;
         CREATE TABLE notifications (
             id          uuid PRIMARY KEY DEFAULT gen_random_uuid(),
             user_id     uuid NOT NULL REFERENCES users (id) ON DELETE CASCADE,

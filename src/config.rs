@@ -79,6 +79,21 @@ pub struct Config {
     /// Most bytes of one Socket.IO packet or REST body
     #[arg(long, env = "MAX_PAYLOAD_BYTES", default_value_t = 4 << 20, value_parser = positive(), global = true)]
     pub max_payload_bytes: usize,
+    /// Where uploads are kept, e.g. s3://bucket/prefix (credentials from AWS_… variables); default DATA_DIR/uploads
+    #[arg(long, env = "UPLOAD_STORE", global = true)]
+    pub upload_store: Option<String>,
+    /// Most bytes of one uploaded file
+    #[arg(long, env = "MAX_UPLOAD_BYTES", default_value_t = 10 << 20, value_parser = positive(), global = true)]
+    pub max_upload_bytes: usize,
+    /// Most files of one upload
+    #[arg(long, env = "MAX_UPLOAD_FILES", default_value_t = 10, value_parser = positive(), global = true)]
+    pub max_upload_files: usize,
+    /// Seconds an upload or a download may take
+    #[arg(long, env = "UPLOAD_TIMEOUT", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..), global = true)]
+    pub upload_timeout: u64,
+    /// Where this server is reached, for links to files; default as the client reached it
+    #[arg(long, env = "PUBLIC_URL", global = true)]
+    pub public_url: Option<String>,
     /// Lanes that write messages side by side (the embedded database has one)
     #[arg(long, env = "WRITER_LANES", default_value_t = 4, value_parser = positive(), global = true)]
     pub writer_lanes: usize,
@@ -133,7 +148,9 @@ impl Config {
                 *secret = None;
             }
         }
-        self.server_name.take_if(|name| name.trim().is_empty());
+        for text in [&mut self.server_name, &mut self.upload_store, &mut self.public_url] {
+            text.take_if(|t| t.trim().is_empty());
+        }
     }
 
     /// Checks what the parts cannot check alone.

@@ -49,6 +49,27 @@ pub enum Error {
     /// `reaction` is not one emoji of 1 to 10 characters.
     #[error("A reaction is one emoji")]
     InvalidReaction,
+    /// An upload without a file in its field `files`.
+    #[error("No files were uploaded")]
+    NoFiles,
+    /// More files than one request may have.
+    #[error("Too many files")]
+    TooManyFiles,
+    /// A file larger than `MAX_UPLOAD_BYTES`.
+    #[error("File is too large")]
+    FileTooLarge,
+    /// A file that is not of an allowed kind, by its content.
+    #[error("File type is not allowed")]
+    FileTypeNotAllowed,
+    /// A file's link that we did not sign.
+    #[error("Invalid signature")]
+    InvalidSignature,
+    /// A file's link after its 7 days.
+    #[error("Link has expired")]
+    LinkExpired,
+    /// A file that is not there any more.
+    #[error("File not found")]
+    FileNotFound,
     /// Nobody of the staff is active.
     #[error("No support staff available at the moment")]
     NoSupportStaff,
@@ -94,6 +115,13 @@ impl Error {
             Self::NotYoursToEdit | Self::NotYoursToDelete => "not_message_sender",
             Self::ReactionRequired => "reaction_required",
             Self::InvalidReaction => "invalid_reaction",
+            Self::NoFiles => "no_files",
+            Self::TooManyFiles => "too_many_files",
+            Self::FileTooLarge => "file_too_large",
+            Self::FileTypeNotAllowed => "file_type_not_allowed",
+            Self::InvalidSignature => "invalid_signature",
+            Self::LinkExpired => "link_expired",
+            Self::FileNotFound => "not_found",
             Self::NoSupportStaff => "no_support_staff",
             Self::ParticipantRequired => "participant_required",
             Self::InvalidParticipant(_) => "invalid_participant",
@@ -113,8 +141,14 @@ impl Error {
             | Self::ParticipantNotFound
             | Self::ReplyNotFound
             | Self::MessageNotFound
+            | Self::FileNotFound
             | Self::NoSupportStaff => 404,
-            Self::NotAuthorized | Self::RolesMayNotTalk(_) | Self::NotYoursToEdit | Self::NotYoursToDelete => 403,
+            Self::NotAuthorized
+            | Self::RolesMayNotTalk(_)
+            | Self::NotYoursToEdit
+            | Self::NotYoursToDelete
+            | Self::InvalidSignature => 403,
+            Self::LinkExpired => 410,
             Self::ConversationClosed => 409,
             Self::Busy => 503,
             Self::Internal => 500,

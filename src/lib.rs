@@ -5,15 +5,28 @@
 #![warn(clippy::pedantic)]
 #![allow(clippy::module_name_repetitions, clippy::doc_markdown, clippy::missing_panics_doc)]
 
-pub mod app;
-pub mod auth;
-pub mod chat;
 pub mod config;
-pub mod db;
-pub mod domain;
+
 pub mod error;
-pub mod hub;
-pub mod presence;
+
+pub mod domain;
+
 pub mod protocol;
-pub mod rest;
+
+pub mod auth;
+
+pub mod db;
+
+pub mod storage;
+
+pub mod hub;
+
+pub mod presence;
+
+pub mod chat;
+
 pub mod socket;
+
+pub mod rest;
+
+pub mod app;

@@ -22,9 +22,9 @@ function binary() {
 // Whatever the developer's shell has set must not leak into the server under test.
 const FOREIGN = ['DATABASE_URL', 'JWT_SECRET', 'FRONTEND_URL', 'NODE_ENV', 'PORT', 'HOST', 'DATA_DIR', 'NODE_TEST_CONTEXT'];
 
-// No server outlives its test, not even when the run is broken off.
+// Nothing outlives its test, not even when the run is broken off.
 const alive = new Set();
-process.on('exit', () => alive.forEach((child) => child.kill('SIGKILL')));
+process.on('exit', () => alive.forEach((server) => server.abandon()));
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 
 function environment(extra = {}) {
@@ -54,6 +54,7 @@ class Server {
     this.log = '';
     this.stdout = '';
     this.database = postgres.fresh();
+    alive.add(this);
   }
 
   get url() {
@@ -86,8 +87,6 @@ class Server {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.child = child;
-    alive.add(child);
-    child.on('exit', () => alive.delete(child));
     this.exited = new Promise((resolve) => child.on('exit', (code, signal) => resolve({ code, signal })));
     const ready = new Promise((resolve, reject) => {
       child.on('error', reject);
@@ -151,9 +150,16 @@ class Server {
     try {
       await this.stop();
     } finally {
-      fs.rmSync(this.directory, { recursive: true, force: true });
-      this.database?.drop();
+      this.abandon();
     }
+  }
+
+  /** Whatever state it is in: the process, its files and its database are gone afterwards. */
+  abandon() {
+    alive.delete(this);
+    this.child?.kill('SIGKILL');
+    fs.rmSync(this.directory, { recursive: true, force: true });
+    this.database?.drop();
   }
 }
 

@@ -10,7 +10,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tower_http::{
-    catch_panic::CatchPanicLayer,
     compression::CompressionLayer,
     cors::{AllowHeaders, AllowOrigin, CorsLayer},
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer},
@@ -19,6 +18,7 @@ use tower_http::{
 };
 
 use crate::{
+    chat::Chat,
     config::Config,
     hub::{Hub, Line},
     protocol::Failure,
@@ -28,11 +28,11 @@ use crate::{
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Limits, tracing and compression around the REST routes. Not around Socket.IO: its long polls are meant to wait.
-pub fn rest_layers(router: Router, config: &Config) -> Router {
+pub fn rest_layers(router: Router, chat: &Arc<Chat>, max_body: usize, seconds: u64) -> Router {
     router
-        .layer(DefaultBodyLimit::max(config.max_payload_bytes))
-        .layer(CatchPanicLayer::new())
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, Duration::from_secs(config.request_timeout)))
+        .layer(DefaultBodyLimit::max(max_body))
+        .layer(middleware::from_fn_with_state(chat.clone(), finish_what_began))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, Duration::from_secs(seconds)))
         .layer(middleware::map_response(rest::json_errors))
         .layer(CompressionLayer::new())
         .layer(TraceLayer::new_for_http().make_span_with(|request: &Request| {
@@ -42,6 +42,21 @@ pub fn rest_layers(router: Router, config: &Config) -> Router {
         }))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+}
+
+/// Runs a request in a task of its own, which a shutdown waits for: a client that goes away must not leave a thing
+/// half done, such as stored but not told.
+async fn finish_what_began(State(chat): State<Arc<Chat>>, request: Request, next: Next) -> Response {
+    let token = chat.in_flight().token();
+    let task = tokio::spawn(async move {
+        let response = next.run(request).await;
+        drop(token);
+        response
+    });
+    task.await.unwrap_or_else(|e| {
+        tracing::error!(error = %e, "a request handler panicked");
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    })
 }
 
 /// Origins and CORS around everything, the Socket.IO handshake too (contract §0).

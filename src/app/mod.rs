@@ -16,12 +16,13 @@ use tokio::net::TcpListener;
 use crate::db::embedded::{self, Embedded};
 use crate::{
     auth::Tokens,
-    chat::Chat,
+    chat::{Chat, Uploads},
     config::{Config, Secret},
     db::{Db, DbError},
     hub::Hub,
     rest::{self, RestState},
     socket::{self, SocketState},
+    storage::{Storage, StorageError},
 };
 
 /// How long sockets and connections get to close, after the work in flight is finished.
@@ -33,6 +34,9 @@ pub enum StartError {
     /// No database, or one that cannot be migrated.
     #[error("database: {0}")]
     Database(#[from] DbError),
+    /// No place for uploads.
+    #[error("uploads: {0}")]
+    Uploads(#[from] StorageError),
     /// The data directory.
     #[error("data directory {0}: {1}")]
     DataDir(String, std::io::Error),
@@ -125,16 +129,26 @@ impl App {
     /// # Errors
     /// [`StartError`].
     pub async fn build(config: &Config, store: Store, server_name: String) -> Result<Self, StartError> {
-        let hub = Arc::new(Hub::new(config.socket_send_buffer_bytes));
-        let chat = Chat::start(store.db.clone(), hub.clone(), config, server_name).await?;
+        let hub = Arc::new(Hub::new(config.socket_send_buffer_bytes, config.max_payload_bytes));
+        let uploads = Uploads::new(Storage::open(config)?, &store.secret, config);
+        let chat = Chat::start(store.db.clone(), hub.clone(), uploads, config, server_name).await?;
         let tokens = Arc::new(Tokens::new(&store.secret));
         let event_timeout = Duration::from_secs(config.request_timeout);
         let state =
             SocketState { chat: chat.clone(), tokens: tokens.clone(), queue: config.socket_queue, event_timeout };
         let (layer, io) = socket::layer(config, state);
         let environment = config.environment.as_str().into();
-        let rest = rest::router(RestState { chat: chat.clone(), tokens, started: Instant::now(), environment });
-        let router = http::wrap(http::rest_layers(rest, config).layer(layer), config, &hub);
+        let public_url = config.public_url.as_deref().map(Into::into);
+        let rest_state = RestState { chat: chat.clone(), tokens, started: Instant::now(), environment, public_url };
+        let rest = http::rest_layers(
+            rest::router(rest_state.clone()),
+            &chat,
+            config.max_payload_bytes,
+            config.request_timeout,
+        );
+        let max_form = config.max_upload_bytes.saturating_mul(config.max_upload_files).saturating_add(1 << 20);
+        let files = http::rest_layers(rest::files_router(rest_state), &chat, max_form, config.upload_timeout);
+        let router = http::wrap(rest.merge(files).layer(layer), config, &hub);
         let shutdown_timeout = Duration::from_secs(config.shutdown_timeout);
         Ok(Self { store, chat, io, router, shutdown_timeout })
     }

@@ -12,6 +12,7 @@ mod read;
 mod rooms;
 mod send;
 mod typing;
+mod uploads;
 mod writer;
 
 use std::{sync::Arc, time::Duration};
@@ -23,6 +24,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use conversations::{Listed, OpenConversation};
 pub use history::MessageList;
 pub use send::{Done, Origin, Sent};
+pub use uploads::{Receiving, StoredFile, Uploads};
 
 use crate::{
     config::Config,
@@ -46,6 +48,7 @@ pub struct Chat {
     members: Cache<ConversationId, Arc<[UserId]>>,
     writer: writer::Writer,
     typing: typing::TypingState,
+    uploads: Uploads,
     online: online::OnlineState,
     /// Work that must be finished before the process may end.
     in_flight: TaskTracker,
@@ -70,6 +73,7 @@ impl Chat {
     pub async fn start(
         db: Db,
         hub: Arc<Hub>,
+        uploads: Uploads,
         config: &Config,
         server_name: String,
     ) -> std::result::Result<Arc<Self>, DbError> {
@@ -85,6 +89,7 @@ impl Chat {
             members: Cache::builder().max_capacity(100_000).time_to_live(MEMBERS_TTL).build(),
             writer,
             typing,
+            uploads,
             online: online::OnlineState::default(),
             behind: Behind { deliveries, notifications },
             background: TaskTracker::new(),

@@ -144,6 +144,9 @@ impl Chat {
             self.online.presence.lock().forget_told();
             self.online.changed.notify_one();
         }
+        // Who was suspended or deleted since the handshake may not stay.
+        let dismissed = self.db.inactive(&self.hub.users()).await?;
+        self.hub.dismiss(&dismissed);
         let gone = self.db.sweep_servers(None, STALE_SECONDS).await?;
         let gone = gone.into_iter().filter(|(id, _)| !self.is_here(*id)).collect();
         self.tell_contacts(Vec::new(), gone).await;
@@ -164,6 +167,9 @@ pub async fn run(chat: Arc<Chat>) {
         };
         if let Err(e) = outcome {
             tracing::warn!(error = %e, "presence not written, trying again");
+            if e.is_silence() {
+                chat.db.revive().await;
+            }
             tokio::time::sleep(RETRY_PAUSE).await;
             chat.online.changed.notify_one();
         }

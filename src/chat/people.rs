@@ -13,6 +13,10 @@ impl Chat {
     /// # Errors
     /// [`Error::Internal`].
     pub async fn search_users(&self, caller: &User, search: &SearchUsers) -> Result<Vec<Person>> {
+        if search.text.contains('\0') {
+            // Postgres stores none, so nobody's name has one.
+            return Ok(Vec::new());
+        }
         let roles: Vec<Role> = match &search.role {
             None => caller.role.finds().to_vec(),
             Some(word) => Role::parse(word).into_iter().filter(|r| caller.role.finds().contains(r)).collect(),

@@ -5,10 +5,12 @@
 use std::{
     collections::HashSet,
     hash::{BuildHasher as _, Hasher as _, RandomState},
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use futures::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -110,14 +112,15 @@ fn split_repeats(mut queued: Vec<Queued>) -> (Vec<Queued>, Vec<Queued>) {
 }
 
 async fn write_batch(chat: &Chat, messages: &[NewMessage]) -> Vec<Result<Written, Error>> {
-    match write_with_retries(chat, messages).await {
+    match write_with_retries(chat, messages, false).await {
         Ok(written) => written.into_iter().map(Ok).collect(),
         Err(e) if messages.len() > 1 && e.is_statement_fault() => {
-            // One bad message must not take the others with it. Order is kept: one after the other.
+            // One bad message must not take the others with it. Order is kept: one after the other. An earlier attempt
+            // may have got through before the one that was refused.
             tracing::warn!(error = %e, messages = messages.len(), "batch refused, writing its messages one by one");
             let mut outcomes = Vec::with_capacity(messages.len());
             for message in messages {
-                let one = write_with_retries(chat, std::slice::from_ref(message)).await;
+                let one = write_with_retries(chat, std::slice::from_ref(message), true).await;
                 outcomes.push(one.map_err(Error::from).and_then(|mut w| w.pop().ok_or(Error::Internal)));
             }
             outcomes
@@ -130,9 +133,8 @@ async fn write_batch(chat: &Chat, messages: &[NewMessage]) -> Vec<Result<Written
 }
 
 /// Tries again while the connection is at fault; ids tell what an attempt of unknown end has stored.
-async fn write_with_retries(chat: &Chat, messages: &[NewMessage]) -> DbResult<Vec<Written>> {
+async fn write_with_retries(chat: &Chat, messages: &[NewMessage], mut again: bool) -> DbResult<Vec<Written>> {
     let deadline = Instant::now() + RETRY_FOR;
-    let mut again = false;
     let mut conflicts = 0;
     loop {
         match in_time(chat.db.write_messages(messages, again)).await {
@@ -152,24 +154,28 @@ async fn write_with_retries(chat: &Chat, messages: &[NewMessage]) -> DbResult<Ve
 async fn publish(chat: Arc<Chat>, mut batches: mpsc::Receiver<Batch>) {
     while let Some(batch) = batches.recv().await {
         for (queued, outcome) in batch {
-            let Queued { message, job, token } = queued;
-            let result = match outcome {
-                Ok(Written { outcome: Outcome::Stored { seq, created_at, reply_to }, members }) => {
-                    chat.publish_stored(message, seq, created_at, reply_to, &members, job).await;
-                    continue;
-                }
-                Ok(Written { outcome: Outcome::Repeat { seq }, members }) => {
-                    chat.answer_repeat(&message, seq, &members, job).await;
-                    continue;
-                }
-                Ok(Written { outcome: Outcome::NotFound, .. }) => Error::ConversationNotFound,
-                Ok(Written { outcome: Outcome::NotMember, .. }) => Error::NotAuthorized,
-                Ok(Written { outcome: Outcome::Closed, .. }) => Error::ConversationClosed,
-                Ok(Written { outcome: Outcome::ReplyNotFound, .. }) => Error::ReplyNotFound,
-                Err(e) => e,
-            };
-            job.fail(result);
-            drop(token);
+            let published = AssertUnwindSafe(publish_one(&chat, queued, outcome)).catch_unwind().await;
+            if published.is_err() {
+                tracing::error!("publishing a message panicked; the lane goes on");
+            }
         }
+    }
+}
+
+async fn publish_one(chat: &Chat, queued: Queued, outcome: Result<Written, Error>) {
+    // The token is held until the end.
+    let Queued { message, job, token: _token } = queued;
+    match outcome {
+        Ok(Written { outcome: Outcome::Stored { seq, created_at, reply_to }, members }) => {
+            chat.publish_stored(message, seq, created_at, reply_to, &members, job).await;
+        }
+        Ok(Written { outcome: Outcome::Repeat { seq }, members }) => {
+            chat.answer_repeat(&message, seq, &members, job).await;
+        }
+        Ok(Written { outcome: Outcome::NotFound, .. }) => job.fail(Error::ConversationNotFound),
+        Ok(Written { outcome: Outcome::NotMember, .. }) => job.fail(Error::NotAuthorized),
+        Ok(Written { outcome: Outcome::Closed, .. }) => job.fail(Error::ConversationClosed),
+        Ok(Written { outcome: Outcome::ReplyNotFound, .. }) => job.fail(Error::ReplyNotFound),
+        Err(e) => job.fail(e),
     }
 }

@@ -72,7 +72,7 @@ impl Db {
             user.0,
             text
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&self.pool())
         .await?;
         Ok(Action::new(&r.outcome, r.conversation_id, r.members))
     }
@@ -88,7 +88,7 @@ impl Db {
             user.0,
             if for_everyone { "for_everyone" } else { "for_me" }
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&self.pool())
         .await?;
         Ok(Action::new(&r.outcome, r.conversation_id, r.members))
     }
@@ -106,7 +106,7 @@ impl Db {
                 user.0,
                 reaction
             )
-            .fetch_one(&self.pool)
+            .fetch_one(&self.pool())
             .await?;
             (Action::new(&r.outcome, r.conversation_id, r.members), r.reactions)
         } else {
@@ -117,7 +117,7 @@ impl Db {
                 user.0,
                 reaction
             )
-            .fetch_one(&self.pool)
+            .fetch_one(&self.pool())
             .await?;
             (Action::new(&r.outcome, r.conversation_id, r.members), r.reactions)
         };

@@ -142,7 +142,7 @@ impl Db {
             &replies as &[Option<Uuid>],
             again
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.pool())
         .await?;
         Ok(rows.into_iter().map(Written::from).collect())
     }

@@ -73,7 +73,7 @@ impl Db {
     pub async fn get_or_create_conversation(&self, new: &NewConversation) -> DbResult<ConversationId> {
         let (low, high) =
             if new.creator < new.participant { (new.creator, new.participant) } else { (new.participant, new.creator) };
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.pool().begin().await?;
         sqlx::query!(
             "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
             format!("{}:{low}:{high}", new.kind.as_str())
@@ -133,7 +133,7 @@ impl Db {
             id.0,
             viewer.0
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.pool())
         .await?;
         Ok(row.map(Conversation::from))
     }
@@ -170,7 +170,7 @@ impl Db {
             conversation,
             limit
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.pool())
         .await?;
         Ok(rows.into_iter().map(Conversation::from).collect())
     }
@@ -196,7 +196,7 @@ impl Db {
             &ids,
             viewer.0
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.pool())
         .await?;
         Ok(rows
             .into_iter()

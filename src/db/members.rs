@@ -71,7 +71,7 @@ impl Db {
                WHERE c.id = $1"#,
             conversation.0
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.pool())
         .await?;
         if rows.is_empty() {
             return Ok(None);
@@ -98,7 +98,7 @@ impl Db {
     pub async fn members(&self, conversation: ConversationId) -> DbResult<Vec<UserId>> {
         let ids =
             sqlx::query_scalar!("SELECT user_id FROM conversation_members WHERE conversation_id = $1", conversation.0)
-                .fetch_all(&self.pool)
+                .fetch_all(&self.pool())
                 .await?;
         Ok(ids.into_iter().map(UserId).collect())
     }
@@ -118,7 +118,7 @@ impl Db {
             conversation.0,
             user.0
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.pool())
         .await?;
         Ok(row.map(|r| ReadMark {
             is_member: r.is_member,
@@ -163,7 +163,7 @@ impl Db {
             &users,
             &seqs
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&self.pool())
         .await?;
         Ok(at)
     }
@@ -183,7 +183,7 @@ impl Db {
             &users,
             &among
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.pool())
         .await?;
         Ok(rows.into_iter().map(|r| (UserId(r.user_id), UserId(r.contact_id))).collect())
     }
@@ -199,7 +199,7 @@ impl Db {
                WHERE m.user_id = $1"#,
             user.0
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&self.pool())
         .await?;
         Ok(n)
     }

@@ -174,7 +174,7 @@ impl Db {
             page.offset,
             forward
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.pool())
         .await?;
         Ok(rows.into_iter().map(|r| r.into_message(watermarks)).collect())
     }
@@ -185,7 +185,7 @@ impl Db {
     /// [`super::DbError`].
     pub async fn locate(&self, message: MessageId) -> DbResult<Option<(ConversationId, i64)>> {
         let row = sqlx::query!("SELECT conversation_id, seq FROM messages WHERE id = $1", message.0)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.pool())
             .await?;
         Ok(row.map(|r| (ConversationId(r.conversation_id), r.seq)))
     }
@@ -200,7 +200,7 @@ impl Db {
                FROM get_message_edit_history($1)"#,
             message.0
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.pool())
         .await?;
         let edit =
             |id, old_text, by, edited_at| Edit { id, message_id: message, old_text, edited_by: UserId(by), edited_at };

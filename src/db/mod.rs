@@ -14,7 +14,12 @@ mod presence;
 mod typing;
 mod users;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::RwLock;
 
 use sqlx::{
     ConnectOptions as _, Connection as _,
@@ -63,6 +68,12 @@ impl DbError {
             if !e.code().is_some_and(|c| c.starts_with("57") || c.starts_with("53") || c.starts_with("08")))
     }
 
+    /// Whether nothing came back at all, or no connection could be had.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::Timeout | Self::Sqlx(sqlx::Error::PoolTimedOut))
+    }
+
     /// Whether another transaction got in between: a unique key taken meanwhile, a deadlock, a serialization failure.
     /// Trying again settles it.
     #[must_use]
@@ -97,7 +108,10 @@ pub type DbResult<T> = Result<T, DbError>;
 /// The database.
 #[derive(Clone)]
 pub struct Db {
-    pool: PgPool,
+    pool: Arc<RwLock<PgPool>>,
+    options: PgConnectOptions,
+    max_connections: u32,
+    acquire_timeout: Duration,
 }
 
 impl Db {
@@ -129,14 +143,22 @@ impl Db {
                 Err(e) => return Err(e),
             }
         }
-        let mut pool = PgPoolOptions::new().max_connections(max_connections).acquire_timeout(config.acquire_timeout());
-        if max_connections == 1 {
-            // Nothing may be awaited once a waiter has the only connection: under load it would time out there, drop
-            // the connection, and leave the next one the same fate.
-            pool = pool.test_before_acquire(false).max_lifetime(None).idle_timeout(None);
+        let acquire_timeout = config.acquire_timeout();
+        let pool = make_pool(options.clone(), max_connections, acquire_timeout);
+        Ok(Self { pool: Arc::new(RwLock::new(pool)), options, max_connections, acquire_timeout })
+    }
+
+    /// Called when statements get no answer: where a new connection works, the pool's own are dead without knowing it
+    /// (a proxy or a host that vanished), and a new pool takes their place.
+    pub async fn revive(&self) {
+        let attempt = async { Ok(sqlx::PgConnection::connect_with(&self.options).await?.close().await?) };
+        // The embedded database has one connection, to which there is no second.
+        if self.max_connections > 1 && in_time(attempt).await.is_ok() {
+            let fresh = make_pool(self.options.clone(), self.max_connections, self.acquire_timeout);
+            let dead = std::mem::replace(&mut *self.pool.write(), fresh);
+            tracing::warn!("the database's connections were dead, replaced them");
+            tokio::spawn(async move { dead.close().await });
         }
-        let pool = pool.connect_lazy_with(options);
-        Ok(Self { pool })
     }
 
     /// Brings the schema up to date: all pending migrations in one transaction, under a lock that
@@ -145,7 +167,7 @@ impl Db {
     /// # Errors
     /// [`DbError`]; the database is then as it was.
     pub async fn migrate(&self) -> DbResult<usize> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.pool().begin().await?;
         // Adoption of a large database takes minutes; a timeout the role may have must not cut it off.
         sqlx::query("SELECT set_config('statement_timeout', '0', true), pg_advisory_xact_lock($1)")
             .bind(MIGRATION_LOCK)
@@ -160,16 +182,26 @@ impl Db {
         Ok(after - before)
     }
 
-    /// The pool, for tests that look at tables.
+    /// The pool.
     #[must_use]
-    pub fn pool(&self) -> &PgPool {
-        &self.pool
+    pub fn pool(&self) -> PgPool {
+        self.pool.read().clone()
     }
 
     /// Closes every connection.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.pool().close().await;
     }
+}
+
+fn make_pool(options: PgConnectOptions, max_connections: u32, acquire_timeout: Duration) -> PgPool {
+    let mut pool = PgPoolOptions::new().max_connections(max_connections).acquire_timeout(acquire_timeout);
+    if max_connections == 1 {
+        // Nothing may be awaited once a waiter has the only connection: under load it would time out there, drop the
+        // connection, and leave the next one the same fate.
+        pool = pool.test_before_acquire(false).max_lifetime(None).idle_timeout(None);
+    }
+    pool.connect_lazy_with(options)
 }
 
 async fn applied(conn: &mut sqlx::PgConnection) -> DbResult<usize> {

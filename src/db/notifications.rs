@@ -40,7 +40,7 @@ impl Db {
             "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute
              WHERE attrelid = to_regclass('notifications') AND attnum > 0 AND NOT attisdropped",
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.pool())
         .await?;
         let types: HashMap<_, _> = columns.into_iter().collect();
         Ok(insert_for(&types).map(NotificationTable))
@@ -58,7 +58,7 @@ impl Db {
             .bind(all.iter().map(|n| &n.metadata).collect::<Vec<&Value>>())
             .bind(all.iter().map(|n| n.action_url.as_str()).collect::<Vec<&str>>())
             .bind(all.iter().map(|n| n.action_text).collect::<Vec<&str>>())
-            .execute(&self.pool)
+            .execute(&self.pool())
             .await
             .map_err(DbError::from)?;
         Ok(done.rows_affected())

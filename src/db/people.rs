@@ -55,7 +55,7 @@ impl Db {
             text,
             limit
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.pool())
         .await?;
         Ok(rows.into_iter().filter_map(PersonRow::into_person).collect())
     }
@@ -76,7 +76,7 @@ impl Db {
             &words(roles),
             MAX_AVAILABLE
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.pool())
         .await?;
         Ok(rows.into_iter().filter_map(PersonRow::into_person).collect())
     }
@@ -107,7 +107,7 @@ impl Db {
                LIMIT 1"#,
             caller.0
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.pool())
         .await?;
         Ok(row.and_then(PersonRow::into_person))
     }

@@ -38,7 +38,7 @@ impl Db {
                ON CONFLICT (name) DO UPDATE SET heartbeat_at = now() RETURNING (xmax = 0) AS "inserted!""#,
             server
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&self.pool())
         .await?;
         Ok(inserted)
     }
@@ -49,7 +49,7 @@ impl Db {
     /// # Errors
     /// [`super::DbError`].
     pub async fn sweep_servers(&self, server: Option<&str>, stale_seconds: i32) -> DbResult<Vec<Gone>> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.pool().begin().await?;
         // As in `set_offline`: first the lock, then a statement that sees what others did until then.
         sqlx::query!(
             "SELECT s.user_id FROM user_online_status s
@@ -108,7 +108,7 @@ impl Db {
             &ids,
             &connections
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.pool())
         .await?;
         Ok(rows.into_iter().map(UserId).collect())
     }
@@ -118,7 +118,7 @@ impl Db {
     /// # Errors
     /// [`super::DbError`].
     pub async fn set_offline(&self, server: &str, users: &[UserId]) -> DbResult<Vec<Gone>> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.pool().begin().await?;
         // Another server may be taking the same user in: its row lock is waited for first, and the statement after
         // that sees what it wrote.
         sqlx::query!(
@@ -154,7 +154,7 @@ impl Db {
             r#"SELECT COALESCE(is_online, false) AS "is_online!", last_seen_at, socket_id, updated_at FROM user_online_status WHERE user_id = $1"#,
             user.0
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.pool())
         .await?;
         Ok(row)
     }

@@ -26,7 +26,7 @@ impl Db {
             &users,
             &states
         )
-        .execute(&self.pool)
+        .execute(&self.pool())
         .await?;
         Ok(())
     }

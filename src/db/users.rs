@@ -38,7 +38,7 @@ impl Db {
                FROM users WHERE id = $1"#,
             id.0
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.pool())
         .await?;
         Ok(row.and_then(UserRow::into_user))
     }
@@ -54,9 +54,25 @@ impl Db {
                FROM users WHERE lower(email) = lower($1) ORDER BY id LIMIT 1"#,
             email
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.pool())
         .await?;
         Ok(row.and_then(UserRow::into_user))
+    }
+
+    /// Those of `users` who are not active any more, or not there.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn inactive(&self, users: &[UserId]) -> DbResult<Vec<UserId>> {
+        let ids: Vec<Uuid> = users.iter().map(|u| u.0).collect();
+        let rows = sqlx::query_scalar!(
+            r#"SELECT i.id AS "id!" FROM unnest($1::uuid[]) AS i (id)
+               WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = i.id AND COALESCE(u.status, 'active') = 'active')"#,
+            &ids
+        )
+        .fetch_all(&self.pool())
+        .await?;
+        Ok(rows.into_iter().map(UserId).collect())
     }
 
     /// Seeds users into the embedded database, once: never called with the shop's.
@@ -78,7 +94,7 @@ impl Db {
             &roles,
             &names
         )
-        .execute(&self.pool)
+        .execute(&self.pool())
         .await
         .map_err(DbError::from)?;
         Ok(())

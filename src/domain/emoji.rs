@@ -14,7 +14,7 @@ impl Emoji {
     pub fn parse(text: &str) -> Option<Self> {
         let is_one_sign = text.graphemes(true).count() == 1 && text.chars().count() <= MAX_CHARS;
         // Keycaps begin with a digit and end in a sign of their own; letters of any script have none.
-        let is_picture = text.chars().any(|c| !c.is_alphanumeric() && !c.is_control() && c >= '\u{a9}');
+        let is_picture = text.chars().any(is_pictorial);
         (is_one_sign && is_picture).then(|| Self(text.to_owned()))
     }
 
@@ -23,6 +23,13 @@ impl Emoji {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether a character is drawn as a sign: not a letter, and none of those that only change or join others.
+fn is_pictorial(c: char) -> bool {
+    let is_modifier = matches!(c, '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e0fff}');
+    let is_symbol = matches!(c, '\u{a9}' | '\u{ae}') || c >= '\u{203c}';
+    is_symbol && !is_modifier && !c.is_alphanumeric()
 }
 
 #[cfg(test)]
@@ -35,7 +42,9 @@ mod tests {
         {
             assert!(Emoji::parse(good).is_some(), "{good}");
         }
-        for bad in ["", " ", "a", "ok", "1", "👍👍", "<b>", "ü", "漢", "\u{0}", "\n", "e\u{301}x"] {
+        for bad in
+            ["", " ", "a", "ok", "1", "👍👍", "<b>", "ü", "漢", "\u{0}", "\n", "e\u{301}x", "\u{200d}", "\u{fe0f}"]
+        {
             assert!(Emoji::parse(bad).is_none(), "{bad:?}");
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{ConversationId, MessageId, User, UserId};
 use crate::error::Error;
@@ -20,17 +20,22 @@ pub struct Attachment {
     /// File name as shown.
     pub name: String,
     /// MIME type.
-    #[serde(rename = "type", default)]
+    #[serde(rename = "type", default, deserialize_with = "or_default")]
     pub kind: String,
     /// Size in bytes.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub size: u64,
     /// Where to fetch it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub url: String,
     /// Storage path.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub path: String,
+}
+
+/// `null` is as good as nothing.
+fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(d: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(d)?.unwrap_or_default())
 }
 
 impl Attachment {
@@ -40,7 +45,7 @@ impl Attachment {
     /// [`Error::InvalidAttachment`] naming the field at fault.
     pub fn check(&self) -> Result<(), Error> {
         let field = |name, text: &str, max: usize| {
-            if text.len() > max || text.contains('\0') {
+            if text.len() > max || text.contains(char::is_control) {
                 return Err(Error::InvalidAttachment(format!("Attachment {name} is not valid")));
             }
             Ok(())
@@ -134,9 +139,9 @@ pub struct Message {
     pub read_by: Vec<UserId>,
     /// The others whom it has reached.
     pub delivered_to: Vec<UserId>,
-    /// Time of the first read by another: when that reader's watermark passed it.
+    /// Time of a read by another: when the earliest of its readers' watermarks last moved.
     pub read_at: Option<DateTime<Utc>>,
-    /// Time it first reached another.
+    /// Time it reached another, as far as that is kept: see `read_at`.
     pub delivered_at: Option<DateTime<Utc>>,
     /// How far it got: at least what an adopted row says, whose readers may not be known.
     pub status: Status,

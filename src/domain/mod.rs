@@ -2,12 +2,14 @@
 
 mod conversation;
 mod emoji;
+mod file;
 mod ids;
 mod message;
 mod user;
 
 pub use conversation::{Conversation, ConversationKind, NewConversation};
 pub use emoji::Emoji;
+pub use file::{FileKind, clean_file_name, is_plain};
 pub use ids::{ConversationId, MessageId, UserId};
 pub use message::{
     Attachment, Details, Draft, Edit, MAX_ATTACHMENTS, MAX_CLIENT_ID_CHARS, Message, Quote, Reaction, Status,

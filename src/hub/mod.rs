@@ -57,7 +57,7 @@ impl Connection {
         self.socket.id
     }
 
-    /// Counts `bytes` as handed over; returns how many now wait.
+    /// Counts `bytes` as handed over; returns how many were waiting before.
     fn hand_over(&self, bytes: usize, lines: &Lines) -> u64 {
         if self.line.get().is_none()
             && let Some(line) = lines.of(self.sid().as_str())
@@ -68,9 +68,8 @@ impl Connection {
         let written = self.line.get().map_or(0, |line| line.written());
         // Frames and pings are written too: where more was written than handed over, nothing waits.
         let before = self.handed.load(Ordering::Relaxed).max(written);
-        let now = before + bytes as u64;
-        self.handed.store(now, Ordering::Relaxed);
-        now - written
+        self.handed.store(before + bytes as u64, Ordering::Relaxed);
+        before - written
     }
 }
 
@@ -107,13 +106,20 @@ pub struct Hub {
     state: RwLock<State>,
     lines: Arc<Lines>,
     max_waiting_bytes: u64,
+    bytes_of_a_poll: u64,
 }
 
 impl Hub {
-    /// An empty hub, in which at most `max_waiting_bytes` may wait for one socket.
+    /// An empty hub. A socket for which more than `max_waiting_bytes` wait gets nothing more; a poll fetches up to
+    /// `bytes_of_a_poll`.
     #[must_use]
-    pub fn new(max_waiting_bytes: usize) -> Self {
-        Self { state: RwLock::default(), lines: Arc::default(), max_waiting_bytes: max_waiting_bytes as u64 }
+    pub fn new(max_waiting_bytes: usize, bytes_of_a_poll: usize) -> Self {
+        Self {
+            state: RwLock::default(),
+            lines: Arc::default(),
+            max_waiting_bytes: max_waiting_bytes as u64,
+            bytes_of_a_poll: bytes_of_a_poll as u64,
+        }
     }
 
     /// The TCP lines under the sockets.
@@ -193,6 +199,13 @@ impl Hub {
         self.len() == 0
     }
 
+    /// Disconnects every socket of these users: they may not be here any more.
+    pub fn dismiss(&self, users: &[UserId]) {
+        for connection in self.receivers(&Audience { users, ..Audience::default() }) {
+            self.cut(&connection);
+        }
+    }
+
     /// Sends to every socket of `audience`, once each.
     pub fn emit(&self, audience: &Audience<'_>, event: &Event) {
         for connection in self.receivers(audience) {
@@ -229,17 +242,19 @@ impl Hub {
         }
     }
 
-    /// A polling session fetched what was waiting.
+    /// A polling session fetched of what was waiting.
     pub fn polled(&self, sid: Sid) {
         if let Some(connection) = self.state.read().sessions.get(&sid) {
-            connection.handed.store(0, Ordering::Relaxed);
+            let fetched = self.bytes_of_a_poll;
+            let left = connection.handed.load(Ordering::Relaxed).saturating_sub(fetched);
+            connection.handed.store(left, Ordering::Relaxed);
         }
     }
 
     /// Disconnects a socket that cannot keep up.
     pub fn cut(&self, connection: &Connection) {
         if !connection.cut.swap(true, Ordering::Relaxed) {
-            tracing::warn!(connection = %connection.id, user = %connection.user.id, "socket too slow, disconnecting");
+            tracing::warn!(connection = %connection.id, user = %connection.user.id, "disconnecting a socket that is too slow or may not be here");
             // A polling session has no line: its next request is refused, and its ping finds the channel full.
             self.lines.cut(connection.sid().as_str());
         }

@@ -27,6 +27,12 @@ impl From<Value> for Payload {
 }
 
 impl Payload {
+    /// The expiry and signature of a file's link.
+    #[must_use]
+    pub fn link(&self) -> Option<(i64, String)> {
+        Some((whole(self.0.get("expires"))?, self.text("signature")?.to_owned()))
+    }
+
     pub(super) fn text(&self, field: &str) -> Option<&str> {
         self.0.get(field).and_then(Value::as_str)
     }
@@ -229,8 +235,7 @@ pub struct SearchUsers {
 
 impl From<&Payload> for SearchUsers {
     fn from(p: &Payload) -> Self {
-        let text: String =
-            p.text("search").unwrap_or_default().trim().chars().filter(|c| *c != '\0').take(100).collect();
+        let text: String = p.text("search").unwrap_or_default().trim().chars().take(100).collect();
         let role = p.text("role").filter(|r| !r.is_empty()).map(ToOwned::to_owned);
         let limit = whole(p.0.get("limit")).filter(|n| *n >= 1).unwrap_or(20).min(100);
         Self { text, role, limit }

@@ -5,6 +5,7 @@ mod auth;
 mod conversations;
 mod errors;
 mod extract;
+mod files;
 mod info;
 mod messages;
 mod people;
@@ -32,9 +33,19 @@ pub struct RestState {
     pub started: Instant,
     /// `NODE_ENV`.
     pub environment: Arc<str>,
+    /// `PUBLIC_URL`.
+    pub public_url: Option<Arc<str>>,
 }
 
-/// Every route.
+/// The routes whose bodies are large and may take their time.
+pub fn files_router(state: RestState) -> Router {
+    Router::new()
+        .route("/api/chat/upload", post(files::upload))
+        .route("/api/chat/files/{*path}", get(files::serve))
+        .with_state(state)
+}
+
+/// Every other route.
 pub fn router(state: RestState) -> Router {
     let chat = Router::new()
         .route("/conversations", get(conversations::list).post(conversations::open))

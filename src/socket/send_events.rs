@@ -32,9 +32,10 @@ pub async fn send(mut call: Call, lane: &mut Option<usize>) {
     if let Ok(id) = conversation {
         // Another lane could overtake what is still on its way in this one.
         let next = call.chat.lane_of(id);
-        if lane.replace(next).is_some_and(|last| last != next) {
+        if lane.is_some_and(|last| last != next) {
             call.session.sends_done().await;
         }
+        *lane = Some(next);
     }
     let Ok(permit) = call.session.sends.clone().acquire_owned().await else { return };
     let draft = asked.draft.clone();

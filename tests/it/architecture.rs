@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["domain"],
     &["protocol"],
     &["auth"],
-    &["db", "hub", "presence"],
+    &["db", "hub", "presence", "storage"],
     &["chat"],
     &["socket", "rest"],
     &["app"],
@@ -23,6 +23,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("axum", &["rest", "app"]),
     ("socketioxide", &["socket", "hub", "app"]),
     ("pglite_oxide", &["db"]),
+    ("object_store", &["storage"]),
 ];
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {

@@ -15,7 +15,7 @@ async fn fifty_racing_calls_open_one_conversation() {
     });
     let ids: Vec<_> = futures::future::join_all(calls).await.into_iter().map(Result::unwrap).collect();
     assert!(ids.iter().all(|id| *id == ids[0]));
-    let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM conversations").fetch_one(world.pool()).await.unwrap();
+    let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM conversations").fetch_one(&world.pool()).await.unwrap();
     assert_eq!(stored, 1);
     world.close().await;
 }
@@ -55,7 +55,7 @@ async fn an_inactive_or_unknown_participant_is_not_found() {
     let (a, b) = (world.user(Role::Customer).await, world.user(Role::Seller).await);
     sqlx::query("UPDATE users SET status = 'suspended' WHERE id = $1")
         .bind(b.id.0)
-        .execute(world.pool())
+        .execute(&world.pool())
         .await
         .unwrap();
     assert_eq!(world.open(&a, &b).await, Err(Error::ParticipantNotFound));
@@ -78,7 +78,7 @@ async fn the_list_pages_by_conversation_without_a_gap() {
     }
     // Equal times must not hide a conversation between two pages.
     sqlx::query("UPDATE conversations SET last_message_at = '2026-01-01T00:00:00Z'")
-        .execute(world.pool())
+        .execute(&world.pool())
         .await
         .unwrap();
     let mut seen: Vec<String> = Vec::new();

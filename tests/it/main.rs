@@ -1,5 +1,6 @@
 //! Tests against a real Postgres: the native one that `TEST_DATABASE_URL` names, else the embedded one.
 
+mod adoption;
 mod architecture;
 mod conversations;
 mod migrations;

@@ -7,7 +7,7 @@ async fn schema(world: &World) -> Vec<(String, String, String)> {
         "SELECT table_name::text, column_name::text, data_type || is_nullable || COALESCE(column_default, '')
          FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2",
     )
-    .fetch_all(world.pool())
+    .fetch_all(&world.pool())
     .await
     .unwrap()
 }
@@ -34,7 +34,7 @@ async fn what_the_seed_names_exists() {
         "unread_message_counts",
     ] {
         let found: Option<String> =
-            sqlx::query_scalar("SELECT to_regclass($1)::text").bind(relation).fetch_one(world.pool()).await.unwrap();
+            sqlx::query_scalar("SELECT to_regclass($1)::text").bind(relation).fetch_one(&world.pool()).await.unwrap();
         assert_eq!(found.as_deref(), Some(relation));
     }
     for function in [
@@ -44,7 +44,7 @@ async fn what_the_seed_names_exists() {
     ] {
         let found: Option<String> = sqlx::query_scalar("SELECT to_regprocedure($1)::text")
             .bind(function)
-            .fetch_one(world.pool())
+            .fetch_one(&world.pool())
             .await
             .unwrap();
         assert!(found.is_some(), "{function}");

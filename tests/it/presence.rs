@@ -33,7 +33,7 @@ async fn a_dead_servers_users_go_offline_when_it_is_swept() {
     db.set_online("dead", &[(dead, Uuid::new_v4()), (held, Uuid::new_v4())]).await.unwrap();
     db.set_online("alive", &[(held, Uuid::new_v4())]).await.unwrap();
     sqlx::query("UPDATE chat_servers SET heartbeat_at = now() - interval '2 minutes' WHERE name = 'dead'")
-        .execute(world.pool())
+        .execute(&world.pool())
         .await
         .unwrap();
     let gone = db.sweep_servers(None, 45).await.unwrap();

@@ -89,7 +89,7 @@ async fn operate(world: &World, rng: &mut StdRng, users: &[Arc<User>], model: &m
             let n: i32 = sqlx::query_scalar("SELECT mark_messages_as_read($1, $2)")
                 .bind(id.0)
                 .bind(user.id.0)
-                .fetch_one(world.pool())
+                .fetch_one(&world.pool())
                 .await
                 .unwrap();
             let modelled = model.get_mut(&id).unwrap();
@@ -105,14 +105,14 @@ async fn compare(world: &World, user: &User, users: &[Arc<User>], model: &Model)
     assert_eq!(world.chat.unread_count(user).await.unwrap(), total);
     let function: i32 = sqlx::query_scalar("SELECT get_unread_message_count($1)")
         .bind(user.id.0)
-        .fetch_one(world.pool())
+        .fetch_one(&world.pool())
         .await
         .unwrap();
     assert_eq!(i64::from(function), total);
     let viewed: BTreeMap<uuid::Uuid, i64> =
         sqlx::query_as("SELECT conversation_id, unread_count FROM unread_message_counts WHERE user_id = $1")
             .bind(user.id.0)
-            .fetch_all(world.pool())
+            .fetch_all(&world.pool())
             .await
             .unwrap()
             .into_iter()
@@ -139,7 +139,7 @@ async fn compare(world: &World, user: &User, users: &[Arc<User>], model: &Model)
         let participants: Vec<uuid::Uuid> =
             sqlx::query_scalar("SELECT user_id FROM conversation_participants WHERE conversation_id = $1")
                 .bind(id.0)
-                .fetch_all(world.pool())
+                .fetch_all(&world.pool())
                 .await
                 .unwrap();
         assert_eq!(participants.len(), modelled.members.len());
@@ -147,7 +147,7 @@ async fn compare(world: &World, user: &User, users: &[Arc<User>], model: &Model)
             let is: bool = sqlx::query_scalar("SELECT is_conversation_participant($1, $2)")
                 .bind(id.0)
                 .bind(other.id.0)
-                .fetch_one(world.pool())
+                .fetch_one(&world.pool())
                 .await
                 .unwrap();
             assert_eq!(is, modelled.members.contains(&other.id));

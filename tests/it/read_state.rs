@@ -71,7 +71,7 @@ async fn a_participant_removed_by_sql_is_out_at_once() {
     sqlx::query("UPDATE conversations SET participant_ids = jsonb_build_array($1::text) WHERE id = $2")
         .bind(a.id.to_string())
         .bind(id.0)
-        .execute(world.pool())
+        .execute(&world.pool())
         .await
         .unwrap();
     assert_eq!(world.messages(&b, id).await.unwrap_err(), Error::NotAuthorized);

@@ -57,7 +57,7 @@ async fn a_temp_id_is_a_retry_only_with_the_same_content_and_soon() {
     assert_eq!(world.send_draft(&a, id, temp("hello")).await.unwrap().id, first.id);
     assert_ne!(world.send_draft(&a, id, temp("other")).await.unwrap().id, first.id);
     sqlx::query("UPDATE messages SET created_at = created_at - interval '11 minutes'")
-        .execute(world.pool())
+        .execute(&world.pool())
         .await
         .unwrap();
     assert_ne!(world.send_draft(&a, id, temp("hello")).await.unwrap().id, first.id);
@@ -76,10 +76,10 @@ async fn refusals_store_nothing() {
     assert_eq!(world.send(&a, nowhere, "x").await.unwrap_err(), Error::ConversationNotFound);
     assert_eq!(world.send(&stranger, id, "x").await.unwrap_err(), Error::NotAuthorized);
     for status in ["closed", "archived"] {
-        sqlx::query("UPDATE conversations SET status = $1").bind(status).execute(world.pool()).await.unwrap();
+        sqlx::query("UPDATE conversations SET status = $1").bind(status).execute(&world.pool()).await.unwrap();
         assert_eq!(world.send(&a, id, "x").await.unwrap_err(), Error::ConversationClosed);
     }
-    sqlx::query("UPDATE conversations SET status = 'active'").execute(world.pool()).await.unwrap();
+    sqlx::query("UPDATE conversations SET status = 'active'").execute(&world.pool()).await.unwrap();
     assert_eq!(world.send(&a, id, "x").await.unwrap().seq, 1);
     world.close().await;
 }
@@ -92,7 +92,7 @@ async fn one_bad_message_of_a_batch_fails_alone() {
     let id = world.open(&a, &b).await.unwrap();
     let with_ghost = world.open(&a, &ghost).await.unwrap();
     // A participant whose user is gone breaks the foreign key, and with it the whole statement.
-    sqlx::query("DELETE FROM users WHERE id = $1").bind(ghost.id.0).execute(world.pool()).await.unwrap();
+    sqlx::query("DELETE FROM users WHERE id = $1").bind(ghost.id.0).execute(&world.pool()).await.unwrap();
     let mut waiting = Vec::new();
     for n in 0..30 {
         waiting.push(world.begin_send(&a, id, draft(&n.to_string())));
@@ -120,7 +120,7 @@ async fn a_message_inserted_by_sql_gets_the_next_number_and_counts_as_unread() {
     sqlx::query("INSERT INTO messages (conversation_id, sender_id, message_text) VALUES ($1, $2, 'two')")
         .bind(id.0)
         .bind(a.id.0)
-        .execute(world.pool())
+        .execute(&world.pool())
         .await
         .unwrap();
     world.send(&a, id, "three").await.unwrap();

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use clap::Parser;
+use souk::storage::Storage;
 use souk::{
     app::Store,
-    chat::{Chat, Sent},
+    chat::{Chat, Sent, Uploads},
     config::Config,
     domain::{ConversationId, Draft, Message, Role, User, UserId},
     error::Error,
@@ -57,12 +58,14 @@ impl World {
     /// A chat on the database that `config` names.
     pub async fn on(config: Config) -> Self {
         let store = Store::open(&config).await.unwrap();
-        let chat = Chat::start(store.db.clone(), Arc::new(Hub::new(1 << 20)), &config, "test".into()).await.unwrap();
+        let uploads = Uploads::new(Storage::open(&config).unwrap(), &store.secret, &config);
+        let hub = Arc::new(Hub::new(1 << 20, 1 << 20));
+        let chat = Chat::start(store.db.clone(), hub, uploads, &config, "test".into()).await.unwrap();
         let dir = config.database_url.is_none().then(|| config.data_dir.clone());
         Self { chat, config, store: Some(store), dir }
     }
 
-    pub fn pool(&self) -> &PgPool {
+    pub fn pool(&self) -> PgPool {
         self.chat.db().pool()
     }
 
@@ -73,7 +76,7 @@ impl World {
             .bind(format!("{id}@test.example"))
             .bind(role.as_str())
             .bind(format!("{role:?}"))
-            .execute(self.pool())
+            .execute(&self.pool())
             .await
             .unwrap();
         Arc::new(self.chat.db().user(id).await.unwrap().unwrap())

@@ -1,0 +1,156 @@
+//! Uploading files and serving them (contract §3, Uploads).
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{Multipart, Path, State, multipart::Field},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use super::{RestState, auth::Caller, errors::RestError, extract::QueryPayload};
+use crate::{
+    chat::{StoredFile, Uploads},
+    domain::User,
+    error::{Error, Result as ChatResult},
+    protocol::rfc3339,
+};
+
+type Answer = Result<Response, RestError>;
+
+/// What became of the files of one request.
+#[derive(Default)]
+struct Received {
+    stored: Vec<StoredFile>,
+    failed: Vec<(String, Error)>,
+}
+
+/// `POST /upload`: field `files`, one or more.
+pub async fn upload(
+    State(state): State<RestState>,
+    Caller(user): Caller,
+    headers: HeaderMap,
+    form: Result<Multipart, axum::extract::multipart::MultipartRejection>,
+) -> Answer {
+    let form = form.map_err(|_| Error::InvalidPayload("Files are sent as multipart/form-data".into()))?;
+    let base = base_url(&state, &headers);
+    let uploads = state.chat.uploads();
+    Ok(answer(uploads, &base, &receive(uploads, &user, form).await?))
+}
+
+async fn receive(uploads: &Uploads, user: &User, mut form: Multipart) -> ChatResult<Received> {
+    let mut received = Received::default();
+    let outcome = receive_all(uploads, user, &mut form, &mut received).await;
+    if let Err(e) = outcome {
+        for file in &received.stored {
+            uploads.remove(file).await;
+        }
+        return Err(e);
+    }
+    if received.stored.is_empty() && received.failed.is_empty() {
+        return Err(Error::NoFiles);
+    }
+    Ok(received)
+}
+
+async fn receive_all(uploads: &Uploads, user: &User, form: &mut Multipart, received: &mut Received) -> ChatResult<()> {
+    while let Some(field) = form.next_field().await.map_err(|_| broken())? {
+        if field.name() != Some("files") {
+            continue;
+        }
+        if received.stored.len() + received.failed.len() == uploads.max_files {
+            return Err(Error::TooManyFiles);
+        }
+        let name = field.file_name().unwrap_or("file").to_owned();
+        match receive_one(uploads, user, &name, field).await {
+            Ok(file) => received.stored.push(file),
+            Err(e @ (Error::FileTooLarge | Error::FileTypeNotAllowed)) => received.failed.push((name, e)),
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+async fn receive_one(uploads: &Uploads, user: &User, name: &str, mut field: Field<'_>) -> ChatResult<StoredFile> {
+    let mut receiving = uploads.receive(user, name);
+    loop {
+        let pushed = match field.chunk().await {
+            Ok(Some(bytes)) => receiving.push(&bytes).await,
+            Ok(None) => return receiving.finish().await,
+            Err(_) => Err(broken()),
+        };
+        if let Err(e) = pushed {
+            receiving.abort().await;
+            return Err(e);
+        }
+    }
+}
+
+fn broken() -> Error {
+    Error::InvalidPayload("The upload is broken off or too large".into())
+}
+
+fn answer(uploads: &Uploads, base: &str, received: &Received) -> Response {
+    let failed: Vec<Value> = received
+        .failed
+        .iter()
+        .map(|(name, e)| json!({ "fileName": name, "error": e.to_string(), "code": e.code() }))
+        .collect();
+    let uploaded: Vec<Value> = received.stored.iter().map(|file| file_json(uploads, base, file)).collect();
+    if let (true, Some((_, error))) = (uploaded.is_empty(), received.failed.first()) {
+        let body = json!({ "success": false, "message": error.to_string(), "code": error.code(),
+                           "data": { "uploaded": uploaded, "failed": failed } });
+        return (StatusCode::BAD_REQUEST, Json(body)).into_response();
+    }
+    Json(json!({ "success": true, "data": { "uploaded": uploaded, "failed": failed } })).into_response()
+}
+
+fn file_json(uploads: &Uploads, base: &str, file: &StoredFile) -> Value {
+    let query = uploads.sign(&file.path, file.uploaded_at);
+    json!({
+        "fileName": file.name,
+        "fileType": file.kind.mime(),
+        "fileSize": file.size,
+        "filePath": file.path,
+        "fileUrl": format!("{base}/api/chat/files/{}?{query}", file.path),
+        "uploadedAt": rfc3339(&file.uploaded_at),
+    })
+}
+
+/// Where this server is reached: as configured, else as the client reached it.
+fn base_url(state: &RestState, headers: &HeaderMap) -> String {
+    if let Some(url) = &state.public_url {
+        return url.trim_end_matches('/').to_owned();
+    }
+    let text = |name| headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok());
+    let is_https = text("x-forwarded-proto").is_some_and(|p| p.split(',').next() == Some("https"));
+    match text(header::HOST.as_str()) {
+        Some(host) => format!("{}://{host}", if is_https { "https" } else { "http" }),
+        None => String::new(),
+    }
+}
+
+/// `GET /files/…`: shows or downloads a file, for who has its signed link. It never runs as a page of this site.
+pub async fn serve(
+    State(state): State<RestState>,
+    Path(path): Path<String>,
+    QueryPayload(query): QueryPayload,
+) -> Answer {
+    let (expires, signature) = query.link().ok_or(Error::InvalidSignature)?;
+    let (kind, size, content) = state.chat.uploads().open(&path, expires, &signature, chrono::Utc::now()).await?;
+    let name = path.rsplit('/').next().unwrap_or("file");
+    let disposition = if kind.is_shown_inline() { "inline" } else { "attachment" };
+    let text = if kind.mime().starts_with("text/") { "; charset=utf-8" } else { "" };
+    let response = Response::builder()
+        .header(header::CONTENT_TYPE, format!("{}{text}", kind.mime()))
+        .header(header::CONTENT_LENGTH, size)
+        .header(header::CONTENT_DISPOSITION, format!("{disposition}; filename=\"{name}\""))
+        .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
+        .header(header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox")
+        .header("cross-origin-resource-policy", "cross-origin")
+        .header(header::CACHE_CONTROL, "private, max-age=86400")
+        .body(Body::from_stream(content))
+        .map_err(|_| Error::Internal)?;
+    Ok(response)
+}

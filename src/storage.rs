@@ -1,0 +1,134 @@
+//! Where uploaded files are kept: a local folder by default, S3 and compatible by configuration.
+
+use std::{path::Path as FsPath, sync::Arc};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
+use object_store::{
+    Error as StoreError, ObjectStore, ObjectStoreExt as _, WriteMultipart, local::LocalFileSystem, path::Path,
+};
+
+use crate::config::Config;
+
+/// S3 takes no smaller parts; for a local file small ones keep memory flat.
+const REMOTE_PART: usize = 5 << 20;
+const LOCAL_PART: usize = 256 << 10;
+/// Parts of one file on their way at once.
+const PARTS_IN_FLIGHT: usize = 2;
+
+/// A failure of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// What the store says. Logged, never sent to a client.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The local folder.
+    #[error("{0}")]
+    Folder(#[from] std::io::Error),
+    /// `UPLOAD_STORE` is not a URL.
+    #[error("UPLOAD_STORE: {0}")]
+    Url(#[from] url::ParseError),
+}
+
+/// The file store.
+#[derive(Clone)]
+pub struct Storage {
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+    part: usize,
+}
+
+impl Storage {
+    /// Opens `UPLOAD_STORE` (`s3://bucket/prefix`, with credentials from the usual `AWS_…` variables), or the folder
+    /// `uploads` in `DATA_DIR`.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn open(config: &Config) -> Result<Self, StorageError> {
+        match config.upload_store.as_deref() {
+            Some(url) => {
+                let options =
+                    std::env::vars().map(|(k, v)| (k.to_lowercase(), v)).filter(|(k, _)| k.starts_with("aws_"));
+                let (store, prefix) = object_store::parse_url_opts(&url::Url::parse(url)?, options)?;
+                Ok(Self { store: store.into(), prefix, part: REMOTE_PART })
+            }
+            None => Self::local(&config.data_dir.join("uploads")),
+        }
+    }
+
+    fn local(folder: &FsPath) -> Result<Self, StorageError> {
+        std::fs::create_dir_all(folder)?;
+        let store = LocalFileSystem::new_with_prefix(folder)?.with_automatic_cleanup(true);
+        Ok(Self { store: Arc::new(store), prefix: Path::default(), part: LOCAL_PART })
+    }
+
+    fn full(&self, path: &str) -> Path {
+        self.prefix.parts().chain(Path::from(path).parts()).collect()
+    }
+
+    /// Begins a file. Nothing is to be seen under `path` until it is finished.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn begin(&self, path: &str) -> Result<Writing, StorageError> {
+        let upload = self.store.put_multipart(&self.full(path)).await?;
+        Ok(Writing(WriteMultipart::new_with_chunk_size(upload, self.part)))
+    }
+
+    /// A file's size and content; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn read(
+        &self,
+        path: &str,
+    ) -> Result<Option<(u64, impl Stream<Item = Result<Bytes, StorageError>> + Send + use<>)>, StorageError> {
+        match self.store.get(&self.full(path)).await {
+            Ok(found) => Ok(Some((found.meta.size, found.into_stream().map(|part| part.map_err(StorageError::from))))),
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Removes a file; one that is not there is no error.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn delete(&self, path: &str) -> Result<(), StorageError> {
+        match self.store.delete(&self.full(path)).await {
+            Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+}
+
+/// A file being written.
+pub struct Writing(WriteMultipart);
+
+impl Writing {
+    /// Adds to it, waiting for the store where it is slow.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+        self.0.wait_for_capacity(PARTS_IN_FLIGHT).await?;
+        self.0.write(bytes);
+        Ok(())
+    }
+
+    /// Makes it a file.
+    ///
+    /// # Errors
+    /// [`StorageError`]; nothing is left of it then.
+    pub async fn finish(self) -> Result<(), StorageError> {
+        self.0.finish().await?;
+        Ok(())
+    }
+
+    /// Gives it up; nothing is left of it.
+    pub async fn abort(self) {
+        if let Err(e) = self.0.abort().await {
+            tracing::warn!(error = %e, "a broken upload was not cleaned up");
+        }
+    }
+}

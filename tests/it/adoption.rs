@@ -1,0 +1,221 @@
+//! The shop's database is taken over as it is (LEGACY_DATABASE.md): nothing lost, nothing of the shop's touched, every
+//! conversation, message, unread count and read state as the old rules had it; killed halfway, it is as it was.
+
+mod compare;
+mod legacy;
+mod model;
+
+use std::time::Duration;
+
+use legacy::{CHAT, INSTALLATIONS, Legacy, SHOP, of, rows, schema};
+use model::{Model, model};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use souk::db::Db;
+use sqlx::{AssertSqlSafe, PgPool};
+use uuid::Uuid;
+
+use crate::support::World;
+
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../../migrations/0001_baseline.sql"),
+    include_str!("../../migrations/0002_members_and_seq.sql"),
+    include_str!("../../migrations/0003_legacy_functions.sql"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_installation_is_adopted_and_a_second_start_changes_nothing() {
+    for (name, change) in INSTALLATIONS {
+        println!("{name}");
+        let legacy = Legacy::build(change).await;
+        let (before, schema_before) = (rows(&legacy.pool).await, schema(&legacy.pool).await);
+        let model = model(&before);
+        let world = World::on(legacy.release().await).await;
+        let (after, schema_after) = (rows(&world.pool()).await, schema(&world.pool()).await);
+        compare::rows(&before, &after, &model);
+        assert_eq!(of(&schema_before, &SHOP), of(&schema_after, &SHOP));
+        compare::sql(&world.pool(), &model).await;
+        compare::api(&world, &model).await;
+
+        assert_eq!(world.chat.db().migrate().await.unwrap(), 0);
+        let world = World::on(world.stop().await).await;
+        assert_eq!(schema(&world.pool()).await, schema_after);
+        assert_eq!(rows(&world.pool()).await, after);
+        world.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adopted_database_has_what_a_new_one_has_and_keeps_what_is_the_shops() {
+    let legacy = Legacy::build("").await;
+    let world = World::on(legacy.release().await).await;
+    let adopted = schema(&world.pool()).await;
+    world.close().await;
+    let world = World::new().await;
+    let new = schema(&world.pool()).await;
+    world.close().await;
+    let shop = of(&new, &SHOP);
+    for line in new.iter().filter(|l| !shop.contains(l)) {
+        assert!(adopted.contains(line), "{line}");
+    }
+    for column in of(&adopted, &CHAT).iter().filter(|l| l.starts_with("column")) {
+        assert!(new.contains(column), "{column}");
+    }
+    for kept in ["shop_messages_search", "shop_touch_messages", "shop_touch_conversations", "idx_conversations_participants"] {
+        assert!(adopted.iter().any(|l| l.contains(kept)), "{kept}");
+    }
+    for gone in ["trigger_", "idx_messages_read_by", "idx_conversations_last_message"] {
+        assert!(!adopted.iter().any(|l| l.contains(gone)), "{gone}");
+    }
+}
+
+/// A pooler may hand out sessions of any time zone; what is stored is UTC all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sessions_time_zone_does_not_matter() {
+    let legacy = Legacy::build("").await;
+    let before = rows(&legacy.pool).await;
+    let mut tx = legacy.pool.begin().await.unwrap();
+    sqlx::raw_sql("SET timezone = 'America/New_York'").execute(&mut *tx).await.unwrap();
+    for file in MIGRATIONS {
+        sqlx::raw_sql(file).execute(&mut *tx).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    sqlx::raw_sql("SET timezone = 'UTC'").execute(&legacy.pool).await.unwrap();
+    compare::rows(&before, &rows(&legacy.pool).await, &model(&before));
+    legacy.release().await;
+}
+
+/// What happens on an adopted database, through the functions that SQL users and the server share.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_adoption_the_legacy_functions_keep_every_count_right() {
+    let seed = std::env::var("SOUK_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| rand::rng().random());
+    println!("SOUK_SEED={seed}");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let legacy = Legacy::build("").await;
+    let mut model = model(&rows(&legacy.pool).await);
+    let world = World::on(legacy.release().await).await;
+    for _ in 0..1500 {
+        operate(&world.pool(), &mut rng, &mut model).await;
+    }
+    compare::sql(&world.pool(), &model).await;
+    world.close().await;
+}
+
+async fn operate(pool: &PgPool, rng: &mut StdRng, model: &mut Model) {
+    let pick = rng.random_range(0..model.len());
+    let thread = model.iter_mut().nth(pick).unwrap();
+    let (conversation, thread) = thread;
+    let users = ["1", "2", "3", "4", "5", "6", "9"];
+    let user = Uuid::parse_str(&format!("abcdef00-0000-4000-8000-00000000000{}", users[rng.random_range(0..7)])).unwrap();
+    let member = thread.members.contains(&user);
+    if rng.random_range(0..10) == 0 {
+        let marked: i32 = sqlx::query_scalar("SELECT mark_messages_as_read($1, $2)")
+            .bind(conversation)
+            .bind(user)
+            .fetch_one(pool)
+            .await
+            .unwrap();
+        assert_eq!(i64::from(marked), if member { thread.read(user) } else { 0 });
+        return;
+    }
+    if thread.messages.is_empty() {
+        return;
+    }
+    let message = rng.random_range(0..thread.messages.len());
+    let m = &mut thread.messages[message];
+    let own = m.sender == user;
+    let seen = member && !m.hidden.contains(&user);
+    let run = async |call: &str| sqlx::query(AssertSqlSafe(call)).execute(pool).await;
+    match rng.random_range(0..4) {
+        0 => {
+            let done = run(&format!("SELECT delete_message('{}', '{user}', 'for_everyone')", m.id)).await;
+            assert_eq!(done.is_ok(), member && own);
+            m.gone |= done.is_ok();
+        }
+        1 => {
+            let done = run(&format!("SELECT delete_message('{}', '{user}')", m.id)).await;
+            assert_eq!(done.is_ok(), member);
+            if member {
+                m.hidden.insert(user);
+            }
+        }
+        2 => {
+            let done = run(&format!("SELECT edit_message('{}', '{user}', 'edited {message}')", m.id)).await;
+            assert_eq!(done.is_ok(), seen && own && !m.gone);
+            if done.is_ok() {
+                m.text = format!("edited {message}");
+            }
+        }
+        _ => {
+            let call = ["add", "remove"][rng.random_range(0..2)];
+            // A user who is gone cannot have a reaction.
+            if user.as_bytes()[15] != 9 {
+                let done = run(&format!("SELECT {call}_message_reaction('{}', '{user}', '👍')", m.id)).await;
+                assert_eq!(done.is_ok(), seen && !m.gone);
+            }
+        }
+    }
+}
+
+/// Fifty thousand messages more, so that adoption takes long enough to be killed in the middle of it.
+const BULK: &str = "
+    ALTER TABLE messages DISABLE TRIGGER USER;
+    INSERT INTO messages (conversation_id, sender_id, message_text, read_by, created_at)
+    SELECT c.id, u.id, 'bulk ' || g, jsonb_build_array(u.id), timestamp '2025-01-01' + g * interval '1 minute'
+    FROM generate_series(1, 50000) g
+    JOIN LATERAL (SELECT id FROM conversations ORDER BY id OFFSET g % 40 LIMIT 1) c ON true
+    JOIN LATERAL (SELECT id FROM users ORDER BY id OFFSET g % 6 LIMIT 1) u ON true;
+    ALTER TABLE messages ENABLE TRIGGER USER;";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_halfway_the_database_is_as_it_was_and_the_next_run_completes() {
+    if std::env::var("TEST_DATABASE_URL").is_err() {
+        println!("skipped: the embedded database has no second connection to kill the first with");
+        return;
+    }
+    let legacy = Legacy::build(BULK).await;
+    let before = (rows(&legacy.pool).await, schema(&legacy.pool).await);
+    let url = legacy.config.database_url.as_ref().unwrap().expose().to_owned();
+    let mut killed = 0;
+    for wait in [0, 100, 300, 700, 1500] {
+        let db = Db::connect(&url, &legacy.config, 1).await.unwrap();
+        let migration = tokio::spawn({
+            let db = db.clone();
+            async move { db.migrate().await }
+        });
+        wait_for_adoption(&legacy.pool).await;
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        let busy: bool = sqlx::query_scalar(AssertSqlSafe(format!("SELECT count(pg_terminate_backend(pid)) > 0 FROM ({HOLDER}) h")))
+            .fetch_one(&legacy.pool)
+            .await
+            .unwrap();
+        let result = migration.await.unwrap();
+        db.close().await;
+        if !busy || result.is_ok() {
+            break;
+        }
+        killed += 1;
+        assert!((rows(&legacy.pool).await, schema(&legacy.pool).await) == before, "killed after {wait} ms");
+    }
+    println!("killed {killed} times");
+    assert!(killed >= 2);
+    let model = model(&before.0);
+    let world = World::on(legacy.release().await).await;
+    compare::rows(&before.0, &rows(&world.pool()).await, &model);
+    compare::sql(&world.pool(), &model).await;
+    world.close().await;
+}
+
+/// The session that adopts: it alone holds this lock.
+const HOLDER: &str = "SELECT l.pid FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+    WHERE d.datname = current_database() AND l.relation = 'messages'::regclass AND l.mode = 'AccessExclusiveLock' AND l.granted";
+
+async fn wait_for_adoption(pool: &PgPool) {
+    loop {
+        let busy: i64 =
+            sqlx::query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM ({HOLDER}) h"))).fetch_one(pool).await.unwrap();
+        if busy > 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
