@@ -375,8 +375,13 @@ DECLARE
     i record;
 BEGIN
     FOR i IN SELECT definition FROM adopted_indexes LOOP
-        EXECUTE i.definition;
-        PERFORM souk_adoption_note(format('made again: %s', i.definition));
+        BEGIN
+            EXECUTE i.definition;
+            PERFORM souk_adoption_note(format('made again: %s', i.definition));
+        EXCEPTION WHEN invalid_object_definition THEN
+            -- An expression that was immutable for a time without a zone and is not for one with it, date(created_at) say.
+            RAISE WARNING 'adoption: not made again: % (%)', i.definition, SQLERRM;
+        END;
     END LOOP;
     FOR i IN SELECT rel, name, state FROM adopted_triggers LOOP
         EXECUTE format('ALTER TABLE %s ENABLE %s TRIGGER %I', i.rel, CASE i.state WHEN 'A' THEN 'ALWAYS' ELSE '' END, i.name);

@@ -48,6 +48,7 @@ CROSS JOIN LATERAL (
           FROM (SELECT m.sender_id::text AS id, 0 AS place, NULL::timestamptz AS at
                 UNION ALL
                 SELECT s.id, s.place, NULL FROM jsonb_array_elements_text(m.read_by) WITH ORDINALITY AS s (id, place)
+                WHERE s.id ~ '^[0-9a-f-]{36}$'
                 UNION ALL
                 SELECT w.user_id::text, 1000000, w.last_read_at FROM conversation_members w
                 WHERE w.conversation_id = m.conversation_id AND w.last_read_seq >= m.seq AND w.user_id <> m.sender_id) x
@@ -58,6 +59,7 @@ CROSS JOIN LATERAL (
     FROM (SELECT id, min(place) AS place, min(at) AS at
           FROM (SELECT s.id, s.place, NULL::timestamptz AS at
                 FROM jsonb_array_elements_text(m.delivered_to) WITH ORDINALITY AS s (id, place)
+                WHERE s.id ~ '^[0-9a-f-]{36}$'
                 UNION ALL
                 SELECT w.user_id::text, 1000000, COALESCE(w.last_delivered_at, w.last_read_at) FROM conversation_members w
                 WHERE w.conversation_id = m.conversation_id AND w.user_id <> m.sender_id

@@ -30,7 +30,11 @@ enum Command {
     /// Start the server (the default)
     Serve,
     /// Bring the database's schema up to date and exit
-    Migrate,
+    Migrate {
+        /// Only say what would be done, and change nothing
+        #[arg(long)]
+        check: bool,
+    },
     /// Print a token for a user, for trying things out
     Token {
         /// Id or e-mail address
@@ -79,7 +83,8 @@ fn run() -> Result<(), Failed> {
     runtime.block_on(async {
         match cli.command.unwrap_or(Command::Serve) {
             Command::Serve => serve(cli.config).await,
-            Command::Migrate => migrate(&cli.config).await,
+            Command::Migrate { check: true } => check_migration(&cli.config).await,
+            Command::Migrate { check: false } => migrate(&cli.config).await,
             Command::Token { user, days } => token(&cli.config, &user, days).await,
         }
     })
@@ -154,6 +159,20 @@ async fn migrate(config: &Config) -> Result<(), Failed> {
     let store = Store::open(config).await.map_err(|e| Failed(1, e.to_string()))?;
     println!("The database is up to date.");
     store.close().await;
+    Ok(())
+}
+
+async fn check_migration(config: &Config) -> Result<(), Failed> {
+    let store = Store::connect(config).await.map_err(|e| Failed(1, e.to_string()))?;
+    let report = store.db.migration_report().await;
+    store.close().await;
+    let report = report.map_err(|e| Failed(1, e.to_string()))?;
+    if report.is_empty() {
+        println!("The database is up to date; there is nothing to do.");
+    }
+    for line in report {
+        println!("{line}");
+    }
     Ok(())
 }
 

@@ -70,7 +70,11 @@ impl Store {
         Ok(store)
     }
 
-    async fn connect(config: &Config) -> Result<Self, StartError> {
+    /// As [`Store::open`], but leaves the schema as it is.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn connect(config: &Config) -> Result<Self, StartError> {
         if let (Some(url), Some(secret)) = (&config.database_url, &config.jwt_secret) {
             let db = Db::connect(url.expose(), config, config.database_max_connections).await?;
             return Ok(Self {

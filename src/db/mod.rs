@@ -11,6 +11,7 @@ mod messages;
 mod notifications;
 mod people;
 mod presence;
+mod report;
 mod typing;
 mod users;
 
@@ -168,11 +169,15 @@ impl Db {
     /// [`DbError`]; the database is then as it was.
     pub async fn migrate(&self) -> DbResult<usize> {
         let mut tx = self.pool().begin().await?;
-        // Adoption of a large database takes minutes; a timeout the role may have must not cut it off.
-        sqlx::query("SELECT set_config('statement_timeout', '0', true), pg_advisory_xact_lock($1)")
-            .bind(MIGRATION_LOCK)
-            .execute(&mut *tx)
-            .await?;
+        // Adoption of a large database takes minutes, and another server may wait for it: no timeout that the role may
+        // have must cut it off. It holds from the next statement on.
+        sqlx::query(
+            "SELECT set_config(name, '0', true)
+             FROM unnest(ARRAY['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']) AS s (name)",
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut *tx).await?;
         let before = applied(&mut tx).await?;
         let mut migrator = sqlx::migrate::Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
         migrator.set_locking(false);

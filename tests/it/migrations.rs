@@ -1,6 +1,8 @@
 //! The schema: reached once, and left alone after that.
 
-use crate::support::World;
+use souk::app::Store;
+
+use crate::support::{World, fresh_config};
 
 async fn schema(world: &World) -> Vec<(String, String, String)> {
     sqlx::query_as(
@@ -50,4 +52,21 @@ async fn what_the_seed_names_exists() {
         assert!(found.is_some(), "{function}");
     }
     world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_says_what_would_be_done_and_changes_nothing() {
+    let config = fresh_config().await;
+    let store = Store::connect(&config).await.unwrap();
+    let tables = || async {
+        let count = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'";
+        sqlx::query_scalar::<_, i64>(count).fetch_one(&store.db.pool()).await.unwrap()
+    };
+    let before = tables().await;
+    let report = store.db.migration_report().await.unwrap();
+    assert!(report[0].starts_with("would apply 0001"), "{report:?}");
+    assert_eq!(tables().await, before);
+    store.db.migrate().await.unwrap();
+    assert!(store.db.migration_report().await.unwrap().is_empty());
+    store.close().await;
 }

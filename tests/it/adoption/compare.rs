@@ -52,7 +52,11 @@ fn message_column(kept: &Kept, old: &Value, column: &str) -> Option<Value> {
         "attachments" => Some(array(&old[column])),
         "read_by" | "delivered_to" => Some(lower(&old[column])),
         "message_type" => Some(or(&old[column], &json!("text")).unwrap_or(old[column].clone())),
-        "status" => Some(if old["status"] == "delivered" || old["status"] == "read" { old["status"].clone() } else { json!("sent") }),
+        "status" => Some(if old["status"] == "delivered" || old["status"] == "read" {
+            old["status"].clone()
+        } else {
+            json!("sent")
+        }),
         "is_edited" => Some(json!(old["is_edited"] == true)),
         "edit_count" => Some(json!(old["edit_count"].as_i64().unwrap_or(0))),
         "is_deleted" => Some(json!(kept.gone)),
@@ -79,7 +83,9 @@ pub fn rows(before: &Rows, after: &Rows, model: &Model) {
         let thread = &model[&serde_json::from_value::<Uuid>(old["id"].clone()).unwrap()];
         let last = thread.messages.last();
         match column {
-            "last_message_at" if old[column].is_null() => last.map(|m| if m.old["created_at"].is_null() { json!("*") } else { m.old["created_at"].clone() }),
+            "last_message_at" if old[column].is_null() => {
+                last.map(|m| if m.old["created_at"].is_null() { json!("*") } else { m.old["created_at"].clone() })
+            }
             "last_message_text" => Some(preview(thread)),
             "metadata" => or(&old[column], &json!({})),
             "status" => or(&old[column], &json!("active")),
@@ -101,8 +107,9 @@ pub fn rows(before: &Rows, after: &Rows, model: &Model) {
         _ => None,
     });
     let stored = by_key(&after["messages"], "id");
+    let conversations = by_key(&after["conversations"], "id");
     for (id, thread) in model {
-        let conversation = by_key(&after["conversations"], "id")[&json!(id).to_string()];
+        let conversation = conversations[&json!(id).to_string()];
         assert_eq!(conversation["last_seq"], thread.messages.len());
         assert_eq!(conversation["last_message_text"], preview(thread), "also where there was no such column");
         for (place, m) in thread.messages.iter().enumerate() {
@@ -130,7 +137,10 @@ fn preview(thread: &Thread) -> Value {
 /// The views and functions that SQL users know say what the model says.
 pub async fn sql(pool: &PgPool, model: &Model) {
     let counts: Vec<(Uuid, Uuid, i64)> =
-        sqlx::query_as("SELECT conversation_id, user_id, unread_count FROM unread_message_counts").fetch_all(pool).await.unwrap();
+        sqlx::query_as("SELECT conversation_id, user_id, unread_count FROM unread_message_counts")
+            .fetch_all(pool)
+            .await
+            .unwrap();
     let members: usize = model.values().map(|t| t.members.len()).sum();
     assert_eq!(counts.len(), members);
     let mut totals = BTreeMap::new();

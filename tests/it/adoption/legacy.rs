@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use souk::config::Config;
 #[cfg(feature = "embedded")]
 use souk::db::embedded::Embedded;
-use souk::config::Config;
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 
 use crate::support::fresh_config;
@@ -100,6 +100,18 @@ pub async fn rows(pool: &PgPool) -> Rows {
             let select = format!("SELECT to_jsonb(t) FROM {table} t ORDER BY to_jsonb(t)::text");
             all.insert(table, sqlx::query_scalar(AssertSqlSafe(select)).fetch_all(pool).await.unwrap());
         }
+    }
+    all
+}
+
+/// The rows of every table as one line each: enough to see whether anything changed.
+pub async fn digest(pool: &PgPool) -> Vec<String> {
+    let mut all = Vec::new();
+    for table in SHOP.into_iter().chain(CHAT) {
+        let select = format!(
+            "SELECT '{table} ' || count(*) || ' ' || md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {table} t"
+        );
+        all.push(sqlx::query_scalar(AssertSqlSafe(select)).fetch_one(pool).await.unwrap());
     }
     all
 }
