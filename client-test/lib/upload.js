@@ -133,12 +133,17 @@ function download(scene, fileUrl, { headers = {}, method = 'GET' } = {}) {
 }
 
 /** Every file below a directory, by its path from there; none when it does not exist. */
-function filesIn(directory) {
-  if (!fs.existsSync(directory)) return [];
-  return fs
-    .readdirSync(directory, { recursive: true, withFileTypes: true })
-    .filter((entry) => !entry.isDirectory())
-    .map((entry) => path.relative(directory, path.join(entry.parentPath ?? entry.path, entry.name)))
+function filesIn(directory, below = '') {
+  let entries;
+  try {
+    entries = fs.readdirSync(path.join(directory, below), { withFileTypes: true });
+  } catch (error) {
+    // A folder may go while it is being looked at: what is broken off is taken back meanwhile.
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  }
+  return entries
+    .flatMap((entry) => (entry.isDirectory() ? filesIn(directory, path.join(below, entry.name)) : [path.join(below, entry.name)]))
     .sort();
 }
 

@@ -3,10 +3,12 @@
 // The signed URLs of uploaded files: who may fetch them, how they are served, and as attachments of messages.
 
 const assert = require('node:assert/strict');
+const { createHmac } = require('node:crypto');
 const { suite } = require('../lib/suite');
 const { testWithOwnServer } = require('../lib/own-server');
 const { ATTACHMENT } = require('../lib/part-b');
 const { ALLOWED } = require('../lib/files');
+const { SECRET } = require('../lib/jwt');
 const { uploaded, download } = require('../lib/upload');
 
 const { test } = suite();
@@ -87,6 +89,32 @@ test('an expiry put further off is tampering; one of the past too', async (scene
       copy.searchParams.set(name, String(Number(value) + shift));
       assert.equal((await download(scene, copy.href)).status, 403);
     }
+  }
+});
+
+/** Signs a link as the server does, which a test needs to come upon one that is a week old. */
+function signed(filePath, expires) {
+  const hmac = (key, text) => createHmac('sha256', key).update(text);
+  const key = hmac(SECRET, 'souk file links').digest();
+  return `/api/chat/files/${filePath}?expires=${expires}&signature=${hmac(key, `${expires}\n${filePath}`).digest('hex')}`;
+}
+
+test('a URL that has expired: 410 link_expired', async (scene) => {
+  const { filePath } = await put(scene, 'png');
+  const now = Math.floor(Date.now() / 1000);
+  assert.equal((await download(scene, signed(filePath, now + 60))).status, 200, 'signed as the server does');
+  for (const expires of [now - 1, now - 8 * 86_400, 0]) {
+    const answer = await download(scene, signed(filePath, expires));
+    assert.equal(answer.status, 410);
+    assert.equal(json(answer).code, 'link_expired');
+  }
+});
+
+test('a signed URL of a file that is not there: 404', async (scene) => {
+  const soon = Math.floor(Date.now() / 1000) + 60;
+  for (const filePath of ['chat/none.png', '../postgres/PG_VERSION', '../../etc/passwd', 'chat/../../postgres/PG_VERSION.txt', 'chat']) {
+    const answer = await download(scene, signed(filePath, soon));
+    assert.ok([400, 403, 404].includes(answer.status), `${filePath}: ${answer.status}`);
   }
 });
 

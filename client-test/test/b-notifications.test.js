@@ -128,6 +128,19 @@ function tests() {
     assert.equal(new Set((await written(server, conversationId, 100)).map((r) => r.metadata.message_id)).size, 100);
   });
 
+  test('a participant whose user is gone costs nobody else a notification', async (scene) => {
+    const conversationId = await scene.conversation();
+    const orphaned = randomUUID();
+    server.database.sql(`INSERT INTO conversations (id, type, participant_ids) VALUES ('${orphaned}', 'customer_seller', '["${USERS.customer.id}", "${USERS.seller.id}", "${randomUUID()}"]')`);
+    const customer = await scene.connect('customer');
+    const both = [orphaned, conversationId];
+    await Promise.all(Array.from({ length: 40 }, (_, i) => scene.say(customer, both[i % 2], `no ${i}`)));
+    for (const id of both) {
+      const found = await written(server, id, 20);
+      assert.ok(found.every((row) => row.user_id === USERS.seller.id));
+    }
+  });
+
   test('edits, deletions and reactions notify nobody', async (scene) => {
     const conversationId = await scene.conversation();
     const customer = await scene.connect('customer');

@@ -34,6 +34,14 @@ test('ten refused files and one more: 400, nothing stored', async (scene) => {
   assert.deepEqual(stored(server), before);
 });
 
+test('eleven files of 10 MB: told what is wrong, nothing stored', async (scene) => {
+  const before = stored(server);
+  const answer = await stream(scene, 'customer', large(11, LIMIT));
+  assert.ok([400, 413].includes(answer.status), answer.text);
+  assert.ok(['too_many_files', 'payload_too_large'].includes(answer.body.code), answer.text);
+  assert.deepEqual(stored(server), before);
+});
+
 test('a file of exactly 10 MB is taken', async (scene) => {
   const answer = await stream(scene, 'customer', large(1, LIMIT));
   assert.ok(answer.status < 300, answer.text);

@@ -1,5 +1,6 @@
 //! The things the chat is about. Pure: nothing here waits, stores or sends.
 
+mod attachment;
 mod conversation;
 mod emoji;
 mod file;
@@ -7,11 +8,10 @@ mod ids;
 mod message;
 mod user;
 
+pub use attachment::Attachment;
 pub use conversation::{Conversation, ConversationKind, NewConversation};
 pub use emoji::Emoji;
 pub use file::{FileKind, clean_file_name, is_plain};
 pub use ids::{ConversationId, MessageId, UserId};
-pub use message::{
-    Attachment, Details, Draft, Edit, MAX_ATTACHMENTS, MAX_CLIENT_ID_CHARS, Message, Quote, Reaction, Status,
-};
+pub use message::{Details, Draft, Edit, MAX_ATTACHMENTS, MAX_CLIENT_ID_CHARS, Message, Quote, Reaction, Status};
 pub use user::{Person, Role, User, shown_name};

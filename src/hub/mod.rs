@@ -4,74 +4,25 @@
 //! however many of its rooms are addressed. A socket whose outgoing channel is full would lose the packet without
 //! anybody noticing: it is disconnected instead, and its client reconnects and fetches what it missed.
 
+mod connection;
 mod lines;
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
 use parking_lot::RwLock;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use socketioxide::{
-    SendError, SocketError,
-    extract::{AckSender, SocketRef},
-};
+use socketioxide::{SendError, SocketError, extract::AckSender};
 use uuid::Uuid;
 
+pub use connection::Connection;
 pub use lines::{Line, LineStream, Lines};
 pub use socketioxide::socket::Sid;
 
-use crate::domain::{ConversationId, User, UserId};
-
-/// One authenticated socket.
-pub struct Connection {
-    /// An opaque id, to be shown. The session's own id must not be: whoever has it can read the session.
-    pub id: Uuid,
-    /// Whose it is.
-    pub user: Arc<User>,
-    socket: SocketRef,
-    /// Set once it was too slow: it gets nothing more, so that it sees no gap.
-    cut: AtomicBool,
-    /// Its line, once it speaks WebSocket.
-    line: OnceLock<Arc<Line>>,
-    /// Bytes handed over, counted on from what the line has written; while polling, since the last poll.
-    handed: AtomicU64,
-}
-
-impl Connection {
-    /// A connection over `socket`.
-    #[must_use]
-    pub fn new(id: Uuid, user: Arc<User>, socket: SocketRef) -> Self {
-        let (cut, line, handed) = (AtomicBool::new(false), OnceLock::new(), AtomicU64::new(0));
-        Self { id, user, socket, cut, line, handed }
-    }
-
-    /// The session's id. Sockets that come one after the other over one session share it.
-    #[must_use]
-    pub fn sid(&self) -> Sid {
-        self.socket.id
-    }
-
-    /// Counts `bytes` as handed over; returns how many were waiting before.
-    fn hand_over(&self, bytes: usize, lines: &Lines) -> u64 {
-        if self.line.get().is_none()
-            && let Some(line) = lines.of(self.sid().as_str())
-            && self.line.set(line).is_ok()
-        {
-            self.handed.store(0, Ordering::Relaxed);
-        }
-        let written = self.line.get().map_or(0, |line| line.written());
-        // Frames and pings are written too: where more was written than handed over, nothing waits.
-        let before = self.handed.load(Ordering::Relaxed).max(written);
-        self.handed.store(before + bytes as u64, Ordering::Relaxed);
-        before - written
-    }
-}
+use crate::domain::{ConversationId, UserId};
 
 /// An event, serialised once for all its receivers.
 pub struct Event {
