@@ -1,0 +1,57 @@
+//! One socket, and how much waits for it.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use socketioxide::extract::SocketRef;
+use uuid::Uuid;
+
+use super::{Line, Lines, Sid};
+use crate::domain::User;
+
+/// One authenticated socket.
+pub struct Connection {
+    /// An opaque id, to be shown. The session's own id must not be: whoever has it can read the session.
+    pub id: Uuid,
+    /// Whose it is.
+    pub user: Arc<User>,
+    pub(super) socket: SocketRef,
+    /// Set once it was too slow: it gets nothing more, so that it sees no gap.
+    pub(super) cut: AtomicBool,
+    /// Its line, once it speaks WebSocket.
+    line: OnceLock<Arc<Line>>,
+    /// Bytes handed over, counted on from what the line has written; while polling, since the last poll.
+    pub(super) handed: AtomicU64,
+}
+
+impl Connection {
+    /// A connection over `socket`.
+    #[must_use]
+    pub fn new(id: Uuid, user: Arc<User>, socket: SocketRef) -> Self {
+        let (cut, line, handed) = (AtomicBool::new(false), OnceLock::new(), AtomicU64::new(0));
+        Self { id, user, socket, cut, line, handed }
+    }
+
+    /// The session's id. Sockets that come one after the other over one session share it.
+    #[must_use]
+    pub fn sid(&self) -> Sid {
+        self.socket.id
+    }
+
+    /// Counts `bytes` as handed over; returns how many were waiting before.
+    pub(super) fn hand_over(&self, bytes: usize, lines: &Lines) -> u64 {
+        if self.line.get().is_none()
+            && let Some(line) = lines.of(self.sid().as_str())
+            && self.line.set(line).is_ok()
+        {
+            self.handed.store(0, Ordering::Relaxed);
+        }
+        let written = self.line.get().map_or(0, |line| line.written());
+        // Frames and pings are written too: where more was written than handed over, nothing waits.
+        let before = self.handed.load(Ordering::Relaxed).max(written);
+        self.handed.store(before + bytes as u64, Ordering::Relaxed);
+        before - written
+    }
+}
