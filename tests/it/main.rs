@@ -8,4 +8,5 @@ mod presence;
 mod random_run;
 mod read_state;
 mod send;
+mod statements;
 mod support;
