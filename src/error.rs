@@ -55,6 +55,9 @@ pub enum Error {
     /// More files than one request may have.
     #[error("Too many files")]
     TooManyFiles,
+    /// A form larger than all its files may be.
+    #[error("Request body is too large")]
+    FormTooLarge,
     /// A file larger than `MAX_UPLOAD_BYTES`.
     #[error("File is too large")]
     FileTooLarge,
@@ -117,6 +120,7 @@ impl Error {
             Self::InvalidReaction => "invalid_reaction",
             Self::NoFiles => "no_files",
             Self::TooManyFiles => "too_many_files",
+            Self::FormTooLarge => "payload_too_large",
             Self::FileTooLarge => "file_too_large",
             Self::FileTypeNotAllowed => "file_type_not_allowed",
             Self::InvalidSignature => "invalid_signature",
@@ -149,6 +153,7 @@ impl Error {
             | Self::NotYoursToDelete
             | Self::InvalidSignature => 403,
             Self::LinkExpired => 410,
+            Self::FormTooLarge => 413,
             Self::ConversationClosed => 409,
             Self::Busy => 503,
             Self::Internal => 500,

@@ -6,14 +6,16 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::Stream;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::Sha256;
 use uuid::Uuid;
 
 use super::Chat;
 use crate::{
     config::{Config, Secret},
-    domain::{FileKind, User, clean_file_name, is_plain},
+    domain::{FileKind, User, WORD_STREAM, clean_file_name, is_plain},
     error::{Error, Result},
+    protocol::FileLink,
     storage::{Storage, StorageError, Writing},
 };
 
@@ -55,8 +57,11 @@ pub struct Receiving {
     size: u64,
     head: Vec<u8>,
     sink: Option<(FileKind, String, Writing)>,
-    /// The end of the last chunk of a text, where it cut a character in two.
+    /// The end of the last chunk: of a text where it cut a character in two, of an old Word file where it may have cut
+    /// the name that tells it from other old Office files.
     tail: Vec<u8>,
+    /// Nothing in it so far says that it is what it is called.
+    unproven: bool,
 }
 
 impl From<StorageError> for Error {
@@ -88,6 +93,7 @@ impl Uploads {
             head: Vec::new(),
             sink: None,
             tail: Vec::new(),
+            unproven: false,
         }
     }
 
@@ -98,13 +104,14 @@ impl Uploads {
         }
     }
 
-    /// The query that lets `path` be fetched until 7 days from `now`.
+    /// The query that lets `path` be fetched until 7 days from `now`, and saved as `name`.
     #[must_use]
-    pub fn sign(&self, path: &str, now: DateTime<Utc>) -> String {
+    pub fn sign(&self, path: &str, name: &str, now: DateTime<Utc>) -> String {
         let expires = now.timestamp() + i64::try_from(LINK_LIFE.as_secs()).unwrap_or(0);
-        let signature = self.mac(path, expires).finalize().into_bytes();
+        let signature = self.mac(path, name, expires).finalize().into_bytes();
         let hex: Vec<String> = signature.iter().map(|b| format!("{b:02x}")).collect();
-        format!("expires={expires}&signature={}", hex.concat())
+        let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
+        format!("name={name}&expires={expires}&signature={}", hex.concat())
     }
 
     /// A file's kind, size and content, for who has its link.
@@ -114,13 +121,13 @@ impl Uploads {
     pub async fn open(
         &self,
         path: &str,
-        expires: i64,
-        signature: &str,
+        link: &FileLink,
         now: DateTime<Utc>,
     ) -> Result<(FileKind, u64, impl Stream<Item = std::result::Result<Bytes, StorageError>> + Send + use<>)> {
-        let given = unhex(signature).ok_or(Error::InvalidSignature)?;
-        self.mac(path, expires).verify_slice(&given).map_err(|_| Error::InvalidSignature)?;
-        if now.timestamp() >= expires {
+        let given = unhex(&link.signature).ok_or(Error::InvalidSignature)?;
+        let mac = self.mac(path, &link.name, link.expires);
+        mac.verify_slice(&given).map_err(|_| Error::InvalidSignature)?;
+        if now.timestamp() >= link.expires {
             return Err(Error::LinkExpired);
         }
         let extension = path.rsplit_once('.').map_or("", |(_, e)| e);
@@ -129,11 +136,10 @@ impl Uploads {
         Ok((kind, size, content))
     }
 
-    fn mac(&self, path: &str, expires: i64) -> Hmac<Sha256> {
+    fn mac(&self, path: &str, name: &str, expires: i64) -> Hmac<Sha256> {
         let mut mac = self.key.clone();
-        mac.update(expires.to_string().as_bytes());
-        mac.update(b"\n");
-        mac.update(path.as_bytes());
+        // Neither a path nor a name has a line break.
+        mac.update(format!("{expires}\n{path}\n{name}").as_bytes());
         mac
     }
 }
@@ -187,7 +193,8 @@ impl Receiving {
             self.abort().await;
             return Err(e);
         }
-        if !self.tail.is_empty() {
+        let cut_text = matches!(self.sink, Some((FileKind::Txt, ..))) && !self.tail.is_empty();
+        if cut_text || self.unproven {
             self.abort().await;
             return Err(Error::FileTypeNotAllowed);
         }
@@ -209,6 +216,7 @@ impl Receiving {
         let path = format!("chat/{}/{}/{}", self.owner, Uuid::new_v4(), path_name(&self.name, kind));
         let writing = self.storage.begin(&path).await?;
         self.sink = Some((kind, path, writing));
+        self.unproven = kind == FileKind::Doc;
         let head = std::mem::take(&mut self.head);
         self.write(&head).await
     }
@@ -217,6 +225,11 @@ impl Receiving {
         let Some((kind, _, writing)) = &mut self.sink else { return Err(Error::Internal) };
         if *kind == FileKind::Txt {
             self.tail = still_text(std::mem::take(&mut self.tail), bytes)?;
+        } else if self.unproven {
+            self.tail.extend_from_slice(bytes);
+            self.unproven = !self.tail.windows(WORD_STREAM.len()).any(|w| w == WORD_STREAM);
+            let seen = self.tail.len().saturating_sub(WORD_STREAM.len());
+            self.tail.drain(..seen);
         }
         Ok(writing.write(bytes).await?)
     }

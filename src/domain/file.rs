@@ -21,6 +21,8 @@ pub enum FileKind {
     Txt,
 }
 
+/// The name of the stream that every old Word file has, and no other old Office file, somewhere in its directory.
+pub const WORD_STREAM: &[u8] = b"W\0o\0r\0d\0D\0o\0c\0u\0m\0e\0n\0t\0";
 /// What old Word files, and other old Office files, begin with.
 const OLE: &[u8] = &[0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1];
 /// A text with one of these could be taken for a page.
@@ -118,13 +120,20 @@ pub fn is_plain(bytes: &[u8]) -> bool {
 #[must_use]
 pub fn clean_file_name(name: &str) -> String {
     const RESERVED: &[char] = &['<', '>', ':', '"', '|', '?', '*', '/', '\\'];
+    // Browsers write these three so in a form (HTML standard, multipart/form-data encoding).
+    let name = name.replace("%22", "\"").replace("%0D", "").replace("%0A", "");
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let kept: String = last.chars().filter(|c| !c.is_control() && !RESERVED.contains(c)).collect();
+    let kept: String = last.chars().filter(|c| !c.is_control() && !turns_text(*c) && !RESERVED.contains(c)).collect();
     let kept = kept.trim_matches(|c: char| c == '.' || c.is_whitespace());
     // The end has the extension.
     let excess = kept.chars().count().saturating_sub(120);
     let kept: String = kept.chars().skip(excess).collect();
     if kept.is_empty() { "file".to_owned() } else { kept }
+}
+
+/// Characters that turn the direction of what follows: a name with them could lie about its end.
+fn turns_text(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -166,6 +175,8 @@ mod tests {
             ("C:\\temp\\a.png", "a.png"),
             ("a\0b\n.png", "ab.png"),
             ("..", "file"),
+            ("a\u{202e}gpj.txt", "agpj.txt"),
+            ("say %22hi%22.txt", "say hi.txt"),
             ("Grüße \"x\".pdf", "Grüße x.pdf"),
         ];
         for (given, clean) in table {

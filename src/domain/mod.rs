@@ -11,7 +11,7 @@ mod user;
 pub use attachment::Attachment;
 pub use conversation::{Conversation, ConversationKind, NewConversation};
 pub use emoji::Emoji;
-pub use file::{FileKind, clean_file_name, is_plain};
+pub use file::{FileKind, WORD_STREAM, clean_file_name, is_plain};
 pub use ids::{ConversationId, MessageId, UserId};
 pub use message::{Details, Draft, Edit, MAX_ATTACHMENTS, MAX_CLIENT_ID_CHARS, Message, Quote, Reaction, Status};
 pub use user::{Person, Role, User, shown_name};

@@ -26,11 +26,23 @@ impl From<Value> for Payload {
     }
 }
 
+/// What makes a link to a file good: the query of `GET /files/…`.
+#[derive(Clone, Debug)]
+pub struct FileLink {
+    /// The name to save under.
+    pub name: String,
+    /// Until when: seconds since 1970.
+    pub expires: i64,
+    /// Over all of it, in hexadecimal.
+    pub signature: String,
+}
+
 impl Payload {
-    /// The expiry and signature of a file's link.
+    /// A file's link.
     #[must_use]
-    pub fn link(&self) -> Option<(i64, String)> {
-        Some((whole(self.0.get("expires"))?, self.text("signature")?.to_owned()))
+    pub fn link(&self) -> Option<FileLink> {
+        let text = |field| self.text(field).map(ToOwned::to_owned);
+        Some(FileLink { name: text("name")?, expires: whole(self.0.get("expires"))?, signature: text("signature")? })
     }
 
     pub(super) fn text(&self, field: &str) -> Option<&str> {

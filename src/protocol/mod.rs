@@ -9,7 +9,8 @@ mod sending;
 
 pub use acting::{MessageRef, NewText, deletes_for_everyone, reaction};
 pub use inbound::{
-    Before, ConversationRef, CreateConversation, ListConversations, ListMessages, Payload, SearchUsers, Typing,
+    Before, ConversationRef, CreateConversation, FileLink, ListConversations, ListMessages, Payload, SearchUsers,
+    Typing,
 };
 pub use message::{EditView, MessageView};
 pub use outbound::{

@@ -3,10 +3,14 @@
 use axum::{
     Json,
     body::Body,
-    extract::{Multipart, Path, State, multipart::Field},
+    extract::{
+        Multipart, Path, State,
+        multipart::{Field, MultipartError},
+    },
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::{RestState, auth::Caller, errors::RestError, extract::QueryPayload};
@@ -55,7 +59,7 @@ async fn receive(uploads: &Uploads, user: &User, mut form: Multipart) -> ChatRes
 }
 
 async fn receive_all(uploads: &Uploads, user: &User, form: &mut Multipart, received: &mut Received) -> ChatResult<()> {
-    while let Some(field) = form.next_field().await.map_err(|_| broken())? {
+    while let Some(field) = form.next_field().await.map_err(|e| broken(&e))? {
         if field.name() != Some("files") {
             continue;
         }
@@ -78,7 +82,7 @@ async fn receive_one(uploads: &Uploads, user: &User, name: &str, mut field: Fiel
         let pushed = match field.chunk().await {
             Ok(Some(bytes)) => receiving.push(&bytes).await,
             Ok(None) => return receiving.finish().await,
-            Err(_) => Err(broken()),
+            Err(e) => Err(broken(&e)),
         };
         if let Err(e) = pushed {
             receiving.abort().await;
@@ -87,8 +91,11 @@ async fn receive_one(uploads: &Uploads, user: &User, name: &str, mut field: Fiel
     }
 }
 
-fn broken() -> Error {
-    Error::InvalidPayload("The upload is broken off or too large".into())
+fn broken(e: &MultipartError) -> Error {
+    if e.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return Error::FormTooLarge;
+    }
+    Error::InvalidPayload("The upload is broken off, or not a form with files".into())
 }
 
 fn answer(uploads: &Uploads, base: &str, received: &Received) -> Response {
@@ -107,7 +114,7 @@ fn answer(uploads: &Uploads, base: &str, received: &Received) -> Response {
 }
 
 fn file_json(uploads: &Uploads, base: &str, file: &StoredFile) -> Value {
-    let query = uploads.sign(&file.path, file.uploaded_at);
+    let query = uploads.sign(&file.path, &file.name, file.uploaded_at);
     json!({
         "fileName": file.name,
         "fileType": file.kind.mime(),
@@ -137,15 +144,14 @@ pub async fn serve(
     Path(path): Path<String>,
     QueryPayload(query): QueryPayload,
 ) -> Answer {
-    let (expires, signature) = query.link().ok_or(Error::InvalidSignature)?;
-    let (kind, size, content) = state.chat.uploads().open(&path, expires, &signature, chrono::Utc::now()).await?;
-    let name = path.rsplit('/').next().unwrap_or("file");
+    let link = query.link().ok_or(Error::InvalidSignature)?;
+    let (kind, size, content) = state.chat.uploads().open(&path, &link, chrono::Utc::now()).await?;
     let disposition = if kind.is_shown_inline() { "inline" } else { "attachment" };
     let text = if kind.mime().starts_with("text/") { "; charset=utf-8" } else { "" };
     let response = Response::builder()
         .header(header::CONTENT_TYPE, format!("{}{text}", kind.mime()))
         .header(header::CONTENT_LENGTH, size)
-        .header(header::CONTENT_DISPOSITION, format!("{disposition}; filename=\"{name}\""))
+        .header(header::CONTENT_DISPOSITION, format!("{disposition}; {}", file_name(&path, &link.name)))
         .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
         .header(header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox")
         .header("cross-origin-resource-policy", "cross-origin")
@@ -153,4 +159,10 @@ pub async fn serve(
         .body(Body::from_stream(content))
         .map_err(|_| Error::Internal)?;
     Ok(response)
+}
+
+/// The name to save under, for all browsers and for those that know more than ASCII (RFC 6266 §5).
+fn file_name(path: &str, name: &str) -> String {
+    let plain = path.rsplit('/').next().unwrap_or("file");
+    format!("filename=\"{plain}\"; filename*=UTF-8''{}", utf8_percent_encode(name, NON_ALPHANUMERIC))
 }
