@@ -353,8 +353,14 @@ ALTER TABLE typing_indicators
     ALTER COLUMN id SET DEFAULT gen_random_uuid(),
     ALTER COLUMN is_typing SET DEFAULT false, ALTER COLUMN is_typing SET NOT NULL,
     ALTER COLUMN last_typed_at SET DEFAULT now(), ALTER COLUMN last_typed_at SET NOT NULL;
--- Typing is memory's truth; the table is a window for SQL readers and need not survive a crash.
-ALTER TABLE typing_indicators SET UNLOGGED;
+-- Typing is memory's truth; the table is a window for SQL readers and need not survive a crash. A hosted database may
+-- publish it, and then it has to stay logged.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM pg_publication_rel WHERE prrelid = 'typing_indicators'::regclass) THEN
+        ALTER TABLE typing_indicators SET UNLOGGED;
+    END IF;
+END $$;
 ALTER TABLE user_online_status
     ALTER COLUMN is_online SET DEFAULT false, ALTER COLUMN is_online SET NOT NULL,
     ALTER COLUMN updated_at SET DEFAULT now(), ALTER COLUMN updated_at SET NOT NULL;

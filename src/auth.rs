@@ -23,6 +23,16 @@ pub enum TokenError {
 struct Claims {
     #[serde(rename = "userId")]
     user_id: UserId,
+    exp: f64,
+}
+
+/// What a good token says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// Whom it was issued to.
+    pub user_id: UserId,
+    /// Until when it is good: seconds since 1970.
+    pub expires_at: i64,
 }
 
 /// Makes and checks tokens.
@@ -43,17 +53,18 @@ impl Tokens {
         Self { encoding: EncodingKey::from_secret(key), decoding: DecodingKey::from_secret(key), validation }
     }
 
-    /// The user a token was issued to. Its `role` claim is not believed.
+    /// Whom a token was issued to, and until when. Its `role` claim is not believed.
     ///
     /// # Errors
     /// [`TokenError`], after the signature and `exp` were checked.
-    pub fn verify(&self, token: &str) -> Result<UserId, TokenError> {
+    pub fn verify(&self, token: &str) -> Result<Verified, TokenError> {
         let token = token.trim();
         if token.is_empty() {
             return Err(TokenError::Missing);
         }
         match jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation) {
-            Ok(data) => Ok(data.claims.user_id),
+            #[allow(clippy::cast_possible_truncation)] // saturates, far beyond any date
+            Ok(data) => Ok(Verified { user_id: data.claims.user_id, expires_at: data.claims.exp as i64 }),
             Err(e) if matches!(e.kind(), ErrorKind::ExpiredSignature) => Err(TokenError::Expired),
             Err(_) => Err(TokenError::Invalid),
         }
@@ -96,8 +107,10 @@ mod tests {
     fn a_token_names_its_user() {
         let t = tokens("one");
         let token = t.issue(user(), Role::Customer, 60).unwrap();
-        assert_eq!(t.verify(&token), Ok(user()));
-        assert_eq!(t.verify(strip_bearer(&format!("bearer {token}"))), Ok(user()));
+        assert_eq!(t.verify(&token).map(|v| v.user_id), Ok(user()));
+        assert_eq!(t.verify(strip_bearer(&format!("bearer {token}"))).map(|v| v.user_id), Ok(user()));
+        let left = t.verify(&token).unwrap().expires_at - chrono::Utc::now().timestamp();
+        assert!((58..=60).contains(&left));
     }
 
     #[test]

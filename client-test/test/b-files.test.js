@@ -93,18 +93,19 @@ test('an expiry put further off is tampering; one of the past too', async (scene
 });
 
 /** Signs a link as the server does, which a test needs to come upon one that is a week old. */
-function signed(filePath, expires) {
+function signed(filePath, name, expires) {
   const hmac = (key, text) => createHmac('sha256', key).update(text);
   const key = hmac(SECRET, 'souk file links').digest();
-  return `/api/chat/files/${filePath}?expires=${expires}&signature=${hmac(key, `${expires}\n${filePath}`).digest('hex')}`;
+  const signature = hmac(key, `${expires}\n${filePath}\n${name}`).digest('hex');
+  return `/api/chat/files/${filePath}?${new URLSearchParams({ name, expires, signature })}`;
 }
 
 test('a URL that has expired: 410 link_expired', async (scene) => {
-  const { filePath } = await put(scene, 'png');
+  const { filePath, fileName } = await put(scene, 'png');
   const now = Math.floor(Date.now() / 1000);
-  assert.equal((await download(scene, signed(filePath, now + 60))).status, 200, 'signed as the server does');
+  assert.equal((await download(scene, signed(filePath, fileName, now + 60))).status, 200, 'signed as the server does');
   for (const expires of [now - 1, now - 8 * 86_400, 0]) {
-    const answer = await download(scene, signed(filePath, expires));
+    const answer = await download(scene, signed(filePath, fileName, expires));
     assert.equal(answer.status, 410);
     assert.equal(json(answer).code, 'link_expired');
   }
@@ -113,7 +114,7 @@ test('a URL that has expired: 410 link_expired', async (scene) => {
 test('a signed URL of a file that is not there: 404', async (scene) => {
   const soon = Math.floor(Date.now() / 1000) + 60;
   for (const filePath of ['chat/none.png', '../postgres/PG_VERSION', '../../etc/passwd', 'chat/../../postgres/PG_VERSION.txt', 'chat']) {
-    const answer = await download(scene, signed(filePath, soon));
+    const answer = await download(scene, signed(filePath, 'x.txt', soon));
     assert.ok([400, 403, 404].includes(answer.status), `${filePath}: ${answer.status}`);
   }
 });

@@ -13,7 +13,7 @@ use crate::{
     error::Result,
     hub::{Audience, Connection, Event},
     presence::{Changes, Presence},
-    protocol::{UserStatus, events::outgoing},
+    protocol::{Failure, UserStatus, events::outgoing},
 };
 
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -138,6 +138,12 @@ impl Chat {
         }
     }
 
+    /// Ends the sockets whose tokens have run out, up to a heartbeat late.
+    fn end_expired(&self) {
+        let failure = Failure::with_message("Token expired", "token_expired");
+        self.hub.end_expired(chrono::Utc::now().timestamp(), &Event::new(outgoing::ERROR, &failure));
+    }
+
     async fn beat(&self) -> DbResult<()> {
         if self.db.heartbeat(&self.server_name).await? {
             // Others took us for dead and let our users go; they are here all the same.
@@ -162,7 +168,10 @@ pub async fn run(chat: Arc<Chat>) {
     loop {
         let outcome = tokio::select! {
             () = chat.online.changed.notified() => chat.write_presence().await,
-            _ = heartbeat.tick() => in_time(chat.beat()).await,
+            _ = heartbeat.tick() => {
+                chat.end_expired();
+                in_time(chat.beat()).await
+            }
             () = chat.stop.cancelled() => return,
         };
         if let Err(e) = outcome {

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
 };
 
 use socketioxide::extract::SocketRef;
@@ -18,6 +18,8 @@ pub struct Connection {
     /// Whose it is.
     pub user: Arc<User>,
     pub(super) socket: SocketRef,
+    /// Until when its token is good: seconds since 1970.
+    expires_at: AtomicI64,
     /// Set once it was too slow: it gets nothing more, so that it sees no gap.
     pub(super) cut: AtomicBool,
     /// Its line, once it speaks WebSocket.
@@ -29,15 +31,27 @@ pub struct Connection {
 impl Connection {
     /// A connection over `socket`.
     #[must_use]
-    pub fn new(id: Uuid, user: Arc<User>, socket: SocketRef) -> Self {
+    pub fn new(id: Uuid, user: Arc<User>, expires_at: i64, socket: SocketRef) -> Self {
         let (cut, line, handed) = (AtomicBool::new(false), OnceLock::new(), AtomicU64::new(0));
-        Self { id, user, socket, cut, line, handed }
+        let expires_at = AtomicI64::new(expires_at);
+        Self { id, user, socket, expires_at, cut, line, handed }
     }
 
     /// The session's id. Sockets that come one after the other over one session share it.
     #[must_use]
     pub fn sid(&self) -> Sid {
         self.socket.id
+    }
+
+    /// Its token was renewed.
+    pub fn renew(&self, expires_at: i64) {
+        self.expires_at.store(expires_at, Ordering::Relaxed);
+    }
+
+    /// Whether its token is good no more.
+    #[must_use]
+    pub fn is_expired(&self, now: i64) -> bool {
+        self.expires_at.load(Ordering::Relaxed) <= now
     }
 
     /// Counts `bytes` as handed over; returns how many were waiting before.

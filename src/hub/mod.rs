@@ -150,6 +150,18 @@ impl Hub {
         self.len() == 0
     }
 
+    /// Ends the sockets whose tokens are good no more, after telling each with `event`. Their clients do not come back by
+    /// themselves ("io server disconnect"): with the same token they would not be let in.
+    pub fn end_expired(&self, now: i64, event: &Event) {
+        let expired: Vec<_> = self.state.read().sockets.values().filter(|c| c.is_expired(now)).cloned().collect();
+        for connection in expired {
+            self.emit_to(&connection, event);
+            if connection.socket.clone().disconnect().is_err() {
+                self.cut(&connection);
+            }
+        }
+    }
+
     /// Disconnects every socket of these users: they may not be here any more.
     pub fn dismiss(&self, users: &[UserId]) {
         for connection in self.receivers(&Audience { users, ..Audience::default() }) {

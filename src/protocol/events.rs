@@ -16,6 +16,8 @@ pub mod incoming {
     pub const GET_CONVERSATIONS: &str = "chat:get_conversations";
     /// Page through messages.
     pub const GET_MESSAGES: &str = "chat:get_messages";
+    /// Renew the socket's token.
+    pub const AUTHENTICATE: &str = "chat:authenticate";
     /// Answer a message.
     pub const SEND_REPLY: &str = "chat:send_reply";
     /// Change a message's text.

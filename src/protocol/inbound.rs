@@ -38,6 +38,12 @@ pub struct FileLink {
 }
 
 impl Payload {
+    /// A token.
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        self.text("token")
+    }
+
     /// A file's link.
     #[must_use]
     pub fn link(&self) -> Option<FileLink> {

@@ -39,14 +39,14 @@ impl FromRequestParts<RestState> for Caller {
     async fn from_request_parts(parts: &mut Parts, state: &RestState) -> Result<Self, Refused> {
         let refuse = |message| Refused(StatusCode::UNAUTHORIZED, message);
         let header = parts.headers.get(AUTHORIZATION).and_then(|h| h.to_str().ok()).unwrap_or_default();
-        let user_id = state.tokens.verify(strip_bearer(header)).map_err(|e| {
+        let verified = state.tokens.verify(strip_bearer(header)).map_err(|e| {
             refuse(match e {
                 TokenError::Missing => "No token provided",
                 TokenError::Invalid => "Invalid token",
                 TokenError::Expired => "Token expired",
             })
         })?;
-        let user = state.chat.db().user(user_id).await.map_err(|e| {
+        let user = state.chat.db().user(verified.user_id).await.map_err(|e| {
             tracing::error!(error = %e, "authentication");
             Refused(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
         })?;

@@ -9,8 +9,12 @@ use socketioxide::{
     socket::Socket,
 };
 
-use super::{SocketState, dispatch::register, session::Session};
-use crate::auth::strip_bearer;
+use super::{
+    SocketState,
+    dispatch::{Call, register},
+    session::Session,
+};
+use crate::{auth::strip_bearer, protocol::Failure};
 
 /// Why a socket was not let in: the text of the client's `connect_error`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +24,19 @@ pub enum Refusal {
     UserNotFound,
     NotActive,
     Database,
+}
+
+impl Refusal {
+    /// The stable word for programs.
+    fn code(self) -> &'static str {
+        match self {
+            Self::NoToken => "token_required",
+            Self::InvalidToken => "invalid_token",
+            Self::UserNotFound => "user_not_found",
+            Self::NotActive => "account_not_active",
+            Self::Database => "internal",
+        }
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -63,8 +80,8 @@ impl Authenticate {
             Some(header.to_owned())
         });
         let token = token.as_deref().map(strip_bearer).filter(|t| !t.is_empty()).ok_or(Refusal::NoToken)?;
-        let user_id = self.0.tokens.verify(token).map_err(|_| Refusal::InvalidToken)?;
-        let user = self.0.chat.db().user(user_id).await.map_err(|e| {
+        let verified = self.0.tokens.verify(token).map_err(|_| Refusal::InvalidToken)?;
+        let user = self.0.chat.db().user(verified.user_id).await.map_err(|e| {
             tracing::error!(error = %e, "handshake");
             Refusal::Database
         })?;
@@ -72,7 +89,7 @@ impl Authenticate {
         if !user.active {
             return Err(Refusal::NotActive);
         }
-        Ok(Session::new(user))
+        Ok(Session::new(user, verified.expires_at))
     }
 }
 
@@ -81,4 +98,29 @@ fn token_of(auth: Option<&Value>) -> Option<String> {
     let auth: Json = serde_json::from_str(auth?.as_str()?).ok()?;
     let token = auth.get("token")?.as_str()?;
     (!token.trim().is_empty()).then(|| token.to_owned())
+}
+
+/// `chat:authenticate { token }`: a new token of the same user renews the socket's, without a reconnect.
+pub async fn renew(mut call: Call) {
+    match renewed(&call).await {
+        Ok(expires_at) => {
+            call.connection.renew(expires_at);
+            call.succeed(serde_json::json!({ "expiresAt": expires_at }));
+        }
+        Err(refusal) => call.fail_with_error(&Failure::with_message(refusal.to_string(), refusal.code())),
+    }
+}
+
+async fn renewed(call: &Call) -> Result<i64, Refusal> {
+    let token = call.payload.token().map(strip_bearer).filter(|t| !t.is_empty()).ok_or(Refusal::NoToken)?;
+    let verified = call.tokens.verify(token).map_err(|_| Refusal::InvalidToken)?;
+    if verified.user_id != call.connection.user.id {
+        return Err(Refusal::InvalidToken);
+    }
+    match call.chat.db().user(verified.user_id).await {
+        Ok(Some(user)) if user.active => Ok(verified.expires_at),
+        Ok(Some(_)) => Err(Refusal::NotActive),
+        Ok(None) => Err(Refusal::UserNotFound),
+        Err(_) => Err(Refusal::Database),
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{dispatch::Call, message_events, send_events};
+use super::{auth, dispatch::Call, message_events, send_events};
 use crate::{
     domain::ConversationId,
     error::{Error, Result},
@@ -25,6 +25,7 @@ pub async fn dispatch(call: Call, lane: &mut Option<usize>) {
         incoming::MARK_READ => mark_read(call).await,
         incoming::GET_CONVERSATIONS => get_conversations(call).await,
         incoming::GET_MESSAGES => get_messages(call).await,
+        incoming::AUTHENTICATE => auth::renew(call).await,
         incoming::EDIT_MESSAGE => message_events::edit_message(call).await,
         incoming::DELETE_MESSAGE => message_events::delete_message(call).await,
         incoming::ADD_REACTION | incoming::REMOVE_REACTION => message_events::react(call).await,

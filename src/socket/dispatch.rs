@@ -19,6 +19,7 @@ use super::{
     session::{Incoming, MAX_SENDS_IN_FLIGHT, Next, RawEvent, Session},
 };
 use crate::{
+    auth::Tokens,
     chat::Chat,
     error::Error,
     hub::{Connection, Event, Line},
@@ -36,7 +37,8 @@ impl ConnectHandler<LocalAdapter, Ordered> for OnConnect {
     fn call(&self, socket: Arc<Socket<LocalAdapter>>, _auth: Option<Value>) {
         let Some(session) = socket.extensions.get::<Arc<Session>>() else { return };
         note_line(&self.0, &socket);
-        let connection = Arc::new(Connection::new(session.id, session.user.clone(), SocketRef::from(socket)));
+        let connection =
+            Arc::new(Connection::new(session.id, session.user.clone(), session.expires_at, SocketRef::from(socket)));
         self.0.chat.hub().add(connection.clone());
         self.0.chat.user_connected(&connection);
         let next = session.open(connection);
@@ -89,7 +91,7 @@ fn proceed(state: &SocketState, session: Arc<Session>, next: Next) {
     match next {
         Next::Start(connection) => drain(state, session, connection),
         Next::Refuse(Incoming::Event(event), Some(connection)) => {
-            let call = Call::new(state.chat.clone(), session, connection, event);
+            let call = Call::new(state, session, connection, event);
             chat_events::refuse(call, &Error::Busy);
         }
         Next::Wait | Next::Refuse(..) => {}
@@ -121,7 +123,7 @@ async fn handle(
 ) {
     match incoming {
         Incoming::Event(event) => {
-            let call = Call::new(state.chat.clone(), session.clone(), connection.clone(), event);
+            let call = Call::new(state, session.clone(), connection.clone(), event);
             let spare = call.clone();
             if tokio::time::timeout(state.event_timeout, chat_events::dispatch(call, lane)).await.is_err() {
                 tracing::error!(connection = %connection.id, "an event was not handled in time");
@@ -147,6 +149,8 @@ impl Session {
 pub struct Call {
     /// The use cases.
     pub chat: Arc<Chat>,
+    /// Checks a token that renews the socket's.
+    pub tokens: Arc<Tokens>,
     /// The socket's state.
     pub session: Arc<Session>,
     /// The socket in the hub.
@@ -160,10 +164,11 @@ pub struct Call {
 }
 
 impl Call {
-    fn new(chat: Arc<Chat>, session: Arc<Session>, connection: Arc<Connection>, raw: RawEvent) -> Self {
+    fn new(state: &SocketState, session: Arc<Session>, connection: Arc<Connection>, raw: RawEvent) -> Self {
+        let (chat, tokens) = (state.chat.clone(), state.tokens.clone());
         let (event, payload) = parse(&raw.packet);
         let ack = Arc::new(Mutex::new(raw.ack));
-        Self { chat, session, connection, event: event.into(), payload: Arc::new(payload), ack }
+        Self { chat, tokens, session, connection, event: event.into(), payload: Arc::new(payload), ack }
     }
 
     /// Sends an event to this socket.

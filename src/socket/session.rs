@@ -47,6 +47,8 @@ pub struct Session<C = Connection> {
     pub id: Uuid,
     /// Whose socket it is, as the database said at the handshake.
     pub user: Arc<User>,
+    /// Until when its token was good at the handshake.
+    pub expires_at: i64,
     /// Room for messages on their way; all of it is free when none is.
     pub sends: Arc<Semaphore>,
     inbox: Mutex<Inbox<C>>,
@@ -74,10 +76,11 @@ pub enum Next<C = Connection> {
 
 impl<C> Session<C> {
     /// A session for `user`.
-    pub fn new(user: User) -> Self {
+    pub fn new(user: User, expires_at: i64) -> Self {
         Self {
             id: Uuid::new_v4(),
             user: Arc::new(user),
+            expires_at,
             sends: Arc::new(Semaphore::new(MAX_SENDS_IN_FLIGHT as usize)),
             inbox: Mutex::new(Inbox {
                 waiting: VecDeque::new(),
@@ -153,13 +156,14 @@ mod tests {
     struct Socket;
 
     fn session() -> Session<Socket> {
-        Session::new(User {
+        let user = User {
             id: UserId(Uuid::nil()),
             email: "a@b.c".into(),
             role: Role::Customer,
             display_name: None,
             active: true,
-        })
+        };
+        Session::new(user, i64::MAX)
     }
 
     fn event() -> Incoming {
