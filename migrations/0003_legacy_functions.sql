@@ -352,7 +352,7 @@ $$;
 CREATE FUNCTION get_message_details(p_message_id uuid) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
     SELECT to_jsonb(m) || jsonb_build_object(
-        'reply_to', (SELECT to_jsonb(q) FROM messages_with_reactions q WHERE q.id = m.reply_to_message_id),
+        'reply_to', (SELECT to_jsonb(q) FROM messages_with_reactions q WHERE q.id = m.reply_to_message_id AND q.conversation_id = m.conversation_id),
         'edit_history', COALESCE((SELECT jsonb_agg(to_jsonb(h) ORDER BY h.edited_at DESC, h.id DESC)
                                   FROM get_message_edit_history(m.id) h), '[]'))
     FROM messages_with_reactions m WHERE m.id = p_message_id

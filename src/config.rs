@@ -76,8 +76,11 @@ pub struct Config {
     /// Most characters of a message
     #[arg(long, env = "MAX_MESSAGE_CHARS", default_value_t = 5000, value_parser = positive(), global = true)]
     pub max_message_chars: usize,
-    /// Most bytes of one Socket.IO packet or REST body
-    #[arg(long, env = "MAX_PAYLOAD_BYTES", default_value_t = 4 << 20, value_parser = positive(), global = true)]
+    /// Most bytes of one REST body, uploads aside
+    #[arg(long, env = "MAX_BODY_BYTES", default_value_t = 4 << 20, value_parser = positive(), global = true)]
+    pub max_body_bytes: usize,
+    /// Most bytes of one Socket.IO packet; a file that the app sends along by mistake must fit, to be answered
+    #[arg(long, env = "MAX_PAYLOAD_BYTES", default_value_t = 16 << 20, value_parser = positive(), global = true)]
     pub max_payload_bytes: usize,
     /// Where uploads are kept, e.g. s3://bucket/prefix (credentials from AWS_… variables); default DATA_DIR/uploads
     #[arg(long, env = "UPLOAD_STORE", global = true)]

@@ -1,6 +1,9 @@
 //! Where uploaded files are kept: a local folder by default, S3 and compatible by configuration.
 
-use std::{path::Path as FsPath, sync::Arc};
+use std::{
+    path::{Path as FsPath, PathBuf},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
@@ -36,6 +39,8 @@ pub struct Storage {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
     part: usize,
+    /// Where the local store is.
+    folder: Option<PathBuf>,
 }
 
 impl Storage {
@@ -50,7 +55,7 @@ impl Storage {
                 let options =
                     std::env::vars().map(|(k, v)| (k.to_lowercase(), v)).filter(|(k, _)| k.starts_with("aws_"));
                 let (store, prefix) = object_store::parse_url_opts(&url::Url::parse(url)?, options)?;
-                Ok(Self { store: store.into(), prefix, part: REMOTE_PART })
+                Ok(Self { store: store.into(), prefix, part: REMOTE_PART, folder: None })
             }
             None => Self::local(&config.data_dir.join("uploads")),
         }
@@ -59,7 +64,8 @@ impl Storage {
     fn local(folder: &FsPath) -> Result<Self, StorageError> {
         std::fs::create_dir_all(folder)?;
         let store = LocalFileSystem::new_with_prefix(folder)?.with_automatic_cleanup(true);
-        Ok(Self { store: Arc::new(store), prefix: Path::default(), part: LOCAL_PART })
+        let folder = Some(folder.to_owned());
+        Ok(Self { store: Arc::new(store), prefix: Path::default(), part: LOCAL_PART, folder })
     }
 
     fn full(&self, path: &str) -> Path {
@@ -72,7 +78,8 @@ impl Storage {
     /// [`StorageError`].
     pub async fn begin(&self, path: &str) -> Result<Writing, StorageError> {
         let upload = self.store.put_multipart(&self.full(path)).await?;
-        Ok(Writing(WriteMultipart::new_with_chunk_size(upload, self.part)))
+        let file = self.folder.as_ref().map(|folder| folder.join(path));
+        Ok(Writing { upload: WriteMultipart::new_with_chunk_size(upload, self.part), file })
     }
 
     /// A file's size and content; `None` where there is none.
@@ -103,7 +110,11 @@ impl Storage {
 }
 
 /// A file being written.
-pub struct Writing(WriteMultipart);
+pub struct Writing {
+    upload: WriteMultipart,
+    /// Where it will be, in the local store.
+    file: Option<PathBuf>,
+}
 
 impl Writing {
     /// Adds to it, waiting for the store where it is slow.
@@ -111,8 +122,8 @@ impl Writing {
     /// # Errors
     /// [`StorageError`].
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
-        self.0.wait_for_capacity(PARTS_IN_FLIGHT).await?;
-        self.0.write(bytes);
+        self.upload.wait_for_capacity(PARTS_IN_FLIGHT).await?;
+        self.upload.write(bytes);
         Ok(())
     }
 
@@ -121,14 +132,20 @@ impl Writing {
     /// # Errors
     /// [`StorageError`]; nothing is left of it then.
     pub async fn finish(self) -> Result<(), StorageError> {
-        self.0.finish().await?;
+        self.upload.finish().await?;
         Ok(())
     }
 
     /// Gives it up; nothing is left of it.
     pub async fn abort(self) {
-        if let Err(e) = self.0.abort().await {
+        if let Err(e) = self.upload.abort().await {
             tracing::warn!(error = %e, "a broken upload was not cleaned up");
+        }
+        // Folders made for it alone; one that is not empty stays.
+        for folder in self.file.iter().flat_map(|file| file.ancestors().skip(1).take(2)) {
+            if std::fs::remove_dir(folder).is_err() {
+                break;
+            }
         }
     }
 }

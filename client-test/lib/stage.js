@@ -82,6 +82,8 @@ class Stage {
 
   /** The event must be refused: in the acknowledgement, as chat:error with its action, and nobody else hears. */
   async refused(client, event, payload, { action, message, code }, outcome) {
+    // What happened before has arrived, whoever did it.
+    for (const actor of [this.seller, this.customer]) await this.settle(actor);
     const before = outcome && this.counts(outcome);
     const errors = this.counts('chat:error');
     client.emit(event, payload);

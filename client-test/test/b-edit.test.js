@@ -104,7 +104,10 @@ onStage('the preview of the conversation follows the newest message only', async
 onStage('an edit makes nothing unread and delivers nothing again', async (stage, scene) => {
   const message = await stage.say(stage.customer, 'before');
   await stage.done(stage.seller, 'chat:mark_read', { conversationId: stage.conversationId });
-  await stage.settle();
+  // Deliveries are told a moment after the message.
+  for (const client of [stage.customer, stage.customerTab, stage.seller, stage.sellerTab]) {
+    await client.waitFor('chat:message_delivered', (d) => d.message_id === message.id);
+  }
   const delivered = stage.counts('chat:message_delivered', (d) => d.message_id === message.id);
   const count = () => scene.data('seller', 'GET', '/api/chat/unread-count');
   const before = await count();

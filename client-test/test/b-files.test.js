@@ -16,7 +16,7 @@ const { test } = suite();
 const put = async (scene, kind, who = 'customer') => (await uploaded(scene, who, [ALLOWED[kind]]))[0];
 const json = (answer) => JSON.parse(answer.content.toString());
 
-const INLINE = ['jpeg', 'png', 'gif', 'webp', 'pdf'];
+const INLINE = ['jpeg', 'png', 'gif', 'webp'];
 
 for (const kind of Object.keys(ALLOWED)) {
   const how = INLINE.includes(kind) ? 'inline' : 'attachment';

@@ -117,7 +117,7 @@ test('an event that does not exist is no reason to stop', async (scene) => {
 
 test('a packet larger than the server takes costs the connection at most', async (scene) => {
   const client = await scene.connect('customer', { transports: ['websocket'], reconnection: false });
-  client.emit('chat:send_message', { conversationId: 'x', message: 'x'.repeat(6 * 1024 * 1024) });
+  client.emit('chat:send_message', { conversationId: 'x', message: 'x'.repeat(20 * 1024 * 1024) });
   await client.waitFor('disconnect');
   await scene.isServing();
 });

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::Chat;
 use crate::{
-    db::{Acted, Action, Page},
-    domain::{ConversationId, Details, Draft, Edit, Emoji, Message, MessageId, Reaction, User},
+    db::{Access, Acted, Action, Page, in_time},
+    domain::{ConversationId, Details, Draft, Edit, Emoji, Message, MessageId, Reaction, User, UserId},
     error::{Error, Result},
     hub::{Audience, Event},
     protocol::{MessageDeleted, MessageView, ReactionChanged, events::outgoing},
@@ -21,13 +21,38 @@ impl Chat {
         let draft = Draft { text, ..Draft::default() };
         draft.check(self.max_message_chars)?;
         let action = self.db.edit_message(id, user.id, &draft.text).await?;
-        let (changed, _) = judge(&action, Error::NotYoursToEdit)?;
-        let message = self.message(user, id).await?;
-        if changed {
-            let view = MessageView::from(&message).from_sender(user.name(), user.role);
-            self.tell(&action, &Event::new(outgoing::MESSAGE_EDITED, &view));
+        judge(&action, Error::NotYoursToEdit)?;
+        // The same text again is told as well: the app closes its editor when it hears of the edit.
+        self.tell_edited(user, id, &action.members).await?;
+        self.message(user, id).await
+    }
+
+    /// Tells everyone but those who deleted the message for themselves; those who so deleted the message it answers
+    /// see that quote blank.
+    async fn tell_edited(&self, user: &User, id: MessageId, members: &[UserId]) -> Result<()> {
+        let message = self.look(UserId::NOBODY, id, |_| true).await?;
+        let hidden = self.db.hidden_from(id).await?;
+        let quote_hidden = self.quote_hidden_from(message.reply_to_message_id).await;
+        let sees: Vec<UserId> = members.iter().copied().filter(|m| !hidden.contains(m)).collect();
+        let (blank, full): (Vec<UserId>, Vec<UserId>) = sees.into_iter().partition(|m| quote_hidden.contains(m));
+        let tell = |users: &[UserId], message: &Message| {
+            let view = MessageView::from(message).from_sender(user.name(), user.role);
+            let event = Event::new(outgoing::MESSAGE_EDITED, &view);
+            self.hub.emit(&Audience { users, ..Audience::default() }, &event);
+        };
+        tell(&full, &message);
+        if !blank.is_empty() {
+            tell(&blank, &message.with_blank_quote());
         }
-        Ok(message)
+        Ok(())
+    }
+
+    /// Who deleted a quoted message for themselves. Without the database: nobody is known to have.
+    pub(super) async fn quote_hidden_from(&self, quoted: Option<MessageId>) -> Vec<UserId> {
+        match quoted {
+            Some(id) => in_time(self.db.hidden_from(id)).await.unwrap_or_default(),
+            None => Vec::new(),
+        }
     }
 
     /// Deletes a message for the caller alone, whose own sockets hear of it, or for everyone, who all do.
@@ -112,13 +137,18 @@ impl Chat {
     /// # Errors
     /// [`Error::MessageNotFound`], also where the viewer deleted it for themselves; [`Error::NotAuthorized`].
     pub async fn message(&self, viewer: &User, id: MessageId) -> Result<Message> {
+        self.look(viewer.id, id, |access| access.is_member).await
+    }
+
+    /// One message with `eyes`' deletions, if who is asking `may` see the conversation.
+    async fn look(&self, eyes: UserId, id: MessageId, may: impl FnOnce(&Access) -> bool) -> Result<Message> {
         let (conversation, seq) = self.db.locate(id).await?.ok_or(Error::MessageNotFound)?;
-        let access = self.db.access(conversation, viewer.id).await?.ok_or(Error::MessageNotFound)?;
-        if !access.is_member {
+        let access = self.db.access(conversation, eyes).await?.ok_or(Error::MessageNotFound)?;
+        if !may(&access) {
             return Err(Error::NotAuthorized);
         }
         let page = Page { limit: 1, offset: 0, before: Some(seq + 1), after: Some(seq - 1) };
-        let mut found = self.db.messages(conversation, viewer.id, page, &access.watermarks).await?;
+        let mut found = self.db.messages(conversation, eyes, page, &access.watermarks).await?;
         found.pop().ok_or(Error::MessageNotFound)
     }
 

@@ -38,6 +38,13 @@ impl Sent {
         self.message().reply_to_message_id.is_some()
     }
 
+    /// The same for those who deleted the quoted message for themselves.
+    fn with_blank_quote(&self) -> Self {
+        let message = self.message().clone().with_blank_quote();
+        let details = Details { message, reply_to: None, ..self.details.clone() };
+        Self { details, sender: self.sender.clone() }
+    }
+
     /// As events carry it (contract §2 Sending, §3 `chat:send_reply`).
     #[must_use]
     pub fn view(&self) -> MessageView<'_> {
@@ -135,16 +142,26 @@ impl Chat {
         }
         (job.done)(Ok(&sent));
         let others: Vec<UserId> = members.iter().copied().filter(|id| *id != sent.sender.id).collect();
-        let audience = Audience {
-            room: Some(conversation),
-            members,
-            users: &others,
-            not_socket: job.origin.filter(|o| o.draws_itself).map(|o| o.connection.id),
-            not_user: None,
-        };
+        let not_socket = job.origin.filter(|o| o.draws_itself).map(|o| o.connection.id);
+        let quote_hidden = self.quote_hidden_from(sent.message().reply_to_message_id).await;
+        if quote_hidden.is_empty() {
+            self.tell_new(&sent, members, &others, not_socket);
+        } else {
+            let part = |list: &[UserId], hidden: bool| -> Vec<UserId> {
+                list.iter().copied().filter(|id| quote_hidden.contains(id) == hidden).collect()
+            };
+            self.tell_new(&sent, &part(members, false), &part(&others, false), not_socket);
+            self.tell_new(&sent.with_blank_quote(), &part(members, true), &part(&others, true), not_socket);
+        }
+        self.after_sending(&sent, others);
+    }
+
+    /// Tells those of the room who are `members`, and every socket of `others`.
+    fn tell_new(&self, sent: &Sent, members: &[UserId], others: &[UserId], not_socket: Option<uuid::Uuid>) {
+        let room = Some(sent.message().conversation_id);
+        let audience = Audience { room, members, users: others, not_socket, not_user: None };
         let event = if sent.is_reply() { outgoing::NEW_REPLY } else { outgoing::NEW_MESSAGE };
         self.hub.emit(&audience, &Event::new(event, &sent.view()));
-        self.after_sending(&sent, others);
     }
 
     /// What can wait: delivery marks for those who are here, notifications for those who are not. A full queue costs a
@@ -188,7 +205,8 @@ impl Chat {
     async fn stored(&self, conversation: ConversationId, viewer: UserId, seq: i64) -> Result<Message> {
         let access = self.db.access(conversation, viewer).await?.ok_or(Error::ConversationNotFound)?;
         let page = Page { limit: 1, offset: 0, before: Some(seq + 1), after: Some(seq - 1) };
-        let mut found = self.db.messages(conversation, viewer, page, &access.watermarks).await?;
+        // With nobody's eyes: a sender who deleted it for themselves is told all the same that it is stored.
+        let mut found = self.db.messages(conversation, UserId::NOBODY, page, &access.watermarks).await?;
         found.pop().ok_or(Error::Internal)
     }
 }

@@ -57,8 +57,7 @@ pub struct Receiving {
     size: u64,
     head: Vec<u8>,
     sink: Option<(FileKind, String, Writing)>,
-    /// The end of the last chunk: of a text where it cut a character in two, of an old Word file where it may have cut
-    /// the name that tells it from other old Office files.
+    /// The end of the last chunk of an old Word file, which may have cut the name that tells it from other old files.
     tail: Vec<u8>,
     /// Nothing in it so far says that it is what it is called.
     unproven: bool,
@@ -193,8 +192,7 @@ impl Receiving {
             self.abort().await;
             return Err(e);
         }
-        let cut_text = matches!(self.sink, Some((FileKind::Txt, ..))) && !self.tail.is_empty();
-        if cut_text || self.unproven {
+        if self.unproven {
             self.abort().await;
             return Err(Error::FileTypeNotAllowed);
         }
@@ -224,7 +222,10 @@ impl Receiving {
     async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let Some((kind, _, writing)) = &mut self.sink else { return Err(Error::Internal) };
         if *kind == FileKind::Txt {
-            self.tail = still_text(std::mem::take(&mut self.tail), bytes)?;
+            // Whatever its encoding, a text has no control characters.
+            if !is_plain(bytes) {
+                return Err(Error::FileTypeNotAllowed);
+            }
         } else if self.unproven {
             self.tail.extend_from_slice(bytes);
             self.unproven = !self.tail.windows(WORD_STREAM.len()).any(|w| w == WORD_STREAM);
@@ -233,20 +234,6 @@ impl Receiving {
         }
         Ok(writing.write(bytes).await?)
     }
-}
-
-/// Checks that a text goes on as UTF-8 without control characters; returns the start of a character cut in two.
-fn still_text(mut tail: Vec<u8>, bytes: &[u8]) -> Result<Vec<u8>> {
-    tail.extend_from_slice(bytes);
-    let cut = match std::str::from_utf8(&tail) {
-        Ok(_) => tail.len(),
-        Err(e) if e.error_len().is_none() => e.valid_up_to(),
-        Err(_) => return Err(Error::FileTypeNotAllowed),
-    };
-    if !is_plain(&tail[..cut]) {
-        return Err(Error::FileTypeNotAllowed);
-    }
-    Ok(tail.split_off(cut))
 }
 
 /// The last part of a file's path: what of its name is plain ASCII, with the extension of its kind.

@@ -126,7 +126,15 @@ impl Db {
         let row = sqlx::query_as!(
             ConversationRow,
             r#"SELECT c.id, c.type AS kind, c.participant_ids, c.subject, c.related_entity_type, c.related_entity_id, c.status,
-                      c.last_message_at, c.last_message_text, c.created_at, c.updated_at, c.closed_at, c.metadata, c.last_seq,
+                      c.last_message_at,
+                      CASE WHEN EXISTS (SELECT 1 FROM messages n JOIN message_deletions d ON d.message_id = n.id AND d.user_id = me.user_id
+                                        WHERE n.conversation_id = c.id AND n.seq = c.last_seq)
+                           THEN (SELECT CASE WHEN v.is_deleted THEN '' ELSE v.message_text END FROM messages v
+                                 WHERE v.conversation_id = c.id AND NOT EXISTS (
+                                     SELECT 1 FROM message_deletions d WHERE d.message_id = v.id AND d.user_id = me.user_id)
+                                 ORDER BY v.seq DESC LIMIT 1)
+                           ELSE c.last_message_text END AS last_message_text,
+                      c.created_at, c.updated_at, c.closed_at, c.metadata, c.last_seq,
                       (c.last_seq - me.last_read_seq - me.skipped) AS "unread_count!"
                FROM conversation_members me JOIN conversations c ON c.id = me.conversation_id
                WHERE c.id = $1 AND me.user_id = $2"#,
@@ -156,7 +164,15 @@ impl Db {
         let rows = sqlx::query_as!(
             ConversationRow,
             r#"SELECT c.id, c.type AS kind, c.participant_ids, c.subject, c.related_entity_type, c.related_entity_id, c.status,
-                      c.last_message_at, c.last_message_text, c.created_at, c.updated_at, c.closed_at, c.metadata, c.last_seq,
+                      c.last_message_at,
+                      CASE WHEN EXISTS (SELECT 1 FROM messages n JOIN message_deletions d ON d.message_id = n.id AND d.user_id = me.user_id
+                                        WHERE n.conversation_id = c.id AND n.seq = c.last_seq)
+                           THEN (SELECT CASE WHEN v.is_deleted THEN '' ELSE v.message_text END FROM messages v
+                                 WHERE v.conversation_id = c.id AND NOT EXISTS (
+                                     SELECT 1 FROM message_deletions d WHERE d.message_id = v.id AND d.user_id = me.user_id)
+                                 ORDER BY v.seq DESC LIMIT 1)
+                           ELSE c.last_message_text END AS last_message_text,
+                      c.created_at, c.updated_at, c.closed_at, c.metadata, c.last_seq,
                       (c.last_seq - me.last_read_seq - me.skipped) AS "unread_count!"
                FROM conversation_members me JOIN conversations c ON c.id = me.conversation_id
                WHERE me.user_id = $1

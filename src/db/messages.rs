@@ -161,7 +161,7 @@ impl Db {
                                   'is_deleted', q.is_deleted OR d.user_id IS NOT NULL,
                                   'message_text', CASE WHEN q.is_deleted OR d.user_id IS NOT NULL THEN '' ELSE q.message_text END)
                        FROM messages q LEFT JOIN message_deletions d ON d.message_id = q.id AND d.user_id = $2
-                       WHERE q.id = m.reply_to_message_id) AS "reply_to: Json<Quote>",
+                       WHERE q.id = m.reply_to_message_id AND q.conversation_id = m.conversation_id) AS "reply_to: Json<Quote>",
                       COALESCE((SELECT jsonb_agg(jsonb_build_object('reaction', r.reaction, 'count', r.count, 'user_ids', r.user_ids)
                                                  ORDER BY r.reaction)
                                 FROM message_reaction_counts r WHERE r.message_id = m.id), '[]') AS "reactions!: Json<Vec<Reaction>>"
@@ -205,5 +205,16 @@ impl Db {
         let edit =
             |id, old_text, by, edited_at| Edit { id, message_id: message, old_text, edited_by: UserId(by), edited_at };
         Ok(rows.into_iter().map(|r| edit(r.id, r.old_text, r.edited_by, r.edited_at)).collect())
+    }
+
+    /// Who deleted a message for themselves.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn hidden_from(&self, message: MessageId) -> DbResult<Vec<UserId>> {
+        let ids = sqlx::query_scalar!("SELECT user_id FROM message_deletions WHERE message_id = $1", message.0)
+            .fetch_all(&self.pool())
+            .await?;
+        Ok(ids.into_iter().map(UserId).collect())
     }
 }

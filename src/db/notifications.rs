@@ -46,11 +46,12 @@ impl Db {
         Ok(insert_for(&types).map(NotificationTable))
     }
 
-    /// Writes notifications for those of the users who are not online on any server. Returns how many were written.
+    /// Writes notifications for those of the users whom no other server than `server` holds: who is not on this one is
+    /// known better from memory than from the table, which is a moment behind. Returns how many were written.
     ///
     /// # Errors
     /// [`DbError`].
-    pub async fn notify(&self, table: &NotificationTable, all: &[Notification]) -> DbResult<u64> {
+    pub async fn notify(&self, table: &NotificationTable, server: &str, all: &[Notification]) -> DbResult<u64> {
         let done = sqlx::query(AssertSqlSafe(table.0.clone()))
             .bind(all.iter().map(|n| n.user_id.0).collect::<Vec<Uuid>>())
             .bind(all.iter().map(|n| n.title).collect::<Vec<&str>>())
@@ -58,6 +59,7 @@ impl Db {
             .bind(all.iter().map(|n| &n.metadata).collect::<Vec<&Value>>())
             .bind(all.iter().map(|n| n.action_url.as_str()).collect::<Vec<&str>>())
             .bind(all.iter().map(|n| n.action_text).collect::<Vec<&str>>())
+            .bind(server)
             .execute(&self.pool())
             .await
             .map_err(DbError::from)?;
@@ -100,7 +102,8 @@ fn insert_for(types: &HashMap<String, String>) -> Option<String> {
          FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::text[], $6::text[])
               AS n (user_id, title, message, metadata, action_url, action_text)
          JOIN users u ON u.id = n.user_id
-         WHERE NOT EXISTS (SELECT 1 FROM user_online_status s WHERE s.user_id = n.user_id AND s.is_online)",
+         WHERE NOT EXISTS (SELECT 1 FROM chat_server_users o JOIN chat_servers s ON s.name = o.server_name
+                           WHERE o.user_id = n.user_id AND s.name <> $7 AND s.heartbeat_at > now() - interval '45 seconds')",
         columns.join(", "),
         values.join(", ")
     ))

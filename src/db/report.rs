@@ -23,10 +23,23 @@ const COUNTS: &[(&str, &str)] = &[
     (
         "conversations that duplicate another; kept",
         "SELECT COALESCE(sum(n - 1), 0)::bigint FROM (
-             SELECT count(*) AS n FROM conversations GROUP BY type, participant_ids, related_entity_id HAVING count(*) > 1) d",
+             SELECT count(*) AS n FROM conversations
+             GROUP BY type, related_entity_id, (SELECT array_agg(p ORDER BY p) FROM jsonb_array_elements_text(
+                 CASE WHEN jsonb_typeof(participant_ids) = 'array' THEN participant_ids ELSE '[]' END) AS p)
+             HAVING count(*) > 1) d",
     ),
-    ("deletions for everyone", "SELECT count(*) FROM messages WHERE is_deleted"),
+    ("deleted messages, for one user or for everyone", "SELECT count(*) FROM messages WHERE is_deleted"),
 ];
+
+/// Views of the shop's own over the tables whose columns change type, which Postgres does not allow under a view.
+const FOREIGN_VIEWS: &str = "
+    SELECT DISTINCT r.ev_class::regclass::text FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
+    WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
+      AND d.refobjid IN (SELECT to_regclass(t) FROM unnest(ARRAY['conversations', 'messages', 'message_reactions',
+                             'message_edits', 'typing_indicators', 'user_online_status']) AS t)
+      AND r.ev_class::regclass::text NOT IN ('conversation_participants', 'unread_message_counts',
+                                             'message_reaction_counts', 'messages_with_reactions')
+    ORDER BY 1";
 
 impl Db {
     /// One line for each thing that [`Db::migrate`] would do; empty when there is nothing to do.
@@ -36,10 +49,17 @@ impl Db {
     pub async fn migration_report(&self) -> DbResult<Vec<String>> {
         let mut tx = self.pool().begin().await?;
         sqlx::query("SET TRANSACTION READ ONLY").execute(&mut *tx).await?;
-        let applied = applied_versions(&mut tx).await?;
-        let pending: Vec<_> = MIGRATIONS.iter().filter(|m| !applied.contains(&m.version)).collect();
-        let mut lines: Vec<String> =
-            pending.iter().map(|m| format!("would apply {:04} {}", m.version, m.description)).collect();
+        let applied = applied(&mut tx).await?;
+        let mut lines = Vec::new();
+        for m in MIGRATIONS.iter() {
+            match applied.iter().find(|(version, _)| *version == m.version) {
+                None => lines.push(format!("would apply {:04} {}", m.version, m.description)),
+                Some((_, checksum)) if checksum.as_slice() != &*m.checksum => {
+                    lines.push(format!("would not start: {:04} was applied with other content", m.version));
+                }
+                Some(_) => {}
+            }
+        }
         let is_legacy =
             applied.is_empty() && exists(&mut tx, "conversations").await? && exists(&mut tx, "messages").await?;
         if is_legacy {
@@ -47,6 +67,12 @@ impl Db {
             for (what, count) in COUNTS {
                 let n: i64 = sqlx::query_scalar(AssertSqlSafe(*count)).fetch_one(&mut *tx).await?;
                 lines.push(format!("{n:>12} {what}"));
+            }
+            let views: Vec<String> = sqlx::query_scalar(FOREIGN_VIEWS).fetch_all(&mut *tx).await?;
+            for view in views {
+                lines.push(format!(
+                    "in the way: view {view} reads the chat's tables; drop it before and make it again after"
+                ));
             }
         }
         tx.rollback().await?;
@@ -59,9 +85,9 @@ async fn exists(conn: &mut PgConnection, table: &str) -> DbResult<bool> {
     Ok(found.is_some())
 }
 
-async fn applied_versions(conn: &mut PgConnection) -> DbResult<Vec<i64>> {
+async fn applied(conn: &mut PgConnection) -> DbResult<Vec<(i64, Vec<u8>)>> {
     if !exists(conn, "_sqlx_migrations").await? {
         return Ok(Vec::new());
     }
-    Ok(sqlx::query_scalar("SELECT version FROM _sqlx_migrations").fetch_all(conn).await?)
+    Ok(sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations").fetch_all(conn).await?)
 }

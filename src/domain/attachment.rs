@@ -36,7 +36,7 @@ impl Attachment {
     /// [`Error::InvalidAttachment`] naming the field at fault.
     pub fn check(&self) -> Result<(), Error> {
         let field = |name, text: &str, max: usize| {
-            if text.len() > max || text.contains(char::is_control) {
+            if text.chars().count() > max || text.contains(char::is_control) {
                 return Err(Error::InvalidAttachment(format!("Attachment {name} is not valid")));
             }
             Ok(())

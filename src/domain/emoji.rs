@@ -14,8 +14,17 @@ impl Emoji {
     pub fn parse(text: &str) -> Option<Self> {
         let is_one_sign = text.graphemes(true).count() == 1 && text.chars().count() <= MAX_CHARS;
         // Keycaps begin with a digit and end in a sign of their own; letters of any script have none.
-        let is_picture = text.chars().any(is_pictorial);
+        // Some letters are drawn as signs when the variation selector for that follows (Unicode TR 51).
+        let drawn_letter = text.ends_with('\u{fe0f}') && text.starts_with(|c: char| c >= '\u{2100}');
+        let is_picture = drawn_letter || text.chars().any(is_pictorial);
         (is_one_sign && is_picture).then(|| Self(text.to_owned()))
+    }
+
+    /// What may be taken away: adopted reactions need not be emoji. `None` for nothing, or for what was never stored.
+    #[must_use]
+    pub fn stored(text: &str) -> Option<Self> {
+        let fits = (1..=MAX_CHARS).contains(&text.chars().count()) && !text.contains('\0');
+        fits.then(|| Self(text.to_owned()))
     }
 
     /// The text.
@@ -38,7 +47,7 @@ mod tests {
 
     #[test]
     fn an_emoji_is_one_sign_and_no_letter() {
-        for good in ["👍", "❤️", "👩‍👩‍👧‍👦", "🏳️‍🌈", "🇩🇪", "1️⃣", "👍🏽", "😂"]
+        for good in ["👍", "❤️", "👩‍👩‍👧‍👦", "🏳️‍🌈", "🇩🇪", "1️⃣", "👍🏽", "😂", "ℹ️", "🅰️", "Ⓜ️"]
         {
             assert!(Emoji::parse(good).is_some(), "{good}");
         }

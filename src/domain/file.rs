@@ -26,7 +26,7 @@ pub const WORD_STREAM: &[u8] = b"W\0o\0r\0d\0D\0o\0c\0u\0m\0e\0n\0t\0";
 /// What old Word files, and other old Office files, begin with.
 const OLE: &[u8] = &[0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1];
 /// A text with one of these could be taken for a page.
-const MARKUP: &[&str] = &["<!doctype", "<html", "<head", "<body", "<script", "<svg", "<iframe", "<?xml", "<!--"];
+const MARKUP: &[&str] = &["<!doctype", "<html", "<head>", "<body", "<script", "<svg", "<iframe", "<?xml"];
 
 impl FileKind {
     const ALL: [Self; 8] = [Self::Jpeg, Self::Png, Self::Gif, Self::WebP, Self::Pdf, Self::Doc, Self::Docx, Self::Txt];
@@ -64,7 +64,8 @@ impl FileKind {
     /// Whether a browser may show it in place; anything else is downloaded.
     #[must_use]
     pub fn is_shown_inline(self) -> bool {
-        !matches!(self, Self::Doc | Self::Docx | Self::Txt)
+        // Browsers show a PDF in a viewer of their own, which the sandbox it is served under keeps from running.
+        matches!(self, Self::Jpeg | Self::Png | Self::Gif | Self::WebP)
     }
 
     /// The kind that an extension stands for.
@@ -78,7 +79,8 @@ impl FileKind {
     /// where content and name disagree. A name without an extension says nothing.
     #[must_use]
     pub fn detect(head: &[u8], name: &str) -> Option<Self> {
-        let extension = name.rsplit_once('.').map(|(_, e)| e);
+        let is_word = |e: &&str| (1..=5).contains(&e.len()) && e.chars().all(|c| c.is_ascii_alphanumeric());
+        let extension = name.rsplit_once('.').map(|(_, e)| e).filter(is_word);
         let named = match extension {
             Some(e) => Some(Self::of_extension(e)?),
             None => None,
@@ -155,11 +157,13 @@ mod tests {
         assert_eq!(FileKind::detect(b"%PDF-1.7\n", "a.pdf"), Some(FileKind::Pdf));
         assert_eq!(FileKind::detect(OLE, "a.doc"), Some(FileKind::Doc));
         assert_eq!(FileKind::detect(OLE, "a.xls"), None);
+        assert_eq!(FileKind::detect(b"%PDF-1.7\n", "Invoice No. 5"), Some(FileKind::Pdf));
     }
 
     #[test]
     fn a_text_is_a_text_and_no_page() {
         assert_eq!(FileKind::detect("grüße\r\n\tan alle".as_bytes(), "a.txt"), Some(FileKind::Txt));
+        assert_eq!(FileKind::detect(b"gr\xfc\xdfe in Windows' own letters", "a.txt"), Some(FileKind::Txt));
         for page in ["<!DOCTYPE html>", "hi <script>x</script>", "<svg xmlns=''>", "  <html>", "<?xml version='1'?>"] {
             assert_eq!(FileKind::detect(page.as_bytes(), "a.txt"), None, "{page}");
         }

@@ -48,6 +48,11 @@ id!(
     MessageId
 );
 
+impl UserId {
+    /// Nobody: no user has this id, so nobody's deletions "for me" apply to what it sees.
+    pub const NOBODY: Self = Self(Uuid::nil());
+}
+
 impl MessageId {
     /// A new id that sorts by time (UUID version 7, RFC 9562), which keeps index inserts at the right edge.
     #[must_use]

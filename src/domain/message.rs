@@ -120,6 +120,18 @@ pub struct Message {
     pub reactions: Vec<Reaction>,
 }
 
+impl Message {
+    /// The same for someone who deleted the message it answers for themselves.
+    #[must_use]
+    pub fn with_blank_quote(mut self) -> Self {
+        if let Some(quote) = &mut self.reply_to {
+            quote.message_text.clear();
+            quote.is_deleted = true;
+        }
+        self
+    }
+}
+
 /// How far a message got (contract §1, `status`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]

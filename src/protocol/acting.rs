@@ -53,15 +53,16 @@ pub fn deletes_for_everyone(p: &Payload) -> Result<bool> {
     }
 }
 
-/// Reads `reaction`.
+/// Reads `reaction`, to be added or to be taken away.
 ///
 /// # Errors
 /// [`Error::ReactionRequired`] where there is none, [`Error::InvalidReaction`] for what is no emoji.
-pub fn reaction(p: &Payload) -> Result<Emoji> {
+pub fn reaction(p: &Payload, add: bool) -> Result<Emoji> {
+    let read = if add { Emoji::parse } else { Emoji::stored };
     match p.0.get("reaction") {
         None | Some(Value::Null) => Err(Error::ReactionRequired),
         Some(Value::String(s)) if s.is_empty() => Err(Error::ReactionRequired),
-        Some(Value::String(s)) => Emoji::parse(s).ok_or(Error::InvalidReaction),
+        Some(Value::String(s)) => read(s).ok_or(Error::InvalidReaction),
         Some(_) => Err(Error::InvalidReaction),
     }
 }

@@ -76,7 +76,7 @@ pub async fn add_reaction(
     id: MessagePath,
     JsonBody(body): JsonBody,
 ) -> Answer {
-    let emoji = reaction(&body)?;
+    let emoji = reaction(&body, true)?;
     Ok(data(s.chat.react(&user, id.required()?, &emoji, true).await.map_err(worded)?.reactions))
 }
 
@@ -86,7 +86,7 @@ pub async fn remove_reaction(
     Caller(user): Caller,
     Path((id, emoji)): Path<(String, String)>,
 ) -> Answer {
-    let emoji = Emoji::parse(&emoji).ok_or(Error::InvalidReaction)?;
+    let emoji = Emoji::stored(&emoji).ok_or(Error::InvalidReaction)?;
     Ok(data(s.chat.react(&user, MessagePath::from(id).required()?, &emoji, false).await.map_err(worded)?.reactions))
 }
 

@@ -147,9 +147,8 @@ pub async fn serve(
     let link = query.link().ok_or(Error::InvalidSignature)?;
     let (kind, size, content) = state.chat.uploads().open(&path, &link, chrono::Utc::now()).await?;
     let disposition = if kind.is_shown_inline() { "inline" } else { "attachment" };
-    let text = if kind.mime().starts_with("text/") { "; charset=utf-8" } else { "" };
     let response = Response::builder()
-        .header(header::CONTENT_TYPE, format!("{}{text}", kind.mime()))
+        .header(header::CONTENT_TYPE, kind.mime())
         .header(header::CONTENT_LENGTH, size)
         .header(header::CONTENT_DISPOSITION, format!("{disposition}; {}", file_name(&path, &link.name)))
         .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")

@@ -50,7 +50,7 @@ pub async fn react(mut call: Call) {
     let add = *call.event == *incoming::ADD_REACTION;
     let reacted: Result<_> = async {
         let id = MessageRef::from(&*call.payload).required()?;
-        let emoji = reaction(&call.payload)?;
+        let emoji = reaction(&call.payload, add)?;
         call.chat.react(&call.connection.user, id, &emoji, add).await
     }
     .await;

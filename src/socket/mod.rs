@@ -30,8 +30,8 @@ pub struct SocketState {
 #[must_use]
 pub fn layer(config: &Config, state: SocketState) -> (SocketIoLayer, SocketIo) {
     // A packet may announce binaries; they are bounded like any other payload, and then refused.
-    let parser =
-        ParserConfig::common().max_incoming_binaries(16).max_incoming_binary_buf_size(config.max_payload_bytes);
+    let all_binaries = config.max_payload_bytes.saturating_mul(3);
+    let parser = ParserConfig::common().max_incoming_binaries(32).max_incoming_binary_buf_size(all_binaries);
     let (layer, io) = SocketIo::builder()
         .with_parser(parser)
         .ping_interval(Duration::from_secs(config.ping_interval))

@@ -49,10 +49,11 @@ async fn an_adopted_database_has_what_a_new_one_has_and_keeps_what_is_the_shops(
     let legacy = Legacy::build("").await;
     let world = World::on(legacy.release().await).await;
     let adopted = schema(&world.pool()).await;
-    let readers: String = sqlx::query_scalar("SELECT relacl::text FROM pg_class WHERE relname = 'unread_message_counts'")
-        .fetch_one(&world.pool())
-        .await
-        .unwrap();
+    let readers: String =
+        sqlx::query_scalar("SELECT relacl::text FROM pg_class WHERE relname = 'unread_message_counts'")
+            .fetch_one(&world.pool())
+            .await
+            .unwrap();
     assert!(readers.contains(",=r/"), "who could read a view still can: {readers}");
     world.close().await;
     let world = World::new().await;
