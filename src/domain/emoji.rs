@@ -15,7 +15,8 @@ impl Emoji {
         let is_one_sign = text.graphemes(true).count() == 1 && text.chars().count() <= MAX_CHARS;
         // Keycaps begin with a digit and end in a sign of their own; letters of any script have none.
         // Some letters are drawn as signs when the variation selector for that follows (Unicode TR 51).
-        let drawn_letter = text.ends_with('\u{fe0f}') && text.starts_with(|c: char| c >= '\u{2100}');
+        let drawn_letter =
+            text.ends_with('\u{fe0f}') && text.starts_with(|c: char| c.is_alphanumeric() && c >= '\u{2100}');
         let is_picture = drawn_letter || text.chars().any(is_pictorial);
         (is_one_sign && is_picture).then(|| Self(text.to_owned()))
     }
