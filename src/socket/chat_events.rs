@@ -13,9 +13,9 @@ use crate::{
 };
 
 /// The table of events. Whatever comes after a message waits until that is stored, so that it sees it.
-pub async fn dispatch(call: Call, lane: &mut Option<usize>) {
+pub async fn dispatch(call: Call) {
     if is_send(&call.event) {
-        return send_events::send(call, lane).await;
+        return send_events::send(call).await;
     }
     call.session.sends_done().await;
     match &*call.event {

@@ -102,10 +102,8 @@ fn drain(state: &SocketState, session: Arc<Session>, connection: Arc<Connection>
     let token = state.chat.in_flight().token();
     let state = state.clone();
     tokio::spawn(async move {
-        let mut lane = None;
         while let Some(incoming) = session.next() {
-            let done =
-                AssertUnwindSafe(handle(&state, &session, &connection, incoming, &mut lane)).catch_unwind().await;
+            let done = AssertUnwindSafe(handle(&state, &session, &connection, incoming)).catch_unwind().await;
             if done.is_err() {
                 tracing::error!(connection = %connection.id, "a handler panicked; the socket goes on");
             }
@@ -114,18 +112,12 @@ fn drain(state: &SocketState, session: Arc<Session>, connection: Arc<Connection>
     });
 }
 
-async fn handle(
-    state: &SocketState,
-    session: &Arc<Session>,
-    connection: &Arc<Connection>,
-    incoming: Incoming,
-    lane: &mut Option<usize>,
-) {
+async fn handle(state: &SocketState, session: &Arc<Session>, connection: &Arc<Connection>, incoming: Incoming) {
     match incoming {
         Incoming::Event(event) => {
             let call = Call::new(state, session.clone(), connection.clone(), event);
             let spare = call.clone();
-            if tokio::time::timeout(state.event_timeout, chat_events::dispatch(call, lane)).await.is_err() {
+            if tokio::time::timeout(state.event_timeout, chat_events::dispatch(call)).await.is_err() {
                 tracing::error!(connection = %connection.id, "an event was not handled in time");
                 chat_events::refuse(spare, &Error::Internal);
             }

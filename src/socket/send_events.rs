@@ -25,17 +25,18 @@ impl From<SendMessage> for Sender {
 }
 
 /// `chat:send_message` and `chat:send_reply`.
-pub async fn send(mut call: Call, lane: &mut Option<usize>) {
+pub async fn send(mut call: Call) {
     let is_reply = *call.event == *incoming::SEND_REPLY;
     let asked = if is_reply { SendMessage::reply(&call.payload) } else { SendMessage::from(&*call.payload) };
     let conversation = asked.conversation.required();
     if let Ok(id) = conversation {
         // Another lane could overtake what is still on its way in this one.
         let next = call.chat.lane_of(id);
-        if lane.is_some_and(|last| last != next) {
+        let last = *call.session.lane.lock();
+        if last.is_some_and(|last| last != next) {
             call.session.sends_done().await;
         }
-        *lane = Some(next);
+        *call.session.lane.lock() = Some(next);
     }
     let Ok(permit) = call.session.sends.clone().acquire_owned().await else { return };
     let draft = asked.draft.clone();

@@ -51,6 +51,8 @@ pub struct Session<C = Connection> {
     pub expires_at: i64,
     /// Room for messages on their way; all of it is free when none is.
     pub sends: Arc<Semaphore>,
+    /// The lane that its last message took.
+    pub lane: Mutex<Option<usize>>,
     inbox: Mutex<Inbox<C>>,
 }
 
@@ -82,6 +84,7 @@ impl<C> Session<C> {
             user: Arc::new(user),
             expires_at,
             sends: Arc::new(Semaphore::new(MAX_SENDS_IN_FLIGHT as usize)),
+            lane: Mutex::new(None),
             inbox: Mutex::new(Inbox {
                 waiting: VecDeque::new(),
                 waiting_bytes: 0,
