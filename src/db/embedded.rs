@@ -23,9 +23,19 @@ pub fn demo_users() -> [(UserId, &'static str, Role, &'static str); 4] {
     ]
 }
 
-/// A running embedded database. Dropping it stops it; close the pool first.
+/// A running embedded database. Close the pool, then [`Embedded::stop`] it.
 pub struct Embedded {
-    server: PgliteServer,
+    /// Gone once it was stopped.
+    server: Option<PgliteServer>,
+}
+
+impl Drop for Embedded {
+    /// Stopping waits for the last connection to close, which a thread that drops this in a panic may itself have open.
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            std::thread::spawn(move || drop(server));
+        }
+    }
 }
 
 impl Embedded {
@@ -37,7 +47,7 @@ impl Embedded {
         let path: PathBuf = data_dir.join("postgres");
         let started = tokio::task::spawn_blocking(move || PgliteServer::builder().path(path).start()).await;
         match started {
-            Ok(Ok(server)) => Ok(Self { server }),
+            Ok(Ok(server)) => Ok(Self { server: Some(server) }),
             Ok(Err(e)) => Err(DbError::Embedded(format!("{e:#}"))),
             Err(e) => Err(DbError::Embedded(e.to_string())),
         }
@@ -46,15 +56,16 @@ impl Embedded {
     /// Where to connect to.
     #[must_use]
     pub fn url(&self) -> String {
-        self.server.database_url()
+        self.server.as_ref().map(PgliteServer::database_url).unwrap_or_default()
     }
 
     /// Stops the database and waits for it.
     ///
     /// # Errors
     /// [`DbError::Embedded`].
-    pub async fn stop(self) -> DbResult<()> {
-        let stopped = tokio::task::spawn_blocking(move || self.server.shutdown()).await;
+    pub async fn stop(mut self) -> DbResult<()> {
+        let Some(server) = self.server.take() else { return Ok(()) };
+        let stopped = tokio::task::spawn_blocking(move || server.shutdown()).await;
         match stopped {
             Ok(Ok(())) => Ok(()),
             Ok(Err(e)) => Err(DbError::Embedded(format!("{e:#}"))),
