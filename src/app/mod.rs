@@ -144,12 +144,8 @@ impl App {
         let environment = config.environment.as_str().into();
         let public_url = config.public_url.as_deref().map(Into::into);
         let rest_state = RestState { chat: chat.clone(), tokens, started: Instant::now(), environment, public_url };
-        let rest = http::rest_layers(
-            rest::router(rest_state.clone()),
-            &chat,
-            config.max_payload_bytes,
-            config.request_timeout,
-        );
+        let rest =
+            http::rest_layers(rest::router(rest_state.clone()), &chat, config.max_body_bytes, config.request_timeout);
         let max_form = config.max_upload_bytes.saturating_mul(config.max_upload_files).saturating_add(1 << 20);
         let files = http::rest_layers(rest::files_router(rest_state), &chat, max_form, config.upload_timeout);
         let router = http::wrap(rest.merge(files).layer(layer), config, &hub);
