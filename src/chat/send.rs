@@ -140,8 +140,10 @@ impl Chat {
         if let Some(origin) = &job.origin {
             self.hub.join(&origin.connection, conversation);
         }
-        (job.done)(Ok(&sent));
         let others: Vec<UserId> = members.iter().copied().filter(|id| *id != sent.sender.id).collect();
+        // Before anyone is told: who leaves after that was here when it came.
+        let here = self.hub.present(others.iter().copied());
+        (job.done)(Ok(&sent));
         let not_socket = job.origin.filter(|o| o.draws_itself).map(|o| o.connection.id);
         let quote_hidden = self.quote_hidden_from(sent.message().reply_to_message_id).await;
         if quote_hidden.is_empty() {
@@ -153,7 +155,7 @@ impl Chat {
             self.tell_new(&sent, &part(members, false), &part(&others, false), not_socket);
             self.tell_new(&sent.with_blank_quote(), &part(members, true), &part(&others, true), not_socket);
         }
-        self.after_sending(&sent, others);
+        self.after_sending(&sent, others, here);
     }
 
     /// Tells those of the room who are `members`, and every socket of `others`.
@@ -166,8 +168,7 @@ impl Chat {
 
     /// What can wait: delivery marks for those who are here, notifications for those who are not. A full queue costs a
     /// mark or a notification, never a message.
-    fn after_sending(&self, sent: &Sent, others: Vec<UserId>) {
-        let here = self.hub.present(others.iter().copied());
+    fn after_sending(&self, sent: &Sent, others: Vec<UserId>, here: Vec<UserId>) {
         for user in others.into_iter().filter(|id| !here.contains(id)) {
             if self.behind.notifications.try_send(notification(sent, user)).is_err() {
                 tracing::warn!("notifications are behind, one was dropped");
