@@ -28,6 +28,15 @@ pub enum Error {
     /// The conversation is closed or archived.
     #[error("Conversation is closed")]
     ConversationClosed,
+    /// One of the two blocked the other.
+    #[error("You cannot talk to this user")]
+    Blocked,
+    /// A user that cannot be meant: no id, or the caller's own.
+    #[error("{0}")]
+    InvalidUser(&'static str),
+    /// No such user.
+    #[error("User not found")]
+    UserNotFound,
     /// The message to answer is not in this conversation.
     #[error("Message to reply to not found")]
     ReplyNotFound,
@@ -91,6 +100,12 @@ pub enum Error {
     /// The payload is not of the shape that the contract gives.
     #[error("{0}")]
     InvalidPayload(String),
+    /// More than one user may ask for in a while. Nothing was done; the same request may be sent again.
+    #[error("Too many requests")]
+    RateLimited {
+        /// In how many milliseconds.
+        retry_after_ms: u64,
+    },
     /// A queue is full. Nothing was stored; the same request may be sent again.
     #[error("Server is busy")]
     Busy,
@@ -112,6 +127,9 @@ impl Error {
             Self::ConversationNotFound => "conversation_not_found",
             Self::NotAuthorized => "not_authorized",
             Self::ConversationClosed => "conversation_closed",
+            Self::Blocked => "blocked",
+            Self::InvalidUser(_) => "invalid_user",
+            Self::UserNotFound => "user_not_found",
             Self::ReplyNotFound => "reply_not_found",
             Self::ReplyIdRequired => "reply_id_required",
             Self::MessageNotFound => "message_not_found",
@@ -132,8 +150,19 @@ impl Error {
             Self::ParticipantNotFound => "participant_not_found",
             Self::RolesMayNotTalk(_) => "roles_may_not_talk",
             Self::InvalidPayload(_) => "invalid_payload",
+            Self::RateLimited { .. } => "rate_limited",
             Self::Busy => "busy",
             Self::Internal => "internal",
+        }
+    }
+
+    /// In how many milliseconds the same request may be sent again, where that is all it takes.
+    #[must_use]
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        match self {
+            Self::RateLimited { retry_after_ms } => Some(*retry_after_ms),
+            Self::Busy => Some(1000),
+            _ => None,
         }
     }
 
@@ -143,11 +172,13 @@ impl Error {
         match self {
             Self::ConversationNotFound
             | Self::ParticipantNotFound
+            | Self::UserNotFound
             | Self::ReplyNotFound
             | Self::MessageNotFound
             | Self::FileNotFound
             | Self::NoSupportStaff => 404,
             Self::NotAuthorized
+            | Self::Blocked
             | Self::RolesMayNotTalk(_)
             | Self::NotYoursToEdit
             | Self::NotYoursToDelete
@@ -155,6 +186,7 @@ impl Error {
             Self::LinkExpired => 410,
             Self::FormTooLarge => 413,
             Self::ConversationClosed => 409,
+            Self::RateLimited { .. } => 429,
             Self::Busy => 503,
             Self::Internal => 500,
             _ => 400,

@@ -133,7 +133,7 @@ impl App {
     /// # Errors
     /// [`StartError`].
     pub async fn build(config: &Config, store: Store, server_name: String) -> Result<Self, StartError> {
-        let hub = Arc::new(Hub::new(config.socket_send_buffer_bytes, config.max_payload_bytes));
+        let hub = Arc::new(Hub::new(config));
         let uploads = Uploads::new(Storage::open(config)?, &store.secret, config);
         let chat = Chat::start(store.db.clone(), hub.clone(), uploads, config, server_name).await?;
         let tokens = Arc::new(Tokens::new(&store.secret));

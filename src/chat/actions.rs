@@ -166,6 +166,7 @@ fn judge(action: &Action, not_sender: Error) -> Result<(bool, ConversationId)> {
         Acted::NotFound | Acted::Gone => return Err(Error::MessageNotFound),
         Acted::NotMember => return Err(Error::NotAuthorized),
         Acted::NotSender => return Err(not_sender),
+        Acted::Blocked => return Err(Error::Blocked),
     };
     Ok((changed, action.conversation_id.ok_or(Error::MessageNotFound)?))
 }

@@ -11,6 +11,7 @@ mod people;
 mod read;
 mod rooms;
 mod send;
+mod sync;
 mod typing;
 mod uploads;
 mod writer;
@@ -24,6 +25,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use conversations::{Listed, OpenConversation};
 pub use history::MessageList;
 pub use send::{Done, Origin, Sent};
+pub use sync::{Missed, Synced};
 pub use uploads::{Receiving, StoredFile, Uploads};
 
 use crate::{

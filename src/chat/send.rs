@@ -77,6 +77,11 @@ impl Job {
     pub fn fail(self, error: Error) {
         (self.done)(Err(error));
     }
+
+    /// A job for the same sender, of whose outcome nobody waits to hear any more.
+    pub fn answered(&self) -> Self {
+        Self { sender: self.sender.clone(), origin: None, done: Box::new(|_| ()), _permit: None }
+    }
 }
 
 impl Chat {
@@ -118,7 +123,7 @@ impl Chat {
             reply_to: draft.reply_to,
         };
         let job = Job { sender, origin, done, _permit: permit };
-        if let Err(full) = self.writer.push(Queued { message, job, token: self.in_flight.token() }) {
+        if let Err(full) = self.writer.push(Queued::new(message, job, self.in_flight.token())) {
             full.job.fail(Error::Busy);
         }
     }
@@ -163,7 +168,8 @@ impl Chat {
         let room = Some(sent.message().conversation_id);
         let audience = Audience { room, members, users: others, not_socket, not_user: None };
         let event = if sent.is_reply() { outgoing::NEW_REPLY } else { outgoing::NEW_MESSAGE };
-        self.hub.emit(&audience, &Event::new(event, &sent.view()));
+        let event = Event::new(event, &sent.view()).of_message(sent.message().conversation_id, sent.message().seq);
+        self.hub.emit(&audience, &event);
     }
 
     /// What can wait: delivery marks for those who are here, notifications for those who are not. A full queue costs a

@@ -17,7 +17,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::{Chat, send::Job};
 use crate::{
     config::Config,
-    db::{DbResult, NewMessage, Outcome, Written, in_time},
+    db::{DbError, GOOD_FOR, NewMessage, Outcome, Written, in_time},
     domain::ConversationId,
     error::Error,
 };
@@ -25,6 +25,12 @@ use crate::{
 /// How long a batch is tried again when the connection is at fault.
 const RETRY_FOR: Duration = Duration::from_secs(8);
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// How often a batch is tried again when another transaction got in between, and after what pause, growing.
+const MAX_CONFLICTS: u32 = 8;
+const CONFLICT_PAUSE: Duration = Duration::from_millis(5);
+/// How long a message may wait for its turn. Only where the database is in trouble does it wait that long.
+const SEND_WITHIN: Duration = Duration::from_secs(10);
+const SETTLE_PAUSE: Duration = Duration::from_secs(1);
 /// Batches written but not yet published, per lane.
 const PUBLISH_QUEUE: usize = 4;
 
@@ -32,8 +38,21 @@ const PUBLISH_QUEUE: usize = 4;
 pub struct Queued {
     pub message: NewMessage,
     pub job: Job,
-    /// Holds up a shutdown until it is published.
-    pub token: TaskTrackerToken,
+    /// Holds up a shutdown until it is published; not while it is in doubt whether there is anything to publish.
+    token: Option<TaskTrackerToken>,
+    since: Instant,
+}
+
+impl Queued {
+    /// A message that queues up now.
+    pub fn new(message: NewMessage, job: Job, token: TaskTrackerToken) -> Self {
+        Self { message, job, token: Some(token), since: Instant::now() }
+    }
+
+    /// The same once its sender was answered.
+    fn without_sender(&self) -> Self {
+        Self { message: self.message.clone(), job: self.job.answered(), token: None, since: self.since }
+    }
 }
 
 /// The entrance to the lanes.
@@ -84,15 +103,82 @@ async fn write(chat: Arc<Chat>, mut queue: mpsc::Receiver<Queued>, written: mpsc
         if waiting.is_empty() && queue.recv_many(&mut waiting, max).await == 0 {
             return;
         }
+        fail_overdue(&mut waiting);
         let (batch, repeats) = split_repeats(std::mem::take(&mut waiting));
         waiting = repeats;
+        if batch.is_empty() {
+            continue;
+        }
         let messages: Vec<NewMessage> = batch.iter().map(|q| q.message.clone()).collect();
         let outcomes = write_batch(&chat, &messages).await;
-        let batch = batch.into_iter().zip(outcomes).collect();
+        let doubtful = doubtful(&batch, &outcomes);
+        let batch = batch.into_iter().zip(outcomes.into_iter().map(|o| o.map_err(|f| f.error))).collect();
         if written.send(batch).await.is_err() {
             return;
         }
+        if !doubtful.is_empty() {
+            // Nothing may be told before it is known what came before.
+            let found = settle(&chat, doubtful, &mut queue, &mut waiting).await;
+            if written.send(found).await.is_err() {
+                return;
+            }
+        }
     }
+}
+
+/// Answers those who waited longer than a sender should: nothing of theirs was tried yet.
+fn fail_overdue(waiting: &mut Vec<Queued>) {
+    for overdue in waiting.extract_if(.., |q| q.since.elapsed() > SEND_WITHIN) {
+        overdue.job.fail(Error::Busy);
+    }
+}
+
+/// The messages of which it is not known whether they were stored. Their senders are told that they failed.
+fn doubtful(batch: &[Queued], outcomes: &[Result<Written, Failed>]) -> Vec<Queued> {
+    let doubtful = batch.iter().zip(outcomes).filter(|(_, o)| o.as_ref().is_err_and(|f| f.may_be_stored));
+    doubtful.map(|(q, _)| q.without_sender()).collect()
+}
+
+/// Finds out which of these were stored after all, so that everyone connected hears of them in their order. It takes as
+/// long as the database is silent; who queues up meanwhile is answered in time.
+async fn settle(
+    chat: &Chat,
+    doubtful: Vec<Queued>,
+    queue: &mut mpsc::Receiver<Queued>,
+    waiting: &mut Vec<Queued>,
+) -> Batch {
+    let messages: Vec<NewMessage> = doubtful.iter().map(|q| q.message.clone()).collect();
+    let settled = async {
+        tokio::time::sleep(GOOD_FOR).await;
+        loop {
+            match in_time(chat.db.settle_messages(&messages)).await {
+                Ok(written) => return written,
+                Err(e) => tracing::warn!(error = %e, messages = messages.len(), "not known yet what was stored"),
+            }
+            tokio::time::sleep(SETTLE_PAUSE).await;
+        }
+    };
+    let mut settled = std::pin::pin!(settled);
+    let mut tick = tokio::time::interval(RETRY_PAUSE);
+    let written = loop {
+        tokio::select! {
+            written = &mut settled => break written,
+            _ = tick.tick() => {
+                while let Ok(queued) = queue.try_recv() {
+                    waiting.push(queued);
+                }
+                fail_overdue(waiting);
+            }
+        }
+    };
+    let found: Batch = doubtful
+        .into_iter()
+        .zip(written)
+        .filter(|(_, w)| matches!(w.outcome, Outcome::Stored { .. }))
+        .map(|(q, w)| (q, Ok(w)))
+        .collect();
+    tracing::warn!(stored = found.len(), "it is known now what was stored");
+    found
 }
 
 /// A statement cannot see what it inserts itself: at a message that may repeat an earlier one of the batch, the batch
@@ -111,42 +197,64 @@ fn split_repeats(mut queued: Vec<Queued>) -> (Vec<Queued>, Vec<Queued>) {
     (queued, rest)
 }
 
-async fn write_batch(chat: &Chat, messages: &[NewMessage]) -> Vec<Result<Written, Error>> {
+/// Why a message was not written, as far as is known.
+struct Failed {
+    error: Error,
+    /// An attempt got no answer, and none after it told.
+    may_be_stored: bool,
+}
+
+async fn write_batch(chat: &Chat, messages: &[NewMessage]) -> Vec<Result<Written, Failed>> {
     match write_with_retries(chat, messages, false).await {
         Ok(written) => written.into_iter().map(Ok).collect(),
-        Err(e) if messages.len() > 1 && e.is_statement_fault() => {
+        Err((e, tried)) if messages.len() > 1 && e.is_statement_fault() => {
             // One bad message must not take the others with it. Order is kept: one after the other. An earlier attempt
             // may have got through before the one that was refused.
             tracing::warn!(error = %e, messages = messages.len(), "batch refused, writing its messages one by one");
             let mut outcomes = Vec::with_capacity(messages.len());
             for message in messages {
                 let one = write_with_retries(chat, std::slice::from_ref(message), true).await;
-                outcomes.push(one.map_err(Error::from).and_then(|mut w| w.pop().ok_or(Error::Internal)));
+                outcomes.push(match one {
+                    Ok(mut written) => written.pop().ok_or(Failed { error: Error::Internal, may_be_stored: tried }),
+                    Err((e, again)) => Err(Failed { error: e.into(), may_be_stored: tried || again }),
+                });
             }
             outcomes
         }
-        Err(e) => {
+        Err((e, may_be_stored)) => {
             let error = Error::from(e);
-            messages.iter().map(|_| Err(error.clone())).collect()
+            messages.iter().map(|_| Err(Failed { error: error.clone(), may_be_stored })).collect()
         }
     }
 }
 
-/// Tries again while the connection is at fault; ids tell what an attempt of unknown end has stored.
-async fn write_with_retries(chat: &Chat, messages: &[NewMessage], mut again: bool) -> DbResult<Vec<Written>> {
+/// Tries again while the connection is at fault; ids tell what an attempt of unknown end has stored. An error comes with
+/// whether such an attempt was made.
+async fn write_with_retries(
+    chat: &Chat,
+    messages: &[NewMessage],
+    mut again: bool,
+) -> Result<Vec<Written>, (DbError, bool)> {
     let deadline = Instant::now() + RETRY_FOR;
     let mut conflicts = 0;
+    let mut unknown = false;
     loop {
-        match in_time(chat.db.write_messages(messages, again)).await {
+        let e = match in_time(chat.db.write_messages(messages, again)).await {
             Ok(written) => return Ok(written),
-            // Another server stored the same clientMessageId after our snapshot; the next one sees it.
-            Err(e) if e.is_conflict() && conflicts < 3 => conflicts += 1,
-            Err(e) if e.is_statement_fault() || Instant::now() >= deadline => return Err(e),
-            Err(e) => {
-                tracing::warn!(error = %e, messages = messages.len(), "write failed, trying again");
-                again = true;
-                tokio::time::sleep(RETRY_PAUSE).await;
-            }
+            Err(e) => e,
+        };
+        unknown |= e.is_unknown();
+        if e.is_conflict() && conflicts < MAX_CONFLICTS {
+            // Another server stored the same clientMessageId after our snapshot, or an isolation level stricter than the
+            // default refuses what waited for a lock; the next attempt sees what is there.
+            conflicts += 1;
+            tokio::time::sleep(CONFLICT_PAUSE * (conflicts - 1)).await;
+        } else if e.is_statement_fault() || Instant::now() >= deadline {
+            return Err((e, unknown));
+        } else {
+            tracing::warn!(error = %e, messages = messages.len(), "write failed, trying again");
+            again = true;
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
 }
@@ -164,18 +272,21 @@ async fn publish(chat: Arc<Chat>, mut batches: mpsc::Receiver<Batch>) {
 
 async fn publish_one(chat: &Chat, queued: Queued, outcome: Result<Written, Error>) {
     // The token is held until the end.
-    let Queued { message, job, token: _token } = queued;
+    let Queued { message, job, token: _token, .. } = queued;
     match outcome {
-        Ok(Written { outcome: Outcome::Stored { seq, created_at, reply_to }, members }) => {
+        Ok(Written { outcome: Outcome::Stored { seq, created_at, reply_to }, members, .. }) => {
             chat.publish_stored(message, seq, created_at, reply_to, &members, job).await;
         }
-        Ok(Written { outcome: Outcome::Repeat { seq }, members }) => {
+        Ok(Written { outcome: Outcome::Repeat { seq }, members, .. }) => {
             chat.answer_repeat(&message, seq, &members, job).await;
         }
         Ok(Written { outcome: Outcome::NotFound, .. }) => job.fail(Error::ConversationNotFound),
         Ok(Written { outcome: Outcome::NotMember, .. }) => job.fail(Error::NotAuthorized),
         Ok(Written { outcome: Outcome::Closed, .. }) => job.fail(Error::ConversationClosed),
+        Ok(Written { outcome: Outcome::Blocked, .. }) => job.fail(Error::Blocked),
         Ok(Written { outcome: Outcome::ReplyNotFound, .. }) => job.fail(Error::ReplyNotFound),
+        // It was tried again, or its sender was told that it failed.
+        Ok(Written { outcome: Outcome::TooLate, .. }) => job.fail(Error::Internal),
         Err(e) => job.fail(e),
     }
 }

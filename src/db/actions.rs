@@ -21,6 +21,8 @@ pub enum Acted {
     NotMember,
     /// The caller did not write it.
     NotSender,
+    /// One of its conversation's two participants blocked the other.
+    Blocked,
 }
 
 impl Acted {
@@ -31,6 +33,7 @@ impl Acted {
             "gone" => Self::Gone,
             "not_member" => Self::NotMember,
             "not_sender" => Self::NotSender,
+            "blocked" => Self::Blocked,
             _ => Self::NotFound,
         }
     }

@@ -1,12 +1,17 @@
 //! Group commit: what has queued up goes to Postgres as one statement, which checks, numbers, inserts, updates the
 //! previews and finds repeats. Either all of it holds or nothing.
 
-use chrono::{DateTime, Utc};
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
-use sqlx::types::Json;
+use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::{Db, DbResult};
+use super::{ANSWER_WITHIN, Db, DbError, DbResult};
 use crate::domain::{ConversationId, MessageId, Quote, UserId};
 
 /// A message to be stored. Its `id` is made before the first attempt, so that a second attempt after a lost
@@ -40,7 +45,32 @@ pub struct Written {
     pub outcome: Outcome,
     /// Everyone who takes part in the conversation; empty where it was refused.
     pub members: Vec<UserId>,
+    /// The database's time when it ran.
+    clock: DateTime<Utc>,
 }
+
+/// What the database's clock says, as far as we know.
+#[derive(Debug, Default)]
+pub struct Clock {
+    /// Milliseconds that it is ahead of ours, and up to [`ANSWER_WITHIN`] more: it was read between our question and its
+    /// answer.
+    ahead: AtomicI64,
+}
+
+impl Clock {
+    /// Until when, by the database's clock, a statement sent at `sent_at` is good. The truth is at most
+    /// [`ANSWER_WITHIN`] earlier.
+    fn deadline(&self, sent_at: DateTime<Utc>) -> DateTime<Utc> {
+        sent_at + ANSWER_WITHIN + TimeDelta::milliseconds(self.ahead.load(Ordering::Relaxed))
+    }
+
+    fn heard(&self, sent_at: DateTime<Utc>, clock: DateTime<Utc>) {
+        self.ahead.store((clock - sent_at).num_milliseconds(), Ordering::Relaxed);
+    }
+}
+
+/// How long after a batch was sent its statement may still take effect.
+pub const GOOD_FOR: Duration = ANSWER_WITHIN.saturating_mul(2);
 
 /// What became of one message of a batch.
 #[derive(Clone, Debug)]
@@ -65,6 +95,10 @@ pub enum Outcome {
     NotMember,
     /// It is closed.
     Closed,
+    /// One of its two participants blocked the other.
+    Blocked,
+    /// The statement ran after its time, and stored nothing.
+    TooLate,
     /// The message to answer is not there.
     ReplyNotFound,
 }
@@ -74,6 +108,7 @@ struct Row {
     seq: Option<i64>,
     created_at: DateTime<Utc>,
     members: Vec<Uuid>,
+    clock: DateTime<Utc>,
     reply_to: Option<Json<Quote>>,
 }
 
@@ -89,9 +124,11 @@ impl From<Row> for Written {
             "not_found" => Outcome::NotFound,
             "not_member" => Outcome::NotMember,
             "closed" => Outcome::Closed,
+            "blocked" => Outcome::Blocked,
+            "too_late" => Outcome::TooLate,
             _ => Outcome::ReplyNotFound,
         };
-        Self { outcome, members: r.members.into_iter().map(UserId).collect() }
+        Self { outcome, members: r.members.into_iter().map(UserId).collect(), clock: r.clock }
     }
 }
 
@@ -101,6 +138,9 @@ impl Db {
     /// No two messages of a batch may repeat each other: the second would not see the first.
     /// `again` says that an earlier attempt may have got through, so that ids are looked up too.
     ///
+    /// The statement is good for as long as its caller waits ([`ANSWER_WITHIN`]). One that reaches a frozen server is
+    /// run when that wakes up, whoever has gone meanwhile: by then it stores nothing.
+    ///
     /// The conversations' rows are locked in the order of their ids (no deadlock between servers), and `seq` is
     /// taken under that lock: it follows the order of commits and has no gaps. A repeat stored by another server
     /// after this statement's snapshot makes the unique index fail the statement; the next attempt sees it.
@@ -108,42 +148,80 @@ impl Db {
     /// # Errors
     /// [`super::DbError`]; nothing of the batch was stored, or the connection was lost and it is not known.
     pub async fn write_messages(&self, batch: &[NewMessage], again: bool) -> DbResult<Vec<Written>> {
-        let mut ids = Vec::with_capacity(batch.len());
-        let mut conversations = Vec::with_capacity(batch.len());
-        let mut senders = Vec::with_capacity(batch.len());
-        let mut texts = Vec::with_capacity(batch.len());
-        let mut kinds = Vec::with_capacity(batch.len());
-        let mut attachments = Vec::with_capacity(batch.len());
-        let mut client_ids = Vec::with_capacity(batch.len());
-        let mut temp_ids = Vec::with_capacity(batch.len());
-        let mut replies = Vec::with_capacity(batch.len());
-        for m in batch {
-            ids.push(m.id.0);
-            conversations.push(m.conversation_id.0);
-            senders.push(m.sender_id.0);
-            texts.push(m.text.as_str());
-            kinds.push(m.kind);
-            attachments.push(&m.attachments);
-            client_ids.push(m.client_message_id.as_deref());
-            temp_ids.push(m.temp_id.as_deref());
-            replies.push(m.reply_to.map(|r| r.0));
+        let sent_at = Utc::now();
+        let deadline = self.clock.deadline(sent_at);
+        let mut connection = self.pool().acquire().await.map_err(DbError::NoConnection)?;
+        let written = run_batch(&mut connection, batch, again, deadline).await?;
+        drop(connection);
+        if let Some(first) = written.first() {
+            self.clock.heard(sent_at, first.clock);
         }
-        let rows = sqlx::query_file_as!(
-            Row,
-            "src/db/write_messages.sql",
-            &ids,
-            &conversations,
-            &senders,
-            &texts as &[&str],
-            &kinds as &[&str],
-            &attachments as &[&Value],
-            &client_ids as &[Option<&str>],
-            &temp_ids as &[Option<&str>],
-            &replies as &[Option<Uuid>],
-            again
-        )
-        .fetch_all(&self.pool())
-        .await?;
-        Ok(rows.into_iter().map(Written::from).collect())
+        if written.iter().any(|w| matches!(w.outcome, Outcome::TooLate)) {
+            return Err(DbError::TooLate);
+        }
+        Ok(written)
     }
+
+    /// What became of a batch whose statements' time is over: whatever is stored by now is [`Outcome::Stored`], and
+    /// nothing is added. Waits for the conversations' rows, and so for a statement that is committing.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn settle_messages(&self, batch: &[NewMessage]) -> DbResult<Vec<Written>> {
+        let conversations: Vec<Uuid> = batch.iter().map(|m| m.conversation_id.0).collect();
+        let mut tx = self.pool().begin().await?;
+        // A statement does not see what was committed while it waited for a lock; the one after it does.
+        sqlx::query!("SELECT id FROM conversations WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", &conversations)
+            .fetch_all(&mut *tx)
+            .await?;
+        let written = run_batch(&mut tx, batch, true, DateTime::UNIX_EPOCH).await?;
+        tx.commit().await?;
+        Ok(written)
+    }
+}
+
+async fn run_batch(
+    connection: &mut PgConnection,
+    batch: &[NewMessage],
+    again: bool,
+    deadline: DateTime<Utc>,
+) -> DbResult<Vec<Written>> {
+    let mut ids = Vec::with_capacity(batch.len());
+    let mut conversations = Vec::with_capacity(batch.len());
+    let mut senders = Vec::with_capacity(batch.len());
+    let mut texts = Vec::with_capacity(batch.len());
+    let mut kinds = Vec::with_capacity(batch.len());
+    let mut attachments = Vec::with_capacity(batch.len());
+    let mut client_ids = Vec::with_capacity(batch.len());
+    let mut temp_ids = Vec::with_capacity(batch.len());
+    let mut replies = Vec::with_capacity(batch.len());
+    for m in batch {
+        ids.push(m.id.0);
+        conversations.push(m.conversation_id.0);
+        senders.push(m.sender_id.0);
+        texts.push(m.text.as_str());
+        kinds.push(m.kind);
+        attachments.push(&m.attachments);
+        client_ids.push(m.client_message_id.as_deref());
+        temp_ids.push(m.temp_id.as_deref());
+        replies.push(m.reply_to.map(|r| r.0));
+    }
+    let rows = sqlx::query_file_as!(
+        Row,
+        "src/db/write_messages.sql",
+        &ids,
+        &conversations,
+        &senders,
+        &texts as &[&str],
+        &kinds as &[&str],
+        &attachments as &[&Value],
+        &client_ids as &[Option<&str>],
+        &temp_ids as &[Option<&str>],
+        &replies as &[Option<Uuid>],
+        again,
+        deadline
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(Written::from).collect())
 }

@@ -1,6 +1,7 @@
 //! Who takes part, and how far each has read.
 
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{Db, DbResult};
@@ -16,7 +17,7 @@ pub struct Access {
 }
 
 /// How far one participant has read, and how far messages have reached them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct Watermark {
     /// Whose.
     pub user_id: UserId,

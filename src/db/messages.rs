@@ -21,6 +21,17 @@ pub struct Page {
     pub after: Option<i64>,
 }
 
+/// A page of one conversation among others.
+#[derive(Clone, Copy, Debug)]
+pub struct Slice {
+    /// Of which conversation.
+    pub conversation: ConversationId,
+    /// Which of its messages.
+    pub page: Page,
+    /// Only those that changed since then after they were sent: edited, deleted for everyone, reacted to.
+    pub changed_since: Option<DateTime<Utc>>,
+}
+
 struct MessageRow {
     id: Uuid,
     conversation_id: Uuid,
@@ -134,49 +145,55 @@ impl Db {
         page: Page,
         watermarks: &[Watermark],
     ) -> DbResult<Vec<Message>> {
-        // One range of the index on (conversation_id, seq), walked from its newer or its older end; the other
-        // branch is never run.
-        let forward = page.after.is_some();
-        let rows = sqlx::query_as!(
+        let slice = Slice { conversation, page, changed_since: None };
+        let rows = self.slices(viewer, &[slice]).await?;
+        Ok(rows.into_iter().map(|r| r.into_message(watermarks)).collect())
+    }
+
+    /// Slices of several conversations in one statement, each conversation's messages oldest first, without what
+    /// `viewer` deleted for themselves. `watermarks` are those of all members of these conversations.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn messages_of(
+        &self,
+        viewer: UserId,
+        slices: &[Slice],
+        watermarks: impl Fn(ConversationId) -> Vec<Watermark>,
+    ) -> DbResult<Vec<Message>> {
+        let rows = self.slices(viewer, slices).await?;
+        Ok(rows
+            .into_iter()
+            .map(|r| {
+                let watermarks = watermarks(ConversationId(r.conversation_id));
+                r.into_message(&watermarks)
+            })
+            .collect())
+    }
+
+    async fn slices(&self, viewer: UserId, slices: &[Slice]) -> DbResult<Vec<MessageRow>> {
+        let conversations: Vec<Uuid> = slices.iter().map(|s| s.conversation.0).collect();
+        let after: Vec<i64> = slices.iter().map(|s| s.page.after.unwrap_or(0)).collect();
+        let before: Vec<i64> = slices.iter().map(|s| s.page.before.unwrap_or(i64::MAX)).collect();
+        let limits: Vec<i64> = slices.iter().map(|s| s.page.limit).collect();
+        let offsets: Vec<i64> = slices.iter().map(|s| s.page.offset).collect();
+        let forward: Vec<bool> = slices.iter().map(|s| s.page.after.is_some()).collect();
+        let changed_since: Vec<Option<DateTime<Utc>>> = slices.iter().map(|s| s.changed_since).collect();
+        let rows = sqlx::query_file_as!(
             MessageRow,
-            r#"WITH page AS (
-                   (SELECT m.* FROM messages m
-                    WHERE NOT $7 AND m.conversation_id = $1 AND m.seq > $3 AND m.seq < $4
-                      AND NOT EXISTS (SELECT 1 FROM message_deletions d WHERE d.message_id = m.id AND d.user_id = $2)
-                    ORDER BY m.seq DESC LIMIT $5 OFFSET $6)
-                   UNION ALL
-                   (SELECT m.* FROM messages m
-                    WHERE $7 AND m.conversation_id = $1 AND m.seq > $3 AND m.seq < $4
-                      AND NOT EXISTS (SELECT 1 FROM message_deletions d WHERE d.message_id = m.id AND d.user_id = $2)
-                    ORDER BY m.seq LIMIT $5 OFFSET $6)
-               )
-               SELECT m.id AS "id!", m.conversation_id AS "conversation_id!", m.sender_id AS "sender_id!", m.seq AS "seq!",
-                      CASE WHEN m.is_deleted THEN '' ELSE m.message_text END AS "message_text!", m.message_type AS "message_type!",
-                      CASE WHEN m.is_deleted THEN '[]' ELSE m.attachments END AS "attachments!", m.read_by AS "read_by!",
-                      m.delivered_to AS "delivered_to!", m.is_edited AS "is_edited!", m.is_deleted AS "is_deleted!",
-                      m.created_at AS "created_at!", m.updated_at AS "updated_at!", m.edited_at, m.last_edited_at, m.status AS "status!", m.deleted_at, m.delivered_at,
-                      m.read_at, m.deletion_type, m.deleted_by, m.edit_count AS "edit_count!", m.client_message_id,
-                      m.reply_to_message_id,
-                      (SELECT jsonb_build_object('id', q.id, 'sender_id', q.sender_id, 'created_at', q.created_at,
-                                  'is_deleted', q.is_deleted OR d.user_id IS NOT NULL,
-                                  'message_text', CASE WHEN q.is_deleted OR d.user_id IS NOT NULL THEN '' ELSE q.message_text END)
-                       FROM messages q LEFT JOIN message_deletions d ON d.message_id = q.id AND d.user_id = $2
-                       WHERE q.id = m.reply_to_message_id AND q.conversation_id = m.conversation_id) AS "reply_to: Json<Quote>",
-                      COALESCE((SELECT jsonb_agg(jsonb_build_object('reaction', r.reaction, 'count', r.count, 'user_ids', r.user_ids)
-                                                 ORDER BY r.reaction)
-                                FROM message_reaction_counts r WHERE r.message_id = m.id), '[]') AS "reactions!: Json<Vec<Reaction>>"
-               FROM page m ORDER BY m.seq"#,
-            conversation.0,
+            "src/db/slice_messages.sql",
             viewer.0,
-            page.after.unwrap_or(0),
-            page.before.unwrap_or(i64::MAX),
-            page.limit,
-            page.offset,
-            forward
+            &conversations,
+            &after,
+            &before,
+            &limits,
+            &offsets,
+            &forward,
+            &changed_since as &[Option<DateTime<Utc>>]
         )
         .fetch_all(&self.pool())
         .await?;
-        Ok(rows.into_iter().map(|r| r.into_message(watermarks)).collect())
+        Ok(rows)
     }
 
     /// Where a message is: its conversation and number. Says nothing of who may see it.

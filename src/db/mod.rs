@@ -12,6 +12,7 @@ mod notifications;
 mod people;
 mod presence;
 mod report;
+mod sync;
 mod typing;
 mod users;
 
@@ -28,12 +29,13 @@ use sqlx::{
 };
 
 pub use actions::{Acted, Action};
-pub use batch::{NewMessage, Outcome, Written};
+pub use batch::{GOOD_FOR, NewMessage, Outcome, Written};
 pub use conversations::Participant;
 pub use members::{Access, Delivery, ReadMark, Watermark};
-pub use messages::Page;
+pub use messages::{Page, Slice};
 pub use notifications::{Notification, NotificationTable};
 pub use presence::{Gone, OnlineStatus};
+pub use sync::{Hidden, Known, SyncState};
 
 use crate::{config::Config, error::Error};
 
@@ -48,12 +50,18 @@ pub enum DbError {
     /// What sqlx says. Logged, never sent to a client.
     #[error(transparent)]
     Sqlx(#[from] sqlx::Error),
+    /// No connection could be had: nothing was sent.
+    #[error("no connection: {0}")]
+    NoConnection(#[source] sqlx::Error),
     /// A migration failed; its transaction was rolled back.
     #[error("migration: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
     /// No answer in time: the line is dead, or the database is frozen. Whether the statement took effect is unknown.
     #[error("no answer from the database in time")]
     Timeout,
+    /// The statement reached the database after its time, and did nothing.
+    #[error("the statement came too late to the database")]
+    TooLate,
     /// The embedded database did not start.
     #[error("embedded database: {0}")]
     Embedded(String),
@@ -69,10 +77,25 @@ impl DbError {
             if !e.code().is_some_and(|c| c.starts_with("57") || c.starts_with("53") || c.starts_with("08")))
     }
 
+    /// Whether it is not known if the statement took effect.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        match self {
+            Self::Sqlx(e) => {
+                !matches!(e, sqlx::Error::Database(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
+            }
+            Self::Timeout => true,
+            Self::NoConnection(_) | Self::TooLate | Self::Migrate(_) | Self::Embedded(_) => false,
+        }
+    }
+
     /// Whether nothing came back at all, or no connection could be had.
     #[must_use]
     pub fn is_silence(&self) -> bool {
-        matches!(self, Self::Timeout | Self::Sqlx(sqlx::Error::PoolTimedOut))
+        matches!(
+            self,
+            Self::Timeout | Self::Sqlx(sqlx::Error::PoolTimedOut) | Self::NoConnection(sqlx::Error::PoolTimedOut)
+        )
     }
 
     /// Whether another transaction got in between: a unique key taken meanwhile, a deadlock, a serialization failure.
@@ -113,6 +136,7 @@ pub struct Db {
     options: PgConnectOptions,
     max_connections: u32,
     acquire_timeout: Duration,
+    clock: Arc<batch::Clock>,
 }
 
 impl Db {
@@ -146,7 +170,8 @@ impl Db {
         }
         let acquire_timeout = config.acquire_timeout();
         let pool = make_pool(options.clone(), max_connections, acquire_timeout);
-        Ok(Self { pool: Arc::new(RwLock::new(pool)), options, max_connections, acquire_timeout })
+        let (pool, clock) = (Arc::new(RwLock::new(pool)), Arc::default());
+        Ok(Self { pool, options, max_connections, acquire_timeout, clock })
     }
 
     /// Called when statements get no answer: where a new connection works, the pool's own are dead without knowing it

@@ -7,6 +7,13 @@ WITH input AS (
     SELECT c.id, c.status, c.last_seq, clock_timestamp() AS at,
            ARRAY(SELECT m.user_id FROM conversation_members m WHERE m.conversation_id = c.id ORDER BY m.user_id) AS members
     FROM conversations c WHERE c.id = ANY($2) ORDER BY c.id FOR NO KEY UPDATE
+), judged AS MATERIALIZED (
+    SELECT l.*, cardinality(l.members) = 2 AND EXISTS (
+               SELECT 1 FROM user_blocks b WHERE b.blocker_id = ANY (l.members) AND b.blocked_id = ANY (l.members)) AS blocked
+    FROM locked l
+), clock AS MATERIALIZED (
+    -- Looked at when the locks are held: a statement that nobody waits for any more stores nothing.
+    SELECT clock_timestamp() > $11 AS too_late FROM (SELECT count(*) FROM locked) l
 ), checked AS MATERIALIZED (
     SELECT i.*, l.last_seq, l.at, l.members, d.seq AS repeat_seq, d.created_at AS repeat_at,
            CASE WHEN q.id IS NOT NULL THEN
@@ -15,12 +22,15 @@ WITH input AS (
            CASE WHEN l.id IS NULL THEN 'not_found'
                 WHEN NOT i.sender_id = ANY (l.members) THEN 'not_member'
                 WHEN d.by_id THEN 'stored_before'
-             WHEN d.seq IS NOT NULL THEN 'repeat'
+                WHEN k.too_late THEN 'too_late'
+                WHEN d.seq IS NOT NULL THEN 'repeat'
                 WHEN l.status <> 'active' THEN 'closed'
+                WHEN l.blocked THEN 'blocked'
                 WHEN i.reply_to IS NOT NULL AND q.id IS NULL THEN 'reply_not_found'
                 ELSE 'stored' END AS outcome
     FROM input i
-    LEFT JOIN locked l ON l.id = i.conversation_id
+    CROSS JOIN clock k
+    LEFT JOIN judged l ON l.id = i.conversation_id
     LEFT JOIN LATERAL (
         SELECT x.seq, x.created_at, true AS by_id FROM messages x
         WHERE $10 AND x.id = i.id AND x.conversation_id = i.conversation_id
@@ -64,5 +74,5 @@ WITH input AS (
 )
 SELECT c.outcome AS "outcome!", COALESCE(n.seq, c.repeat_seq) AS seq, COALESCE(c.repeat_at, c.at, now()) AS "created_at!",
        CASE WHEN c.outcome IN ('stored', 'stored_before', 'repeat') THEN c.members ELSE '{}' END AS "members!",
-       c.quote AS "reply_to: Json<Quote>"
+       clock_timestamp() AS "clock!", c.quote AS "reply_to: Json<Quote>"
 FROM checked c LEFT JOIN numbered n ON n.ord = c.ord ORDER BY c.ord

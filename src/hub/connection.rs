@@ -5,10 +5,11 @@ use std::sync::{
     atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
 };
 
+use parking_lot::Mutex;
 use socketioxide::extract::SocketRef;
 use uuid::Uuid;
 
-use super::{Line, Lines, Sid};
+use super::{Line, Lines, Sid, hold::Gate};
 use crate::domain::User;
 
 /// One authenticated socket.
@@ -24,6 +25,8 @@ pub struct Connection {
     pub(super) cut: AtomicBool,
     /// Its line, once it speaks WebSocket.
     line: OnceLock<Arc<Line>>,
+    /// Whether what is sent goes out at once.
+    pub(super) gate: Mutex<Gate>,
     /// Bytes handed over, counted on from what the line has written; while polling, since the last poll.
     pub(super) handed: AtomicU64,
 }
@@ -34,7 +37,7 @@ impl Connection {
     pub fn new(id: Uuid, user: Arc<User>, expires_at: i64, socket: SocketRef) -> Self {
         let (cut, line, handed) = (AtomicBool::new(false), OnceLock::new(), AtomicU64::new(0));
         let expires_at = AtomicI64::new(expires_at);
-        Self { id, user, socket, expires_at, cut, line, handed }
+        Self { id, user, socket, expires_at, cut, line, gate: Mutex::default(), handed }
     }
 
     /// The session's id. Sockets that come one after the other over one session share it.

@@ -5,6 +5,8 @@
 //! anybody noticing: it is disconnected instead, and its client reconnects and fetches what it missed.
 
 mod connection;
+mod event;
+mod hold;
 mod lines;
 
 use std::{
@@ -14,34 +16,19 @@ use std::{
 
 use parking_lot::RwLock;
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
 use socketioxide::{SendError, SocketError, extract::AckSender};
 use uuid::Uuid;
 
 pub use connection::Connection;
+pub use event::{Audience, Event};
+pub use hold::Hold;
 pub use lines::{Line, LineStream, Lines};
 pub use socketioxide::socket::Sid;
 
-use crate::domain::{ConversationId, UserId};
-
-/// An event, serialised once for all its receivers.
-pub struct Event {
-    name: &'static str,
-    payload: Box<RawValue>,
-}
-
-impl Event {
-    /// Serialises `payload`.
-    #[must_use]
-    pub fn new<T: Serialize>(name: &'static str, payload: &T) -> Self {
-        // Our payloads are plain structs with string keys, which always serialise; `null` is the honest rest.
-        let payload = to_raw_value(payload).unwrap_or_else(|e| {
-            tracing::error!(error = %e, event = name, "payload does not serialise");
-            RawValue::NULL.to_owned()
-        });
-        Self { name, payload }
-    }
-}
+use crate::{
+    config::Config,
+    domain::{ConversationId, UserId},
+};
 
 #[derive(Default)]
 struct State {
@@ -58,18 +45,20 @@ pub struct Hub {
     lines: Arc<Lines>,
     max_waiting_bytes: u64,
     bytes_of_a_poll: u64,
+    max_held: usize,
 }
 
 impl Hub {
-    /// An empty hub. A socket for which more than `max_waiting_bytes` wait gets nothing more; a poll fetches up to
-    /// `bytes_of_a_poll`.
+    /// An empty hub.
     #[must_use]
-    pub fn new(max_waiting_bytes: usize, bytes_of_a_poll: usize) -> Self {
+    pub fn new(config: &Config) -> Self {
         Self {
             state: RwLock::default(),
             lines: Arc::default(),
-            max_waiting_bytes: max_waiting_bytes as u64,
-            bytes_of_a_poll: bytes_of_a_poll as u64,
+            max_waiting_bytes: config.socket_send_buffer_bytes as u64,
+            // A poll fetches up to as much.
+            bytes_of_a_poll: config.max_payload_bytes as u64,
+            max_held: config.socket_send_buffer,
         }
     }
 
@@ -176,8 +165,23 @@ impl Hub {
         }
     }
 
-    /// Sends to one socket.
+    /// Sends to one socket, or keeps it for later while the socket is on hold.
     pub fn emit_to(&self, connection: &Connection, event: &Event) {
+        let mut gate = connection.gate.lock();
+        match &mut gate.held {
+            Some(held) if held.len() < self.max_held => held.push(event.clone()),
+            Some(_) => self.cut(connection),
+            // Under the lock: what is told after a hold began must not overtake what was on its way before.
+            None => {
+                if !gate.has_told(event) {
+                    self.emit_now(connection, event);
+                }
+            }
+        }
+    }
+
+    /// Sends to one socket, also while it is on hold.
+    pub fn emit_now(&self, connection: &Connection, event: &Event) {
         if connection.cut.load(Ordering::Relaxed) {
             return;
         }
@@ -249,30 +253,5 @@ fn take_out<K: std::hash::Hash + Eq>(map: &mut HashMap<K, Vec<Arc<Connection>>>,
         if list.is_empty() {
             map.remove(key);
         }
-    }
-}
-
-/// Who is to get an event: the sockets in a room, as far as their users are `members`, and all sockets of `users`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Audience<'a> {
-    /// A conversation's room.
-    pub room: Option<ConversationId>,
-    /// Of the room, only these: a participant who was removed may still sit in it.
-    pub members: &'a [UserId],
-    /// Every socket of these, wherever it is.
-    pub users: &'a [UserId],
-    /// But not this socket.
-    pub not_socket: Option<Uuid>,
-    /// But no socket of this user.
-    pub not_user: Option<UserId>,
-}
-
-impl Audience<'_> {
-    fn spares(&self, c: &Connection) -> bool {
-        Some(c.id) != self.not_socket && Some(c.user.id) != self.not_user
-    }
-
-    fn admits(&self, c: &Connection) -> bool {
-        self.spares(c) && self.members.contains(&c.user.id)
     }
 }

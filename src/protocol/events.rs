@@ -16,6 +16,8 @@ pub mod incoming {
     pub const GET_CONVERSATIONS: &str = "chat:get_conversations";
     /// Page through messages.
     pub const GET_MESSAGES: &str = "chat:get_messages";
+    /// Fetch what was missed.
+    pub const SYNC: &str = "chat:sync";
     /// Renew the socket's token.
     pub const AUTHENTICATE: &str = "chat:authenticate";
     /// Answer a message.
@@ -54,6 +56,8 @@ pub mod outgoing {
     pub const CONVERSATIONS: &str = "chat:conversations";
     /// The page asked for.
     pub const MESSAGES: &str = "chat:messages";
+    /// What was missed.
+    pub const SYNCED: &str = "chat:synced";
     /// A contact came or went.
     pub const USER_STATUS: &str = "chat:user_status";
     /// One's own reply was stored.

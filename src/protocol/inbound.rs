@@ -115,7 +115,7 @@ pub fn page_limit(asked: Option<i64>) -> i64 {
     }
 }
 
-fn whole(value: Option<&Value>) -> Option<i64> {
+pub(super) fn whole(value: Option<&Value>) -> Option<i64> {
     match value? {
         Value::Number(n) => n.as_i64(),
         Value::String(s) => s.trim().parse().ok(),

@@ -6,6 +6,7 @@ mod inbound;
 mod message;
 mod outbound;
 mod sending;
+mod sync;
 
 pub use acting::{MessageRef, NewText, deletes_for_everyone, reaction};
 pub use inbound::{
@@ -18,3 +19,7 @@ pub use outbound::{
     PersonView, ReactionChanged, RoomMember, SendFailure, UserStatus, UserTyping, rfc3339,
 };
 pub use sending::SendMessage;
+pub use sync::{
+    HiddenView, JoinedView, KnownToClient, MissedView, ReadView, SyncRequest, SyncView, SyncedView, join_limit,
+    last_seq,
+};

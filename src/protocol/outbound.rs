@@ -42,12 +42,15 @@ impl<T> Ack<T> {
     }
 }
 
-/// `{ success: false, message, code }`: a failed acknowledgement, a REST error, and `chat:error`.
+/// `{ success: false, message, code }`: a failed acknowledgement, a REST error, and `chat:error`. With `retry_after_ms`
+/// where the same request may be sent again.
 #[derive(Debug, Serialize)]
 pub struct Failure {
     success: bool,
     message: String,
     code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
 }
 
 impl Failure {
@@ -55,7 +58,7 @@ impl Failure {
     #[must_use]
     pub fn new(error: &Error, failed: &str) -> Self {
         let message = if *error == Error::Internal { failed.to_owned() } else { error.to_string() };
-        Self { success: false, message, code: error.code() }
+        Self::worded(error, message)
     }
 
     /// The text.
@@ -64,10 +67,22 @@ impl Failure {
         &self.message
     }
 
+    /// In how many milliseconds to try again.
+    #[must_use]
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        self.retry_after_ms
+    }
+
     /// With a text of its own.
     #[must_use]
     pub fn with_message(message: impl Into<String>, code: &'static str) -> Self {
-        Self { success: false, message: message.into(), code }
+        Self { success: false, message: message.into(), code, retry_after_ms: None }
+    }
+
+    /// Says `error` in words of the caller's.
+    #[must_use]
+    pub fn worded(error: &Error, message: impl Into<String>) -> Self {
+        Self { retry_after_ms: error.retry_after_ms(), ..Self::with_message(message, error.code()) }
     }
 }
 
@@ -85,6 +100,9 @@ pub struct SendFailure<'a> {
     pub message: String,
     /// The stable word.
     pub code: &'static str,
+    /// When to try again, where that is all it takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
 }
 
 /// A conversation on the wire (contract §1, Conversation).

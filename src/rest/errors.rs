@@ -18,7 +18,7 @@ pub struct RestError {
 impl RestError {
     /// With a text of the route's own.
     pub fn with_message(error: &Error, message: &str) -> Self {
-        Self { status: status_of(error), failure: Failure::with_message(message, error.code()) }
+        Self { status: status_of(error), failure: Failure::worded(error, message) }
     }
 
     /// Puts `message` where the contract gives this route its own words for `error`.
@@ -42,10 +42,11 @@ impl From<Error> for RestError {
 
 impl IntoResponse for RestError {
     fn into_response(self) -> AxumResponse {
-        let busy = self.status == StatusCode::SERVICE_UNAVAILABLE;
+        let retry_after_ms = self.failure.retry_after_ms();
         let mut response = (self.status, Json(self.failure)).into_response();
-        if busy {
-            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+        if let Some(ms) = retry_after_ms {
+            // Whole seconds, and not too early (RFC 9110 §10.2.3).
+            response.headers_mut().insert(header::RETRY_AFTER, ms.div_ceil(1000).max(1).into());
         }
         response
     }

@@ -10,6 +10,7 @@ mod info;
 mod messages;
 mod people;
 mod status;
+mod sync;
 
 use std::{sync::Arc, time::Instant};
 
@@ -60,6 +61,7 @@ pub fn router(state: RestState) -> Router {
         .route("/users/available", get(people::available))
         .route("/support-user", get(people::support))
         .route("/conversations/{id}/read", post(messages::mark_read))
+        .route("/sync", get(sync::sync))
         .route("/unread-count", get(messages::unread_count))
         .route("/users/{id}/status", get(status::status))
         .route("/test", get(info::test));

@@ -7,8 +7,9 @@ use crate::{
     domain::ConversationId,
     error::{Error, Result},
     protocol::{
-        ConversationRef, Failure, ListConversations, ListMessages, MessagesPage, Typing,
+        ConversationRef, Failure, JoinedView, ListConversations, ListMessages, MessagesPage, SyncRequest, Typing,
         events::{incoming, outgoing},
+        last_seq,
     },
 };
 
@@ -25,6 +26,7 @@ pub async fn dispatch(call: Call) {
         incoming::MARK_READ => mark_read(call).await,
         incoming::GET_CONVERSATIONS => get_conversations(call).await,
         incoming::GET_MESSAGES => get_messages(call).await,
+        incoming::SYNC => sync(call).await,
         incoming::AUTHENTICATE => auth::renew(call).await,
         incoming::EDIT_MESSAGE => message_events::edit_message(call).await,
         incoming::DELETE_MESSAGE => message_events::delete_message(call).await,
@@ -47,18 +49,47 @@ pub fn refuse(mut call: Call, error: &Error) {
 }
 
 async fn join(mut call: Call) {
+    let chat = call.chat.clone();
+    let connection = call.connection.clone();
     let joined = async {
         let id = ConversationRef::from(&*call.payload).required()?;
-        call.chat.join(&call.connection, id).await?;
-        Ok(id)
+        let Some(last_seq) = last_seq(&call.payload)? else {
+            chat.join(&connection, id).await?;
+            return Ok((id, None));
+        };
+        let hold = chat.hub().hold(&connection);
+        let missed = chat.join_after(&connection, id, last_seq).await?;
+        hold.tell(id, missed.up_to);
+        Ok((id, Some((missed, hold))))
     };
     match joined.await {
-        Ok(id) => {
-            let payload = json!({ "conversationId": id });
-            call.emit(outgoing::JOINED, &payload);
+        Ok((conversation_id, missed)) => {
+            let sync = missed.as_ref().map(|(missed, _)| missed.view());
+            let payload = JoinedView { conversation_id, sync };
+            call.emit_now(outgoing::JOINED, &payload);
             call.succeed(payload);
         }
         Err(e) => call.error(&e, "Failed to join conversation"),
+    }
+}
+
+async fn sync(mut call: Call) {
+    let chat = call.chat.clone();
+    let connection = call.connection.clone();
+    let synced = async {
+        let request = SyncRequest::try_from(&*call.payload)?;
+        let hold = chat.hub().hold(&connection);
+        let synced = chat.sync(&connection.user, request).await?;
+        for (conversation, seq) in synced.covers() {
+            hold.tell(conversation, seq);
+        }
+        Ok((synced, hold))
+    };
+    match synced.await {
+        // It may be large: once is enough.
+        Ok((synced, _hold)) if call.wants_answer() => call.succeed(synced.view()),
+        Ok((synced, _hold)) => call.emit_now(outgoing::SYNCED, &synced.view()),
+        Err(e) => call.error(&e, "Failed to sync"),
     }
 }
 
@@ -110,7 +141,7 @@ async fn get_conversations(mut call: Call) {
             call.succeed(view);
         }
         // The contract has one text for every reason; the code tells them apart.
-        Err(e) => call.fail_with_error(&Failure::with_message("Failed to get conversations", e.code())),
+        Err(e) => call.fail_with_error(&Failure::worded(&e, "Failed to get conversations")),
     }
 }
 

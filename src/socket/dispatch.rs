@@ -168,6 +168,16 @@ impl Call {
         self.chat.hub().emit_to(&self.connection, &Event::new(event, payload));
     }
 
+    /// Sends an event to this socket, also while it is on hold.
+    pub fn emit_now<T: Serialize>(&self, event: &'static str, payload: &T) {
+        self.chat.hub().emit_now(&self.connection, &Event::new(event, payload));
+    }
+
+    /// Whether the client waits for an acknowledgement.
+    pub fn wants_answer(&self) -> bool {
+        self.ack.lock().is_some()
+    }
+
     /// Acknowledges success, if the client asked.
     pub fn succeed<T: Serialize>(&mut self, data: T) {
         self.acknowledge(&Ack::new(data));

@@ -63,7 +63,7 @@ pub async fn react(mut call: Call) {
             } else {
                 ("Failed to remove reaction", "remove_reaction")
             };
-            action_failed(&mut call, &Failure::with_message(message, e.code()), action);
+            action_failed(&mut call, &Failure::worded(&e, message), action);
         }
     }
 }

@@ -73,6 +73,7 @@ fn send_failed(call: &mut Call, sender: &Sender, error: &Error) {
             conversation_id: sender.conversation_id.as_ref(),
             message,
             code: error.code(),
+            retry_after_ms: error.retry_after_ms(),
         },
     );
     if sender.temp_id.is_none() {

@@ -59,7 +59,7 @@ impl World {
     pub async fn on(config: Config) -> Self {
         let store = Store::open(&config).await.unwrap();
         let uploads = Uploads::new(Storage::open(&config).unwrap(), &store.secret, &config);
-        let hub = Arc::new(Hub::new(1 << 20, 1 << 20));
+        let hub = Arc::new(Hub::new(&config));
         let chat = Chat::start(store.db.clone(), hub, uploads, &config, "test".into()).await.unwrap();
         let dir = config.database_url.is_none().then(|| config.data_dir.clone());
         Self { chat, config, store: Some(store), dir }

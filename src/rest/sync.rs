@@ -1,0 +1,20 @@
+//! `GET /sync`: what the caller missed.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+
+use super::{RestState, auth::Caller, errors::RestError, extract::QueryPayload};
+use crate::protocol::{Ack, SyncRequest};
+
+/// As `chat:sync`, by `?conversations=id:lastSeq,…` or `?since=`.
+pub async fn sync(
+    State(state): State<RestState>,
+    Caller(user): Caller,
+    QueryPayload(query): QueryPayload,
+) -> Result<Response, RestError> {
+    let synced = state.chat.sync(&user, SyncRequest::try_from(&query)?).await?;
+    Ok(Json(Ack::new(synced.view())).into_response())
+}
