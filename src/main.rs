@@ -121,6 +121,10 @@ fn start_logging(config: &Config) -> Result<(), Failed> {
 }
 
 async fn serve(config: Config) -> Result<(), Failed> {
+    // Each socket is a file descriptor, and the usual limit is 1024.
+    if let Err(e) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(error = %e, "the limit of open files could not be raised");
+    }
     let (listener, port) = reserve(&config)?;
     let name = config
         .server_name

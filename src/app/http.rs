@@ -17,6 +17,7 @@ use tower_http::{
     trace::TraceLayer,
 };
 
+use super::admission::{Admission, admit};
 use crate::{
     chat::Chat,
     config::Config,
@@ -60,7 +61,8 @@ async fn finish_what_began(State(chat): State<Arc<Chat>>, request: Request, next
 }
 
 /// Origins and CORS around everything, the Socket.IO handshake too (contract §0).
-pub fn wrap(router: Router, config: &Config, hub: &Arc<Hub>) -> Router {
+pub fn wrap(router: Router, config: &Config, admission: Admission) -> Router {
+    let hub = admission.chat.hub().clone();
     let origins: Arc<[String]> = config.allowed_origins().into();
     let for_cors = origins.clone();
     let cors = CorsLayer::new()
@@ -71,7 +73,8 @@ pub fn wrap(router: Router, config: &Config, hub: &Arc<Hub>) -> Router {
         .expose_headers([REQUEST_ID, header::RETRY_AFTER])
         .max_age(Duration::from_hours(1));
     router
-        .layer(middleware::from_fn_with_state(hub.clone(), note_line))
+        .layer(middleware::from_fn_with_state(hub, note_line))
+        .layer(middleware::from_fn_with_state(admission, admit))
         .layer(cors)
         .layer(middleware::from_fn_with_state(origins, refuse_origins))
 }

@@ -1,5 +1,6 @@
 //! Wires it all together: configuration in, a server that can be started and stopped out.
 
+mod admission;
 mod http;
 mod server;
 
@@ -12,6 +13,7 @@ use axum::Router;
 use socketioxide::SocketIo;
 use tokio::net::TcpListener;
 
+use self::{admission::Admission, server::Gate};
 #[cfg(feature = "embedded")]
 use crate::db::embedded::{self, Embedded};
 use crate::{
@@ -20,6 +22,7 @@ use crate::{
     config::{Config, Secret},
     db::{Db, DbError},
     hub::Hub,
+    limits::Proxies,
     rest::{self, RestState},
     socket::{self, SocketState},
     storage::{Storage, StorageError},
@@ -124,6 +127,7 @@ pub struct App {
     chat: Arc<Chat>,
     io: SocketIo,
     router: Router,
+    gate: Gate,
     shutdown_timeout: Duration,
 }
 
@@ -148,9 +152,12 @@ impl App {
             http::rest_layers(rest::router(rest_state.clone()), &chat, config.max_body_bytes, config.request_timeout);
         let max_form = config.max_upload_bytes.saturating_mul(config.max_upload_files).saturating_add(1 << 20);
         let files = http::rest_layers(rest::files_router(rest_state), &chat, max_form, config.upload_timeout);
-        let router = http::wrap(rest.merge(files).layer(layer), config, &hub);
+        let proxies = Arc::new(Proxies::new(config.limits.trusted_proxies.clone()));
+        let admission = Admission { chat: chat.clone(), proxies: proxies.clone() };
+        let router = http::wrap(rest.merge(files).layer(layer), config, admission);
+        let gate = Gate::new(&config.limits, proxies);
         let shutdown_timeout = Duration::from_secs(config.shutdown_timeout);
-        Ok(Self { store, chat, io, router, shutdown_timeout })
+        Ok(Self { store, chat, io, router, gate, shutdown_timeout })
     }
 
     /// The use cases, for tests.
@@ -162,7 +169,7 @@ impl App {
     /// Serves until `shutdown` resolves; then stops accepting, finishes what is in flight, marks users offline,
     /// closes sockets (clients see `transport close` and reconnect), and closes the database.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        let connections = server::accept(listener, self.router, self.chat.hub().lines(), shutdown).await;
+        let connections = server::accept(listener, self.gate, self.router, self.chat.hub().lines(), shutdown).await;
         tracing::info!(sockets = self.chat.hub().len(), "shutting down");
         self.chat.shut_down(self.shutdown_timeout).await;
         if tokio::time::timeout(CLOSE_TIMEOUT, self.io.close()).await.is_err() {

@@ -1,6 +1,6 @@
 //! Accepting connections.
 
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use hyper::{body::Incoming, server::conn::http1};
@@ -12,7 +12,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{ServiceExt as _, service_fn};
 
-use crate::hub::Lines;
+use super::admission::{self, Peer};
+use crate::{
+    config::LimitsConfig,
+    hub::Lines,
+    limits::{Counter, Place, Proxies},
+};
 
 /// A client has this long to send a request's headers, and may keep an unused connection this long.
 const HEADER_TIMEOUT: Duration = Duration::from_mins(1);
@@ -38,9 +43,38 @@ impl Connections {
     }
 }
 
+/// How many connections may be open: in total, and from one address that is no proxy of ours.
+pub struct Gate {
+    total: Arc<Counter<()>>,
+    addresses: Arc<Counter<IpAddr>>,
+    proxies: Arc<Proxies>,
+}
+
+/// What an open connection holds.
+type Places = (Place<()>, Option<Place<IpAddr>>);
+
+impl Gate {
+    /// As `config` has it. A polling client needs two connections for its socket.
+    pub fn new(config: &LimitsConfig, proxies: Arc<Proxies>) -> Self {
+        let twice = |n: usize| Counter::new(n.saturating_mul(2));
+        Self {
+            total: twice(config.max_connections),
+            addresses: Counter::new(config.max_connections_per_ip.saturating_mul(2)),
+            proxies,
+        }
+    }
+
+    fn enter(&self, peer: IpAddr) -> Option<Places> {
+        let total = self.total.take(())?;
+        let address = if self.proxies.contains(peer) { None } else { Some(self.addresses.take(peer)?) };
+        Some((total, address))
+    }
+}
+
 /// Accepts until `shutdown` resolves. Returns the connections that are still open.
 pub async fn accept(
     listener: TcpListener,
+    gate: Gate,
     router: Router,
     lines: &Arc<Lines>,
     shutdown: impl Future<Output = ()>,
@@ -53,12 +87,17 @@ pub async fn accept(
             () = &mut shutdown => return connections,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 if let Err(e) = prepare(&stream) {
                     tracing::debug!(error = %e, "connection gone before it began");
                     continue;
                 }
-                serve(stream, router.clone(), lines, &connections);
+                let peer = peer.ip().to_canonical();
+                match gate.enter(peer) {
+                    Some(places) => serve(stream, Peer(peer), places, router.clone(), lines, &connections),
+                    // Its buffer is empty, so this does not wait.
+                    None => drop(stream.try_write(admission::no_room().as_bytes())),
+                }
             }
             Err(e) => {
                 tracing::warn!(error = %e, "accept");
@@ -75,10 +114,11 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-fn serve(stream: TcpStream, router: Router, lines: &Arc<Lines>, connections: &Connections) {
-    let (stream, line) = lines.wrap(stream);
+fn serve(stream: TcpStream, peer: Peer, places: Places, router: Router, lines: &Arc<Lines>, connections: &Connections) {
+    let (stream, line) = lines.wrap(stream, places);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(line.clone());
+        request.extensions_mut().insert(peer);
         router.clone().oneshot(request.map(Body::new))
     });
     let connection = http1::Builder::new()

@@ -68,7 +68,7 @@ impl Chat {
             related_entity_id: asked.related_entity_id,
             metadata: asked.metadata,
         };
-        let id = self.db.get_or_create_conversation(&new).await?;
+        let id = self.db.get_or_create_conversation(&new).await?.ok_or(Error::Blocked)?;
         let conversation = self.db.conversation(id, caller.id).await?.ok_or(Error::Internal)?;
         Ok(OpenConversation(self.with_others(caller, vec![conversation]).await?))
     }
@@ -86,7 +86,7 @@ impl Chat {
         let ids: Vec<ConversationId> = conversations.iter().map(|c| c.id).collect();
         let mut others: HashMap<ConversationId, Vec<Participant>> = HashMap::new();
         for mut p in self.db.other_participants(&ids, viewer.id).await? {
-            p.is_online |= self.is_here(p.user.id);
+            p.is_online |= !p.is_blocked && self.is_here(p.user.id);
             others.entry(p.conversation_id).or_default().push(p);
         }
         Ok(Listed { conversations, others })

@@ -2,6 +2,7 @@
 //! database's facts.
 
 mod actions;
+mod blocks;
 mod conversations;
 mod delivery;
 mod history;
@@ -16,7 +17,7 @@ mod typing;
 mod uploads;
 mod writer;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use moka::future::Cache;
 use tokio::sync::mpsc;
@@ -34,20 +35,24 @@ use crate::{
     domain::{ConversationId, UserId},
     error::Result,
     hub::Hub,
+    limits::Limits,
 };
 
 /// How long background tasks have to write what waits when the service stops.
 const BACKGROUND_LIMIT: Duration = Duration::from_secs(3);
-/// How long who takes part may be remembered for events that store nothing (typing, coming and going).
+/// How long who takes part, and who blocked whom, may be remembered for events that store nothing (typing, coming and
+/// going).
 const MEMBERS_TTL: Duration = Duration::from_secs(30);
 
 /// The chat service.
 pub struct Chat {
     db: Db,
     hub: Arc<Hub>,
+    limits: Limits,
     server_name: String,
     max_message_chars: usize,
     members: Cache<ConversationId, Arc<[UserId]>>,
+    blocks: Cache<UserId, Arc<HashSet<UserId>>>,
     writer: writer::Writer,
     typing: typing::TypingState,
     uploads: Uploads,
@@ -86,9 +91,11 @@ impl Chat {
         let chat = Arc::new(Self {
             db,
             hub,
+            limits: Limits::new(&config.limits),
             server_name,
             max_message_chars: config.max_message_chars,
             members: Cache::builder().max_capacity(100_000).time_to_live(MEMBERS_TTL).build(),
+            blocks: Cache::builder().max_capacity(100_000).time_to_live(MEMBERS_TTL).build(),
             writer,
             typing,
             uploads,
@@ -113,6 +120,12 @@ impl Chat {
     #[must_use]
     pub fn hub(&self) -> &Arc<Hub> {
         &self.hub
+    }
+
+    /// How much each may ask for.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// The repository.

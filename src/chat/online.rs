@@ -46,11 +46,14 @@ impl Chat {
         self.online.presence.lock().is_online(user)
     }
 
-    /// What is known of a user's presence; `None` if nothing is.
+    /// What `viewer` may know of a user's presence; `None` if that is nothing.
     ///
     /// # Errors
     /// [`crate::error::Error::Internal`].
-    pub async fn online_status(&self, user: UserId) -> Result<Option<OnlineStatus>> {
+    pub async fn online_status(&self, viewer: UserId, user: UserId) -> Result<Option<OnlineStatus>> {
+        if self.db.is_blocked(viewer, user).await? {
+            return Ok(None);
+        }
         let stored = self.db.online_status(user).await?;
         // The table is milliseconds behind; who is here is online.
         let is_online = self.is_here(user) || stored.as_ref().is_some_and(|s| s.is_online);
@@ -170,6 +173,7 @@ pub async fn run(chat: Arc<Chat>) {
             () = chat.online.changed.notified() => chat.write_presence().await,
             _ = heartbeat.tick() => {
                 chat.end_expired();
+                chat.limits.rates.forget();
                 in_time(chat.beat()).await
             }
             () = chat.stop.cancelled() => return,

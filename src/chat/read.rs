@@ -32,19 +32,26 @@ impl Chat {
             self.hub.join(connection, conversation);
         }
         if mark.marked > 0 {
-            self.tell_read(user, conversation, &mark, from);
+            self.tell_read(user, conversation, &mark, from).await;
         }
         Ok(mark.marked)
     }
 
-    fn tell_read(&self, user: &User, conversation_id: ConversationId, mark: &ReadMark, from: Option<&Arc<Connection>>) {
+    async fn tell_read(
+        &self,
+        user: &User,
+        conversation_id: ConversationId,
+        mark: &ReadMark,
+        from: Option<&Arc<Connection>>,
+    ) {
         let payload = MessagesRead {
             user_id: user.id,
             conversation_id,
             read_at: mark.read_at,
             last_read_seq: mark.last_read_seq,
         };
-        let audience = Audience { users: &mark.members, not_socket: from.map(|c| c.id), ..Audience::default() };
+        let users = &*self.without_blocked(user.id, &mark.members).await;
+        let audience = Audience { users, not_socket: from.map(|c| c.id), ..Audience::default() };
         self.hub.emit(&audience, &Event::new(outgoing::MESSAGES_READ, &payload));
     }
 

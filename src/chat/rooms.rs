@@ -18,7 +18,7 @@ impl Chat {
     pub async fn join(&self, connection: &Arc<Connection>, conversation: ConversationId) -> Result<()> {
         self.mark_read(&connection.user, conversation, Some(connection)).await?;
         let members = self.members(conversation).await?;
-        self.tell_room(outgoing::USER_JOINED, connection, conversation, &members);
+        self.tell_room(outgoing::USER_JOINED, connection, conversation, &members).await;
         Ok(())
     }
 
@@ -45,11 +45,11 @@ impl Chat {
         self.stop_typing_on(connection, conversation);
         // Without the database nobody is told; those in the room see the presence change when it is back.
         if let Ok(members) = self.members(conversation).await {
-            self.tell_room(outgoing::USER_LEFT, connection, conversation, &members);
+            self.tell_room(outgoing::USER_LEFT, connection, conversation, &members).await;
         }
     }
 
-    fn tell_room(
+    async fn tell_room(
         &self,
         event: &'static str,
         connection: &Connection,
@@ -58,6 +58,7 @@ impl Chat {
     ) {
         let user = &connection.user;
         let payload = RoomMember { user_id: user.id, display_name: user.name(), conversation_id: conversation };
+        let members = &*self.without_blocked(user.id, members).await;
         let audience =
             Audience { room: Some(conversation), members, not_socket: Some(connection.id), ..Audience::default() };
         self.hub.emit(&audience, &Event::new(event, &payload));

@@ -69,6 +69,7 @@ impl Chat {
         if !members.contains(&user.id) {
             return Err(Error::NotAuthorized);
         }
+        let members = self.without_blocked(user.id, &members).await;
         let key = (conversation, user.id);
         if is_typing {
             self.begin_typing(connection, key, &members);

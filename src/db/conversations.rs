@@ -58,6 +58,8 @@ pub struct Participant {
     pub conversation_id: ConversationId,
     /// Who.
     pub user: User,
+    /// One of the two blocked the other: the viewer is told nothing of their presence.
+    pub is_blocked: bool,
     /// Whether any server holds a socket of theirs.
     pub is_online: bool,
     /// When the last one went.
@@ -66,11 +68,12 @@ pub struct Participant {
 
 impl Db {
     /// The conversation of these two and this kind (and related entity, if given), made where there is none.
-    /// Two racing calls get the same one: the second waits for the first's commit.
+    /// Two racing calls get the same one: the second waits for the first's commit. `None` where one would have to be
+    /// made, and one of the two blocked the other.
     ///
     /// # Errors
     /// [`super::DbError`].
-    pub async fn get_or_create_conversation(&self, new: &NewConversation) -> DbResult<ConversationId> {
+    pub async fn get_or_create_conversation(&self, new: &NewConversation) -> DbResult<Option<ConversationId>> {
         let (low, high) =
             if new.creator < new.participant { (new.creator, new.participant) } else { (new.participant, new.creator) };
         let mut tx = self.pool().begin().await?;
@@ -97,25 +100,27 @@ impl Db {
         .fetch_optional(&mut *tx)
         .await?;
         let id = match found {
-            Some(id) => id,
+            Some(id) => Some(id),
             None => {
                 sqlx::query_scalar!(
                     "INSERT INTO conversations (id, type, participant_ids, subject, related_entity_type, related_entity_id, metadata, status)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, 'active') RETURNING id",
+                     SELECT $1, $2, $3, $4, $5, $6, $7, 'active' WHERE NOT souk_is_blocked(ARRAY[$8::uuid, $9::uuid]) RETURNING id",
                     Uuid::now_v7(),
                     new.kind.as_str(),
                     serde_json::json!([new.creator, new.participant]),
                     new.subject,
                     new.related_entity_type,
                     new.related_entity_id,
-                    new.metadata
+                    new.metadata,
+                    new.creator.0,
+                    new.participant.0
                 )
-                .fetch_one(&mut *tx)
+                .fetch_optional(&mut *tx)
                 .await?
             }
         };
         tx.commit().await?;
-        Ok(ConversationId(id))
+        Ok(id.map(ConversationId))
     }
 
     /// One conversation as `viewer` sees it; `None` unless they take part.
@@ -203,7 +208,9 @@ impl Db {
         let ids: Vec<Uuid> = conversations.iter().map(|c| c.0).collect();
         let rows = sqlx::query!(
             r#"SELECT m.conversation_id, u.id, u.email, COALESCE(u.role, 'customer') AS "role!", u.display_name,
-                      COALESCE(u.status, 'active') AS "status!", COALESCE(s.is_online, false) AS "is_online!", s.last_seen_at AS "last_seen_at?"
+                      COALESCE(u.status, 'active') AS "status!", COALESCE(s.is_online, false) AS "is_online!", s.last_seen_at AS "last_seen_at?",
+                      EXISTS (SELECT 1 FROM user_blocks b
+                              WHERE b.blocker_id = u.id AND b.blocked_id = $2 OR b.blocker_id = $2 AND b.blocked_id = u.id) AS "is_blocked!"
                FROM conversation_members m
                JOIN users u ON u.id = m.user_id
                LEFT JOIN user_online_status s ON s.user_id = u.id
@@ -225,8 +232,9 @@ impl Db {
                     display_name: r.display_name,
                     active: r.status == "active",
                 },
-                is_online: r.is_online,
-                last_seen_at: r.last_seen_at,
+                is_blocked: r.is_blocked,
+                is_online: r.is_online && !r.is_blocked,
+                last_seen_at: r.last_seen_at.filter(|_| !r.is_blocked),
             })
             .collect())
     }

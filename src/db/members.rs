@@ -169,7 +169,8 @@ impl Db {
         Ok(at)
     }
 
-    /// Everyone who shares a conversation with one of `users`: pairs of user and contact, the contact being one of `among`.
+    /// Everyone who shares a conversation with one of `users`: pairs of user and contact, the contact being one of
+    /// `among`, and neither having blocked the other.
     ///
     /// # Errors
     /// [`super::DbError`].
@@ -180,7 +181,10 @@ impl Db {
             r#"SELECT DISTINCT me.user_id, other.user_id AS contact_id
                FROM conversation_members me
                JOIN conversation_members other ON other.conversation_id = me.conversation_id AND other.user_id <> me.user_id
-               WHERE me.user_id = ANY($1) AND other.user_id = ANY($2)"#,
+               WHERE me.user_id = ANY($1) AND other.user_id = ANY($2)
+                 AND NOT EXISTS (SELECT 1 FROM user_blocks b
+                                 WHERE b.blocker_id = me.user_id AND b.blocked_id = other.user_id
+                                    OR b.blocker_id = other.user_id AND b.blocked_id = me.user_id)"#,
             &users,
             &among
         )

@@ -3,6 +3,7 @@
 
 mod actions;
 mod batch;
+mod blocks;
 mod conversations;
 #[cfg(feature = "embedded")]
 pub mod embedded;

@@ -8,17 +8,17 @@ use crate::domain::{Person, Role, UserId, shown_name};
 /// Most users of `GET /users/available`.
 const MAX_AVAILABLE: i64 = 100;
 
-struct PersonRow {
-    id: Uuid,
-    email: String,
-    role: String,
-    display_name: Option<String>,
-    status: String,
-    created_at: Option<String>,
+pub(super) struct PersonRow {
+    pub(super) id: Uuid,
+    pub(super) email: String,
+    pub(super) role: String,
+    pub(super) display_name: Option<String>,
+    pub(super) status: String,
+    pub(super) created_at: Option<String>,
 }
 
 impl PersonRow {
-    fn into_person(self) -> Option<Person> {
+    pub(super) fn into_person(self) -> Option<Person> {
         Some(Person {
             id: UserId(self.id),
             name: shown_name(self.display_name.as_deref(), &self.email).to_owned(),

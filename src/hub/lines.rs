@@ -29,8 +29,8 @@ pub struct Line {
 }
 
 impl Lines {
-    /// Wraps a stream so that its line can be cut.
-    pub fn wrap<S>(self: &Arc<Self>, stream: S) -> (LineStream<S>, Arc<Line>) {
+    /// Wraps a stream so that its line can be cut. `guard` is dropped with it, whoever has the stream by then.
+    pub fn wrap<S, G>(self: &Arc<Self>, stream: S, guard: G) -> (LineStream<S, G>, Arc<Line>) {
         let line =
             Arc::new(Line { cut: CancellationToken::new(), session: OnceLock::new(), written: AtomicU64::new(0) });
         let stream = LineStream {
@@ -39,6 +39,7 @@ impl Lines {
             write_cut: Box::pin(line.cut.clone().cancelled_owned()),
             line: line.clone(),
             lines: self.clone(),
+            _guard: guard,
         };
         (stream, line)
     }
@@ -76,15 +77,16 @@ impl Line {
 }
 
 /// A stream that ends in an error once its line is cut, reading and writing alike, however long its peer sleeps.
-pub struct LineStream<S> {
+pub struct LineStream<S, G> {
     stream: S,
     read_cut: Pin<Box<WaitForCancellationFutureOwned>>,
     write_cut: Pin<Box<WaitForCancellationFutureOwned>>,
     line: Arc<Line>,
     lines: Arc<Lines>,
+    _guard: G,
 }
 
-impl<S> Drop for LineStream<S> {
+impl<S, G> Drop for LineStream<S, G> {
     fn drop(&mut self) {
         if let Some(session) = self.line.session.get() {
             let mut lines = self.lines.0.lock();
@@ -102,14 +104,14 @@ fn was_cut(cut: &mut Pin<Box<WaitForCancellationFutureOwned>>, cx: &mut Context<
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for LineStream<S> {
+impl<S: AsyncRead + Unpin, G: Unpin> AsyncRead for LineStream<S, G> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         was_cut(&mut self.read_cut, cx)?;
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for LineStream<S> {
+impl<S: AsyncWrite + Unpin, G: Unpin> AsyncWrite for LineStream<S, G> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         was_cut(&mut self.write_cut, cx)?;
         let result = Pin::new(&mut self.stream).poll_write(cx, buf);
@@ -150,7 +152,7 @@ mod tests {
     async fn a_cut_line_wakes_a_reader_and_a_stuck_writer() {
         let lines = Arc::new(Lines::default());
         let (_peer_never_reads, ours) = tokio::io::duplex(16);
-        let (stream, line) = lines.wrap(ours);
+        let (stream, line) = lines.wrap(ours, ());
         lines.carries(&line, "s1");
         let (mut read, mut write) = tokio::io::split(stream);
         let reader = tokio::spawn(async move { read.read_u8().await });

@@ -82,7 +82,13 @@ impl Failure {
     /// Says `error` in words of the caller's.
     #[must_use]
     pub fn worded(error: &Error, message: impl Into<String>) -> Self {
-        Self { retry_after_ms: error.retry_after_ms(), ..Self::with_message(message, error.code()) }
+        Self::with_message(message, error.code()).retry_after(error.retry_after_ms())
+    }
+
+    /// With the milliseconds after which to try again.
+    #[must_use]
+    pub fn retry_after(self, retry_after_ms: Option<u64>) -> Self {
+        Self { retry_after_ms, ..self }
     }
 }
 

@@ -5,31 +5,42 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::FromRequestParts,
-    http::{StatusCode, header::AUTHORIZATION, request::Parts},
+    http::{Method, StatusCode, header::AUTHORIZATION, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde_json::json;
 
-use super::RestState;
+use super::{RestState, errors::RestError};
 use crate::{
     auth::{TokenError, strip_bearer},
     domain::User,
+    error::Error,
+    limits::Kind,
 };
 
 /// The caller, as the database has them.
 pub struct Caller(pub Arc<User>);
 
 /// Why a call was not let in.
-pub struct Refused(StatusCode, &'static str);
+pub enum Refused {
+    /// Who is calling is not known, or may not.
+    Unknown(StatusCode, &'static str),
+    /// They call too often.
+    TooOften(RestError),
+}
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let (error, code) = match self.0 {
+        let (status, message) = match self {
+            Self::Unknown(status, message) => (status, message),
+            Self::TooOften(error) => return error.into_response(),
+        };
+        let (error, code) = match status {
             StatusCode::FORBIDDEN => ("Forbidden", "forbidden"),
             StatusCode::UNAUTHORIZED => ("Unauthorized", "unauthorized"),
             _ => ("Internal Server Error", "internal"),
         };
-        (self.0, Json(json!({ "success": false, "error": error, "message": self.1, "code": code }))).into_response()
+        (status, Json(json!({ "success": false, "error": error, "message": message, "code": code }))).into_response()
     }
 }
 
@@ -37,23 +48,44 @@ impl FromRequestParts<RestState> for Caller {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, state: &RestState) -> Result<Self, Refused> {
-        let refuse = |message| Refused(StatusCode::UNAUTHORIZED, message);
+        let refuse = |message| Refused::Unknown(StatusCode::UNAUTHORIZED, message);
+        let limits = state.chat.limits();
         let header = parts.headers.get(AUTHORIZATION).and_then(|h| h.to_str().ok()).unwrap_or_default();
-        let verified = state.tokens.verify(strip_bearer(header)).map_err(|e| {
-            refuse(match e {
-                TokenError::Missing => "No token provided",
-                TokenError::Invalid => "Invalid token",
-                TokenError::Expired => "Token expired",
-            })
+        let verified = state.tokens.verify(strip_bearer(header)).map_err(|e| match e {
+            TokenError::Missing => refuse("No token provided"),
+            TokenError::Expired => refuse("Token expired"),
+            TokenError::Invalid => match limits.rates.bad_token(parts.extensions.get().copied()) {
+                Ok(()) => refuse("Invalid token"),
+                Err(e) => Refused::TooOften(RestError::too_many_attempts(&e)),
+            },
         })?;
+        let too_often = |e: Error| Refused::TooOften(e.into());
+        let place = limits.requests.take(verified.user_id).ok_or(Error::RateLimited { retry_after_ms: 1000 });
+        // Given back when the body has been read: that is what takes memory.
+        parts.extensions.insert(Arc::new(place.map_err(too_often)?));
+        limits.rates.check(kind_of(&parts.method, parts.uri.path()), verified.user_id).map_err(too_often)?;
         let user = state.chat.db().user(verified.user_id).await.map_err(|e| {
             tracing::error!(error = %e, "authentication");
-            Refused(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
+            Refused::Unknown(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
         })?;
         let user = user.ok_or_else(|| refuse("User not found"))?;
         if !user.active {
-            return Err(Refused(StatusCode::FORBIDDEN, "Account is not active"));
+            return Err(Refused::Unknown(StatusCode::FORBIDDEN, "Account is not active"));
         }
         Ok(Self(Arc::new(user)))
+    }
+}
+
+/// Of which limit a request takes its share.
+fn kind_of(method: &Method, path: &str) -> Kind {
+    let tail = |end: &str| path.trim_end_matches('/').ends_with(end);
+    match *method {
+        Method::GET if path.contains("/users/search") || tail("/users/available") || tail("/support-user") => {
+            Kind::Search
+        }
+        Method::GET => Kind::Read,
+        Method::POST if tail("/messages") || tail("/messages/reply") => Kind::Message,
+        Method::POST if tail("/upload") => Kind::Upload,
+        _ => Kind::Action,
     }
 }

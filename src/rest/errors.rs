@@ -21,6 +21,12 @@ impl RestError {
         Self { status: status_of(error), failure: Failure::worded(error, message) }
     }
 
+    /// Too many bad tokens came from where this one came from.
+    pub fn too_many_attempts(error: &Error) -> Self {
+        let failure = Failure::with_message("Too many failed attempts", "too_many_attempts");
+        Self { status: StatusCode::TOO_MANY_REQUESTS, failure: failure.retry_after(error.retry_after_ms()) }
+    }
+
     /// Puts `message` where the contract gives this route its own words for `error`.
     pub fn worded(error: Error, words: &[(Error, &str)]) -> Self {
         match words.iter().find(|(e, _)| *e == error) {

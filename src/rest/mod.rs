@@ -2,6 +2,7 @@
 
 mod actions;
 mod auth;
+mod blocks;
 mod conversations;
 mod errors;
 mod extract;
@@ -63,6 +64,8 @@ pub fn router(state: RestState) -> Router {
         .route("/conversations/{id}/read", post(messages::mark_read))
         .route("/sync", get(sync::sync))
         .route("/unread-count", get(messages::unread_count))
+        .route("/users/blocked", get(blocks::list))
+        .route("/users/{id}/block", post(blocks::block).delete(blocks::unblock))
         .route("/users/{id}/status", get(status::status))
         .route("/test", get(info::test));
     Router::new()

@@ -15,11 +15,11 @@ use crate::{
 /// Whether a user is online, and since when not.
 pub async fn status(
     State(state): State<RestState>,
-    Caller(_): Caller,
+    Caller(caller): Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Ack<Value>>, RestError> {
     let known = match UserId::parse(&id) {
-        Some(user) => state.chat.online_status(user).await?.map(|s| (user, s)),
+        Some(user) => state.chat.online_status(caller.id, user).await?.map(|s| (user, s)),
         None => None,
     };
     Ok(Json(Ack::new(match known {

@@ -1,6 +1,6 @@
 //! The handshake: a token becomes a user, or a refusal in the contract's words (§0).
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde_json::Value as Json;
 use socketioxide::{
@@ -14,7 +14,14 @@ use super::{
     dispatch::{Call, register},
     session::Session,
 };
-use crate::{auth::strip_bearer, protocol::Failure};
+use crate::{
+    auth::{TokenError, strip_bearer},
+    limits::ClientAddress,
+    protocol::Failure,
+};
+
+/// How late a refusal comes once an address had too many.
+const SLOWED_BY: Duration = Duration::from_secs(3);
 
 /// Why a socket was not let in: the text of the client's `connect_error`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +30,7 @@ pub enum Refusal {
     InvalidToken,
     UserNotFound,
     NotActive,
+    TooMany,
     Database,
 }
 
@@ -34,6 +42,7 @@ impl Refusal {
             Self::InvalidToken => "invalid_token",
             Self::UserNotFound => "user_not_found",
             Self::NotActive => "account_not_active",
+            Self::TooMany => "too_many_connections",
             Self::Database => "internal",
         }
     }
@@ -46,6 +55,7 @@ impl fmt::Display for Refusal {
             Self::InvalidToken => "Invalid or expired token",
             Self::UserNotFound => "User not found",
             Self::NotActive => "Account not active",
+            Self::TooMany => "Too many connections",
             Self::Database => "Database connection error",
         })
     }
@@ -80,7 +90,17 @@ impl Authenticate {
             Some(header.to_owned())
         });
         let token = token.as_deref().map(strip_bearer).filter(|t| !t.is_empty()).ok_or(Refusal::NoToken)?;
-        let verified = self.0.tokens.verify(token).map_err(|_| Refusal::InvalidToken)?;
+        let limits = self.0.chat.limits();
+        let address = socket.req_parts().extensions.get::<ClientAddress>().copied();
+        let verified = match self.0.tokens.verify(token) {
+            Ok(verified) => verified,
+            Err(e) => {
+                if e == TokenError::Invalid && limits.rates.bad_token(address).is_err() {
+                    tokio::time::sleep(SLOWED_BY).await;
+                }
+                return Err(Refusal::InvalidToken);
+            }
+        };
         let user = self.0.chat.db().user(verified.user_id).await.map_err(|e| {
             tracing::error!(error = %e, "handshake");
             Refusal::Database
@@ -89,7 +109,8 @@ impl Authenticate {
         if !user.active {
             return Err(Refusal::NotActive);
         }
-        Ok(Session::new(user, verified.expires_at))
+        let seat = limits.seats.take(address, user.id).map_err(|_| Refusal::TooMany)?;
+        Ok(Session::new(user, verified.expires_at, Some(seat)))
     }
 }
 

@@ -6,6 +6,7 @@ use super::{auth, dispatch::Call, message_events, send_events};
 use crate::{
     domain::ConversationId,
     error::{Error, Result},
+    limits::Kind,
     protocol::{
         ConversationRef, Failure, JoinedView, ListConversations, ListMessages, MessagesPage, SyncRequest, Typing,
         events::{incoming, outgoing},
@@ -15,6 +16,13 @@ use crate::{
 
 /// The table of events. Whatever comes after a message waits until that is stored, so that it sees it.
 pub async fn dispatch(call: Call) {
+    let (limits, user) = (call.chat.limits(), call.connection.user.id);
+    if let Err(e) = limits.rates.check(kind_of(&call.event), user) {
+        if limits.rates.is_flooding(user) {
+            call.chat.hub().cut(&call.connection);
+        }
+        return refuse(call, &e);
+    }
     if is_send(&call.event) {
         return send_events::send(call).await;
     }
@@ -35,14 +43,28 @@ pub async fn dispatch(call: Call) {
     }
 }
 
+/// Of which limit an event takes its share.
+fn kind_of(event: &str) -> Kind {
+    match event {
+        incoming::SEND_MESSAGE | incoming::SEND_REPLY => Kind::Message,
+        incoming::TYPING => Kind::Typing,
+        incoming::JOIN | incoming::LEAVE => Kind::Join,
+        incoming::GET_CONVERSATIONS | incoming::GET_MESSAGES | incoming::SYNC => Kind::Read,
+        _ => Kind::Action,
+    }
+}
+
 fn is_send(event: &str) -> bool {
     matches!(event, incoming::SEND_MESSAGE | incoming::SEND_REPLY)
 }
 
-/// Answers an event that is not handled at all, because too many wait.
+/// Answers an event that is not handled at all, because too many came or wait.
 pub fn refuse(mut call: Call, error: &Error) {
     if is_send(&call.event) {
         send_events::refuse(call, error);
+    } else if *call.event == *incoming::TYPING {
+        // Nobody waits to hear that typing was not told.
+        call.fail(&Failure::new(error, "Failed to update typing status"));
     } else {
         call.error(error, "Request timed out");
     }

@@ -123,6 +123,7 @@ async fn handle(state: &SocketState, session: &Arc<Session>, connection: &Arc<Co
             }
         }
         Incoming::Disconnected => {
+            session.give_up_seat();
             session.sends_done().await;
             state.chat.disconnected(connection).await;
         }

@@ -9,7 +9,7 @@ use socketioxide::{extract::AckSender, handler::Value};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::{domain::User, hub::Connection};
+use crate::{domain::User, hub::Connection, limits::Seat};
 
 /// Messages of one socket that may be on their way to the database at once.
 pub const MAX_SENDS_IN_FLIGHT: u32 = 64;
@@ -53,6 +53,8 @@ pub struct Session<C = Connection> {
     pub sends: Arc<Semaphore>,
     /// The lane that its last message took.
     pub lane: Mutex<Option<usize>>,
+    /// Given back at the end, or when a socket that was never let in is dropped.
+    seat: Mutex<Option<Seat>>,
     inbox: Mutex<Inbox<C>>,
 }
 
@@ -78,13 +80,14 @@ pub enum Next<C = Connection> {
 
 impl<C> Session<C> {
     /// A session for `user`.
-    pub fn new(user: User, expires_at: i64) -> Self {
+    pub fn new(user: User, expires_at: i64, seat: Option<Seat>) -> Self {
         Self {
             id: Uuid::new_v4(),
             user: Arc::new(user),
             expires_at,
             sends: Arc::new(Semaphore::new(MAX_SENDS_IN_FLIGHT as usize)),
             lane: Mutex::new(None),
+            seat: Mutex::new(seat),
             inbox: Mutex::new(Inbox {
                 waiting: VecDeque::new(),
                 waiting_bytes: 0,
@@ -93,6 +96,11 @@ impl<C> Session<C> {
                 drained_by_a_task: false,
             }),
         }
+    }
+
+    /// The socket is gone, and another may have its seat.
+    pub fn give_up_seat(&self) {
+        self.seat.lock().take();
     }
 
     /// Lets the inbox be drained, with `connection` in the hub.
@@ -166,7 +174,7 @@ mod tests {
             display_name: None,
             active: true,
         };
-        Session::new(user, i64::MAX)
+        Session::new(user, i64::MAX, None)
     }
 
     fn event() -> Incoming {

@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["config", "error"],
     &["domain"],
     &["protocol"],
-    &["auth"],
+    &["auth", "limits"],
     &["db", "hub", "presence", "storage"],
     &["chat"],
     &["socket", "rest"],
@@ -24,6 +24,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("socketioxide", &["socket", "hub", "app"]),
     ("pglite_oxide", &["db"]),
     ("object_store", &["storage"]),
+    ("governor", &["limits"]),
 ];
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {

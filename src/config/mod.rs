@@ -1,8 +1,12 @@
 //! Configuration: environment, `.env` and flags, in one documented struct. `.env.example` lists the same.
 
+mod limits;
+
 use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
+
+pub use limits::LimitsConfig;
 
 /// A value that must not reach a log.
 #[derive(Clone, PartialEq, Eq)]
@@ -115,6 +119,9 @@ pub struct Config {
     /// Bytes that may wait to be sent to one socket; past that it is disconnected
     #[arg(long, env = "SOCKET_SEND_BUFFER_BYTES", default_value_t = 16 << 20, value_parser = positive(), global = true)]
     pub socket_send_buffer_bytes: usize,
+    /// How much one user or one address may ask for
+    #[command(flatten)]
+    pub limits: LimitsConfig,
     /// Seconds between Engine.IO pings
     #[arg(long, env = "PING_INTERVAL", default_value_t = 25, value_parser = clap::value_parser!(u64).range(1..), global = true)]
     pub ping_interval: u64,

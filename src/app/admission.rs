@@ -1,0 +1,92 @@
+//! Who may open a socket, decided before anything is spent on it. A refusal here is a plain HTTP answer: socket.io-client
+//! takes it for a failed attempt and comes back by itself, which it does not after a refusal by the namespace.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::{StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use crate::{
+    chat::Chat,
+    error::Error,
+    limits::{ClientAddress, Full, Proxies},
+    protocol::Failure,
+};
+
+/// When to try again where no seat is free.
+const RETRY_AFTER_MS: u64 = 5000;
+
+/// The address of a connection's other end.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
+
+/// What admission works with.
+#[derive(Clone)]
+pub struct Admission {
+    /// Has the limits.
+    pub chat: Arc<Chat>,
+    /// Whose word on a client's address counts.
+    pub proxies: Arc<Proxies>,
+}
+
+/// Notes where a request comes from, and refuses a handshake that no limit has room for.
+pub async fn admit(State(admission): State<Admission>, mut request: Request, next: Next) -> Response {
+    let address = request.extensions().get::<Peer>().map(|peer| {
+        let hops: Vec<&str> =
+            request.headers().get_all("x-forwarded-for").iter().filter_map(|hop| hop.to_str().ok()).collect();
+        admission.proxies.client(peer.0, &hops.join(","))
+    });
+    if let Some(address) = address {
+        request.extensions_mut().insert(address);
+    }
+    if is_handshake(&request)
+        && let Some(refusal) = no_room_for(&admission.chat, address)
+    {
+        return refusal;
+    }
+    next.run(request).await
+}
+
+/// An Engine.IO session is opened by a request that names none yet.
+fn is_handshake(request: &Request) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    request.uri().path().starts_with("/socket.io") && !query.split('&').any(|pair| pair.starts_with("sid="))
+}
+
+fn no_room_for(chat: &Chat, address: Option<ClientAddress>) -> Option<Response> {
+    let limits = chat.limits();
+    if let Err(e) = limits.rates.handshake(address) {
+        let failure = Failure::with_message("Too many handshakes", "too_many_handshakes");
+        let retry_after_ms = e.retry_after_ms().unwrap_or(RETRY_AFTER_MS);
+        return Some(refusal(StatusCode::SERVICE_UNAVAILABLE, failure, retry_after_ms));
+    }
+    let status = match limits.seats.look(address).err()? {
+        Full::Server => StatusCode::SERVICE_UNAVAILABLE,
+        Full::Address | Full::User => StatusCode::TOO_MANY_REQUESTS,
+    };
+    let failure = Failure::with_message("Too many connections", "too_many_connections");
+    Some(refusal(status, failure, RETRY_AFTER_MS))
+}
+
+fn refusal(status: StatusCode, failure: Failure, retry_after_ms: u64) -> Response {
+    let mut response = (status, Json(failure.retry_after(Some(retry_after_ms)))).into_response();
+    response.headers_mut().insert(header::RETRY_AFTER, retry_after_ms.div_ceil(1000).max(1).into());
+    response
+}
+
+/// What a connection is told for which there is no room at all, before its first request is read.
+pub fn no_room() -> String {
+    let failure = Failure::with_message("Too many connections", "too_many_connections");
+    // Plain fields, which always serialise.
+    let body = serde_json::to_string(&failure.retry_after(Error::Busy.retry_after_ms())).unwrap_or_default();
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: {}\r\nRetry-After: 1\r\n\
+         Connection: close\r\n\r\n{body}",
+        body.len()
+    )
+}

@@ -1,0 +1,73 @@
+//! Blocking: between two of whom one blocked the other nothing passes, in either direction. What is stored stays
+//! readable.
+
+use std::{collections::HashSet, sync::Arc};
+
+use super::Chat;
+use crate::{
+    domain::{Person, User, UserId},
+    error::{Error, Result},
+    hub::{Audience, Event},
+    protocol::{UserStatus, events::outgoing},
+};
+
+/// Most users of `GET /users/blocked`.
+const MAX_LISTED: i64 = 1000;
+
+impl Chat {
+    /// Blocks a user, or takes it back.
+    ///
+    /// # Errors
+    /// [`Error::InvalidUser`] for the caller, [`Error::UserNotFound`].
+    pub async fn set_blocked(&self, caller: &User, other: UserId, blocked: bool) -> Result<()> {
+        if other == caller.id {
+            return Err(Error::InvalidUser("You cannot block yourself"));
+        }
+        let found =
+            if blocked { self.db.block(caller.id, other).await? } else { self.db.unblock(caller.id, other).await? };
+        for user in [caller.id, other] {
+            self.blocks.invalidate(&user).await;
+        }
+        if !found {
+            return Err(Error::UserNotFound);
+        }
+        self.tell_presence(caller.id, other).await;
+        self.tell_presence(other, caller.id).await;
+        Ok(())
+    }
+
+    /// Whom the caller blocked.
+    ///
+    /// # Errors
+    /// [`Error::Internal`].
+    pub async fn blocked_users(&self, caller: &User) -> Result<Vec<Person>> {
+        Ok(self.db.blocked_by(caller.id, MAX_LISTED).await?)
+    }
+
+    /// Tells `viewer` whether `user` is online, as far as they may know now.
+    async fn tell_presence(&self, user: UserId, viewer: UserId) {
+        if let Ok(status) = self.online_status(viewer, user).await {
+            let (is_online, last_seen_at) = status.map_or((false, None), |s| (s.is_online, s.last_seen_at));
+            let event = Event::new(outgoing::USER_STATUS, &UserStatus { user_id: user, is_online, last_seen_at });
+            self.hub.emit(&Audience { users: &[viewer], ..Audience::default() }, &event);
+        }
+    }
+
+    /// Everyone with whom `user` has a block, remembered for up to 30 s where another server made it. Without the
+    /// database: nobody is known to.
+    pub(super) async fn blocks_around(&self, user: UserId) -> Arc<HashSet<UserId>> {
+        if let Some(known) = self.blocks.get(&user).await {
+            return known;
+        }
+        let Ok(found) = self.db.blocks_around(user).await else { return Arc::default() };
+        let found: Arc<HashSet<UserId>> = Arc::new(found.into_iter().collect());
+        self.blocks.insert(user, found.clone()).await;
+        found
+    }
+
+    /// Of `members` those to whom what `user` does may be shown.
+    pub(super) async fn without_blocked(&self, user: UserId, members: &[UserId]) -> Arc<[UserId]> {
+        let blocked = self.blocks_around(user).await;
+        members.iter().copied().filter(|m| !blocked.contains(m)).collect()
+    }
+}

@@ -1,0 +1,63 @@
+//! How much one user or one address may ask for. 0 switches a limit off.
+
+use std::net::IpAddr;
+
+use clap::Args;
+use ipnet::IpNet;
+
+/// The limits. What is refused by one may be tried again after `retry_after_ms`.
+#[derive(Clone, Debug, Args)]
+pub struct LimitsConfig {
+    /// Most connections in total; 0 is no limit, here and with every limit that follows
+    #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 100_000, global = true)]
+    pub max_connections: usize,
+    /// Most sockets from one address
+    #[arg(long, env = "MAX_CONNECTIONS_PER_IP", default_value_t = 1000, global = true)]
+    pub max_connections_per_ip: usize,
+    /// Most sockets of one user: tabs and devices
+    #[arg(long, env = "MAX_CONNECTIONS_PER_USER", default_value_t = 100, global = true)]
+    pub max_connections_per_user: usize,
+    /// Socket handshakes a second
+    #[arg(long, env = "MAX_HANDSHAKES_PER_SECOND", default_value_t = 2000, global = true)]
+    pub max_handshakes_per_second: u32,
+    /// Socket handshakes a second from one address; five times as many at once
+    #[arg(long, env = "MAX_HANDSHAKES_PER_SECOND_PER_IP", default_value_t = 100, global = true)]
+    pub max_handshakes_per_second_per_ip: u32,
+    /// Tokens that are none of ours, a minute and address; then their refusals come late
+    #[arg(long, env = "MAX_BAD_TOKENS_PER_MINUTE", default_value_t = 60, global = true)]
+    pub max_bad_tokens_per_minute: u32,
+    /// Messages and replies a second of one user; five times as many at once, as with those that follow
+    #[arg(long, env = "MAX_MESSAGES_PER_SECOND", default_value_t = 50, global = true)]
+    pub max_messages_per_second: u32,
+    /// Typing events a second of one user
+    #[arg(long, env = "MAX_TYPING_PER_SECOND", default_value_t = 20, global = true)]
+    pub max_typing_per_second: u32,
+    /// Rooms entered or left a second by one user; ten times as many at once
+    #[arg(long, env = "MAX_JOINS_PER_SECOND", default_value_t = 50, global = true)]
+    pub max_joins_per_second: u32,
+    /// Searches for people a second of one user
+    #[arg(long, env = "MAX_SEARCHES_PER_SECOND", default_value_t = 20, global = true)]
+    pub max_searches_per_second: u32,
+    /// Upload requests a minute of one user
+    #[arg(long, env = "MAX_UPLOADS_PER_MINUTE", default_value_t = 60, global = true)]
+    pub max_uploads_per_minute: u32,
+    /// Other changes a second of one user: edit, delete, react, mark read, open a conversation, block
+    #[arg(long, env = "MAX_ACTIONS_PER_SECOND", default_value_t = 50, global = true)]
+    pub max_actions_per_second: u32,
+    /// Lists and pages a second for one user
+    #[arg(long, env = "MAX_READS_PER_SECOND", default_value_t = 100, global = true)]
+    pub max_reads_per_second: u32,
+    /// REST requests of one user at a time
+    #[arg(long, env = "MAX_REQUESTS_PER_USER", default_value_t = 64, global = true)]
+    pub max_requests_per_user: usize,
+    /// Proxies whose X-Forwarded-For is believed: networks or addresses, separated by commas
+    #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',', default_value = "127.0.0.0/8,::1", value_parser = network, global = true)]
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// A network, or an address alone.
+fn network(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
+    let found = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    found.map_err(|_| "is neither a network such as 10.0.0.0/8 nor an address".to_owned())
+}

@@ -1,0 +1,35 @@
+//! How much one user or one address may ask for, so that nobody hurts the others.
+
+mod address;
+mod rates;
+mod seats;
+
+use std::sync::Arc;
+
+pub use address::{ClientAddress, Proxies};
+pub use rates::{Kind, Rates};
+pub use seats::{Counter, Full, Place, Seat, Seats};
+
+use crate::{config::LimitsConfig, domain::UserId};
+
+/// All of them.
+pub struct Limits {
+    /// How often.
+    pub rates: Rates,
+    /// How many sockets.
+    pub seats: Seats,
+    /// REST requests at a time.
+    pub requests: Arc<Counter<UserId>>,
+}
+
+impl Limits {
+    /// As `config` has them.
+    #[must_use]
+    pub fn new(config: &LimitsConfig) -> Self {
+        Self {
+            rates: Rates::new(config),
+            seats: Seats::new(config),
+            requests: Counter::new(config.max_requests_per_user),
+        }
+    }
+}

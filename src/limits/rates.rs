@@ -1,0 +1,167 @@
+//! How often: token buckets by user and by address.
+
+use std::{hash::Hash, net::IpAddr, num::NonZeroU32, time::Duration};
+
+use governor::{
+    DefaultDirectRateLimiter, DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter,
+    clock::{Clock as _, DefaultClock, QuantaInstant},
+};
+
+use super::ClientAddress;
+use crate::{
+    config::LimitsConfig,
+    domain::UserId,
+    error::{Error, Result},
+};
+
+/// What a bucket holds: this many seconds' worth may come at once.
+const BURST_SECONDS: u32 = 5;
+/// A client that comes back enters all its rooms at once.
+const JOIN_BURST_SECONDS: u32 = 10;
+/// Refusals that a user may get in a second, and at once, before the socket that causes them is cut.
+const REFUSALS_PER_SECOND: NonZeroU32 = NonZeroU32::new(100).unwrap();
+const REFUSALS_AT_ONCE: NonZeroU32 = NonZeroU32::new(1000).unwrap();
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A message or a reply.
+    Message,
+    /// Typing began or ended.
+    Typing,
+    /// Entering or leaving a room.
+    Join,
+    /// Looking for people.
+    Search,
+    /// Sending files.
+    Upload,
+    /// Anything else that changes something: edit, delete, react, read, open, block.
+    Action,
+    /// Lists and pages.
+    Read,
+}
+
+type Keyed<K> = DefaultKeyedRateLimiter<K>;
+
+/// The buckets. A limit of 0 in the configuration is none.
+pub struct Rates {
+    messages: Option<Keyed<UserId>>,
+    typing: Option<Keyed<UserId>>,
+    joins: Option<Keyed<UserId>>,
+    searches: Option<Keyed<UserId>>,
+    uploads: Option<Keyed<UserId>>,
+    actions: Option<Keyed<UserId>>,
+    reads: Option<Keyed<UserId>>,
+    refusals: Keyed<UserId>,
+    handshakes: Option<DefaultDirectRateLimiter>,
+    handshakes_of_address: Option<Keyed<IpAddr>>,
+    bad_tokens: Option<Keyed<IpAddr>>,
+    clock: DefaultClock,
+}
+
+fn per_second(n: u32, burst_seconds: u32) -> Option<Quota> {
+    let n = NonZeroU32::new(n)?;
+    Some(Quota::per_second(n).allow_burst(n.saturating_mul(NonZeroU32::new(burst_seconds)?)))
+}
+
+fn keyed<K: Clone + Hash + Eq>(quota: Option<Quota>) -> Option<Keyed<K>> {
+    quota.map(RateLimiter::keyed)
+}
+
+impl Rates {
+    /// As `config` has them.
+    #[must_use]
+    pub fn new(config: &LimitsConfig) -> Self {
+        let by_user = |n| keyed(per_second(n, BURST_SECONDS));
+        let per_minute = |n| NonZeroU32::new(n).map(Quota::per_minute);
+        Self {
+            messages: by_user(config.max_messages_per_second),
+            typing: by_user(config.max_typing_per_second),
+            joins: keyed(per_second(config.max_joins_per_second, JOIN_BURST_SECONDS)),
+            searches: by_user(config.max_searches_per_second),
+            uploads: keyed(per_minute(config.max_uploads_per_minute)),
+            actions: by_user(config.max_actions_per_second),
+            reads: by_user(config.max_reads_per_second),
+            refusals: RateLimiter::keyed(Quota::per_second(REFUSALS_PER_SECOND).allow_burst(REFUSALS_AT_ONCE)),
+            handshakes: per_second(config.max_handshakes_per_second, 1).map(RateLimiter::direct),
+            handshakes_of_address: keyed(per_second(config.max_handshakes_per_second_per_ip, BURST_SECONDS)),
+            bad_tokens: keyed(per_minute(config.max_bad_tokens_per_minute)),
+            clock: DefaultClock::default(),
+        }
+    }
+
+    /// Takes one of `user`'s for this.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`] when there is none left.
+    pub fn check(&self, kind: Kind, user: UserId) -> Result<()> {
+        let limiter = match kind {
+            Kind::Message => &self.messages,
+            Kind::Typing => &self.typing,
+            Kind::Join => &self.joins,
+            Kind::Search => &self.searches,
+            Kind::Upload => &self.uploads,
+            Kind::Action => &self.actions,
+            Kind::Read => &self.reads,
+        };
+        self.take(limiter.as_ref(), &user)
+    }
+
+    /// Whether `user` goes on asking so fast after refusals that answering does harm.
+    #[must_use]
+    pub fn is_flooding(&self, user: UserId) -> bool {
+        self.refusals.check_key(&user).is_err()
+    }
+
+    /// Takes a handshake from `address`.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`], for the address's own share, or for the server's.
+    pub fn handshake(&self, address: Option<ClientAddress>) -> Result<()> {
+        // Its own first, so that one address cannot use up everybody's.
+        if let Some(ClientAddress(address)) = address {
+            self.take(self.handshakes_of_address.as_ref(), &address)?;
+        }
+        match self.handshakes.as_ref().map(RateLimiter::check) {
+            Some(Err(not_until)) => Err(self.refusal(&not_until)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes a token that is none of ours.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`] when `address` had too many.
+    pub fn bad_token(&self, address: Option<ClientAddress>) -> Result<()> {
+        match address {
+            Some(ClientAddress(address)) => self.take(self.bad_tokens.as_ref(), &address),
+            None => Ok(()),
+        }
+    }
+
+    /// Forgets those who have all of theirs again.
+    pub fn forget(&self) {
+        let by_user =
+            [&self.messages, &self.typing, &self.joins, &self.searches, &self.uploads, &self.actions, &self.reads];
+        by_user.into_iter().flatten().chain([&self.refusals]).for_each(forget);
+        [&self.handshakes_of_address, &self.bad_tokens].into_iter().flatten().for_each(forget);
+    }
+
+    fn take<K: Clone + Hash + Eq>(&self, limiter: Option<&Keyed<K>>, key: &K) -> Result<()> {
+        match limiter.map(|l| l.check_key(key)) {
+            Some(Err(not_until)) => Err(self.refusal(&not_until)),
+            _ => Ok(()),
+        }
+    }
+
+    fn refusal(&self, not_until: &NotUntil<QuantaInstant>) -> Error {
+        let wait = not_until.wait_time_from(self.clock.now()).max(Duration::from_millis(1));
+        // Rounded up: who comes back exactly then is let in.
+        Error::RateLimited { retry_after_ms: u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX) }
+    }
+}
+
+fn forget<K: Clone + Hash + Eq>(limiter: &Keyed<K>) {
+    limiter.retain_recent();
+    limiter.shrink_to_fit();
+}

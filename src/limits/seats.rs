@@ -1,0 +1,146 @@
+//! How many connections there may be: in total, of one address, of one user.
+
+use std::{collections::HashMap, hash::Hash, sync::Arc};
+
+use parking_lot::Mutex;
+
+use super::ClientAddress;
+use crate::{config::LimitsConfig, domain::UserId};
+
+/// Which bound was met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// The server's.
+    Server,
+    /// One address's.
+    Address,
+    /// One user's.
+    User,
+}
+
+/// Counts by key, up to a bound; 0 is no bound.
+#[derive(Debug)]
+pub struct Counter<K> {
+    counts: Mutex<HashMap<K, usize>>,
+    max: usize,
+}
+
+impl<K: Copy + Eq + Hash> Counter<K> {
+    /// Counts up to `max` for each key.
+    #[must_use]
+    pub fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self { counts: Mutex::default(), max })
+    }
+
+    /// Takes a place under `key`, given back when it is dropped; `None` where all are taken.
+    #[must_use]
+    pub fn take(self: &Arc<Self>, key: K) -> Option<Place<K>> {
+        let mut counts = self.counts.lock();
+        let count = counts.entry(key).or_default();
+        if self.max > 0 && *count >= self.max {
+            return None;
+        }
+        *count += 1;
+        Some(Place { counter: self.clone(), key })
+    }
+
+    /// Whether another could be taken.
+    #[must_use]
+    pub fn has_room(&self, key: K) -> bool {
+        self.max == 0 || self.counts.lock().get(&key).is_none_or(|count| *count < self.max)
+    }
+}
+
+/// A place that was taken.
+#[derive(Debug)]
+pub struct Place<K: Copy + Eq + Hash> {
+    counter: Arc<Counter<K>>,
+    key: K,
+}
+
+impl<K: Copy + Eq + Hash> Drop for Place<K> {
+    fn drop(&mut self) {
+        let mut counts = self.counter.counts.lock();
+        if let Some(count) = counts.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.key);
+            }
+        }
+    }
+}
+
+/// The sockets that there may be.
+#[derive(Debug)]
+pub struct Seats {
+    server: Arc<Counter<()>>,
+    addresses: Arc<Counter<ClientAddress>>,
+    users: Arc<Counter<UserId>>,
+}
+
+/// A socket's seat, free again when it is dropped.
+#[derive(Debug)]
+pub struct Seat {
+    _server: Place<()>,
+    _address: Option<Place<ClientAddress>>,
+    _user: Place<UserId>,
+}
+
+impl Seats {
+    /// As many as `config` allows.
+    #[must_use]
+    pub fn new(config: &LimitsConfig) -> Self {
+        Self {
+            server: Counter::new(config.max_connections),
+            addresses: Counter::new(config.max_connections_per_ip),
+            users: Counter::new(config.max_connections_per_user),
+        }
+    }
+
+    /// Whether a socket from this address would find a seat, as far as is known before it says whose it is.
+    ///
+    /// # Errors
+    /// Which bound is met.
+    pub fn look(&self, address: Option<ClientAddress>) -> Result<(), Full> {
+        match address {
+            _ if !self.server.has_room(()) => Err(Full::Server),
+            Some(address) if !self.addresses.has_room(address) => Err(Full::Address),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a seat.
+    ///
+    /// # Errors
+    /// Which bound is met.
+    pub fn take(&self, address: Option<ClientAddress>, user: UserId) -> Result<Seat, Full> {
+        let server = self.server.take(()).ok_or(Full::Server)?;
+        let address = address.map(|a| self.addresses.take(a).ok_or(Full::Address)).transpose()?;
+        let user = self.users.take(user).ok_or(Full::User)?;
+        Ok(Seat { _server: server, _address: address, _user: user })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_free_again_when_it_is_dropped() {
+        let counter = Counter::new(2);
+        let first = counter.take(1).unwrap();
+        let _second = counter.take(1).unwrap();
+        assert!(counter.take(1).is_none() && !counter.has_room(1));
+        assert!(counter.take(2).is_some(), "another key has its own");
+        drop(first);
+        assert!(counter.take(1).is_some());
+    }
+
+    #[test]
+    fn nothing_is_remembered_of_keys_that_are_gone_and_zero_is_no_bound() {
+        let counter = Counter::new(0);
+        let places: Vec<_> = (0..1000).map(|n| counter.take(n % 10).unwrap()).collect();
+        drop(places);
+        assert!(counter.counts.lock().is_empty());
+    }
+}
