@@ -3,6 +3,7 @@
 mod adoption;
 mod architecture;
 mod conversations;
+mod doubt;
 mod migrations;
 mod presence;
 mod random_run;
@@ -10,3 +11,4 @@ mod read_state;
 mod send;
 mod statements;
 mod support;
+mod sync;

@@ -49,6 +49,11 @@ pub async fn fresh_config() -> Config {
     Cli::parse_from(args).config
 }
 
+/// Whether the tests run on a native Postgres, which takes several connections.
+pub fn is_native() -> bool {
+    std::env::var("TEST_DATABASE_URL").is_ok()
+}
+
 impl World {
     /// A chat on a fresh database.
     pub async fn new() -> Self {
