@@ -1,6 +1,7 @@
 //! The use cases: what the chat does, called by sockets and REST alike. Everything is authorised here, against the
 //! database's facts.
 
+mod accounts;
 mod actions;
 mod blocks;
 mod conversations;
@@ -56,6 +57,7 @@ pub struct Chat {
     writer: writer::Writer,
     typing: typing::TypingState,
     uploads: Uploads,
+    accounts: accounts::Accounts,
     online: online::OnlineState,
     /// Work that must be finished before the process may end.
     in_flight: TaskTracker,
@@ -87,6 +89,7 @@ impl Chat {
         let (deliveries, delivery_queue) = mpsc::channel(delivery::QUEUE);
         let (notifications, notification_queue) = mpsc::channel(notifications::QUEUE);
         let (typing, typing_queue) = typing::TypingState::new();
+        let (accounts, lookups) = accounts::Accounts::new();
         let (writer, lanes) = writer::Writer::new(config);
         let chat = Arc::new(Self {
             db,
@@ -99,6 +102,7 @@ impl Chat {
             writer,
             typing,
             uploads,
+            accounts,
             online: online::OnlineState::default(),
             behind: Behind { deliveries, notifications },
             background: TaskTracker::new(),
@@ -109,6 +113,7 @@ impl Chat {
         for lane in lanes {
             lane.spawn(&chat, config.writer_batch);
         }
+        chat.background.spawn(accounts::run(chat.clone(), lookups));
         chat.background.spawn(delivery::run(chat.clone(), delivery_queue));
         chat.background.spawn(notifications::run(chat.clone(), notification_queue));
         chat.background.spawn(typing::run(chat.clone(), typing_queue));

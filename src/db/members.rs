@@ -201,7 +201,7 @@ impl Db {
         let n = sqlx::query_scalar!(
             r#"SELECT COALESCE(sum(c.last_seq - m.last_read_seq - m.skipped), 0)::bigint AS "n!"
                FROM conversation_members m JOIN conversations c ON c.id = m.conversation_id
-               WHERE m.user_id = $1"#,
+               WHERE m.user_id = $1 AND m.maybe_unread"#,
             user.0
         )
         .fetch_one(&self.pool())

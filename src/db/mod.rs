@@ -119,6 +119,9 @@ impl From<DbError> for Error {
 /// query for as long as the kernel tries, a quarter of an hour.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
+/// A connection that was not used for this long is asked whether it lives before it is.
+const PING_AFTER: Duration = Duration::from_secs(1);
+
 /// Waits for a statement as long as is sensible where nobody else limits it.
 ///
 /// # Errors
@@ -227,10 +230,19 @@ impl Db {
 
 fn make_pool(options: PgConnectOptions, max_connections: u32, acquire_timeout: Duration) -> PgPool {
     let mut pool = PgPoolOptions::new().max_connections(max_connections).acquire_timeout(acquire_timeout);
+    // A ping before each statement would double its round trips; one that rested may have died meanwhile.
+    pool = pool.test_before_acquire(false).before_acquire(|connection, rest| {
+        Box::pin(async move {
+            if rest.idle_for > PING_AFTER {
+                connection.ping().await?;
+            }
+            Ok(true)
+        })
+    });
     if max_connections == 1 {
         // Nothing may be awaited once a waiter has the only connection: under load it would time out there, drop the
         // connection, and leave the next one the same fate.
-        pool = pool.test_before_acquire(false).max_lifetime(None).idle_timeout(None);
+        pool = pool.before_acquire(|_, _| Box::pin(async { Ok(true) })).max_lifetime(None).idle_timeout(None);
     }
     pool.connect_lazy_with(options)
 }

@@ -32,15 +32,24 @@ impl Db {
     /// # Errors
     /// [`DbError`].
     pub async fn user(&self, id: UserId) -> DbResult<Option<User>> {
-        let row = sqlx::query_as!(
+        Ok(self.users(&[id]).await?.pop())
+    }
+
+    /// Those of these users that there are, active or not.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn users(&self, ids: &[UserId]) -> DbResult<Vec<User>> {
+        let ids: Vec<Uuid> = ids.iter().map(|u| u.0).collect();
+        let rows = sqlx::query_as!(
             UserRow,
             r#"SELECT id, email, COALESCE(role, 'customer') AS "role!", display_name, COALESCE(status, 'active') AS "status!"
-               FROM users WHERE id = $1"#,
-            id.0
+               FROM users WHERE id = ANY($1)"#,
+            &ids
         )
-        .fetch_optional(&self.pool())
+        .fetch_all(&self.pool())
         .await?;
-        Ok(row.and_then(UserRow::into_user))
+        Ok(rows.into_iter().filter_map(UserRow::into_user).collect())
     }
 
     /// The user with this e-mail address, whatever its case.

@@ -25,20 +25,20 @@ pub struct Caller(pub Arc<User>);
 pub enum Refused {
     /// Who is calling is not known, or may not.
     Unknown(StatusCode, &'static str),
-    /// They call too often.
-    TooOften(RestError),
+    /// They call too often, or we failed.
+    Failed(RestError),
 }
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let (status, message) = match self {
             Self::Unknown(status, message) => (status, message),
-            Self::TooOften(error) => return error.into_response(),
+            Self::Failed(error) => return error.into_response(),
         };
         let (error, code) = match status {
             StatusCode::FORBIDDEN => ("Forbidden", "forbidden"),
             StatusCode::UNAUTHORIZED => ("Unauthorized", "unauthorized"),
-            _ => ("Internal Server Error", "internal"),
+            _ => ("Error", "error"),
         };
         (status, Json(json!({ "success": false, "error": error, "message": message, "code": code }))).into_response()
     }
@@ -56,23 +56,20 @@ impl FromRequestParts<RestState> for Caller {
             TokenError::Expired => refuse("Token expired"),
             TokenError::Invalid => match limits.rates.bad_token(parts.extensions.get().copied()) {
                 Ok(()) => refuse("Invalid token"),
-                Err(e) => Refused::TooOften(RestError::too_many_attempts(&e)),
+                Err(e) => Refused::Failed(RestError::too_many_attempts(&e)),
             },
         })?;
-        let too_often = |e: Error| Refused::TooOften(e.into());
+        let failed = |e: Error| Refused::Failed(e.into());
         let place = limits.requests.take(verified.user_id).ok_or(Error::RateLimited { retry_after_ms: 1000 });
         // Given back when the body has been read: that is what takes memory.
-        parts.extensions.insert(Arc::new(place.map_err(too_often)?));
-        limits.rates.check(kind_of(&parts.method, parts.uri.path()), verified.user_id).map_err(too_often)?;
-        let user = state.chat.db().user(verified.user_id).await.map_err(|e| {
-            tracing::error!(error = %e, "authentication");
-            Refused::Unknown(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
-        })?;
+        parts.extensions.insert(Arc::new(place.map_err(failed)?));
+        limits.rates.check(kind_of(&parts.method, parts.uri.path()), verified.user_id).map_err(failed)?;
+        let user = state.chat.recent_account(verified.user_id).await.map_err(failed)?;
         let user = user.ok_or_else(|| refuse("User not found"))?;
         if !user.active {
             return Err(Refused::Unknown(StatusCode::FORBIDDEN, "Account is not active"));
         }
-        Ok(Self(Arc::new(user)))
+        Ok(Self(user))
     }
 }
 

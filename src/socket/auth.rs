@@ -101,10 +101,7 @@ impl Authenticate {
                 return Err(Refusal::InvalidToken);
             }
         };
-        let user = self.0.chat.db().user(verified.user_id).await.map_err(|e| {
-            tracing::error!(error = %e, "handshake");
-            Refusal::Database
-        })?;
+        let user = self.0.chat.account(verified.user_id).await.map_err(|_| Refusal::Database)?;
         let user = user.ok_or(Refusal::UserNotFound)?;
         if !user.active {
             return Err(Refusal::NotActive);
@@ -138,7 +135,7 @@ async fn renewed(call: &Call) -> Result<i64, Refusal> {
     if verified.user_id != call.connection.user.id {
         return Err(Refusal::InvalidToken);
     }
-    match call.chat.db().user(verified.user_id).await {
+    match call.chat.account(verified.user_id).await {
         Ok(Some(user)) if user.active => Ok(verified.expires_at),
         Ok(Some(_)) => Err(Refusal::NotActive),
         Ok(None) => Err(Refusal::UserNotFound),

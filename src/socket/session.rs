@@ -80,10 +80,10 @@ pub enum Next<C = Connection> {
 
 impl<C> Session<C> {
     /// A session for `user`.
-    pub fn new(user: User, expires_at: i64, seat: Option<Seat>) -> Self {
+    pub fn new(user: Arc<User>, expires_at: i64, seat: Option<Seat>) -> Self {
         Self {
             id: Uuid::new_v4(),
-            user: Arc::new(user),
+            user,
             expires_at,
             sends: Arc::new(Semaphore::new(MAX_SENDS_IN_FLIGHT as usize)),
             lane: Mutex::new(None),
@@ -174,7 +174,7 @@ mod tests {
             display_name: None,
             active: true,
         };
-        Session::new(user, i64::MAX, None)
+        Session::new(Arc::new(user), i64::MAX, None)
     }
 
     fn event() -> Incoming {
