@@ -13,8 +13,7 @@ use axum::{
 
 use crate::{
     chat::Chat,
-    error::Error,
-    limits::{ClientAddress, Full, Proxies},
+    limits::{ClientAddress, Full, Proxies, Seat},
     protocol::Failure,
 };
 
@@ -44,10 +43,12 @@ pub async fn admit(State(admission): State<Admission>, mut request: Request, nex
     if let Some(address) = address {
         request.extensions_mut().insert(address);
     }
-    if is_handshake(&request)
-        && let Some(refusal) = no_room_for(&admission.chat, address)
-    {
-        return refusal;
+    if is_handshake(&request) {
+        match seat_for(&admission.chat, address) {
+            // The session keeps the request that opened it, and so its seat, for as long as it lives.
+            Ok(seat) => drop(request.extensions_mut().insert(Arc::new(seat))),
+            Err(refusal) => return *refusal,
+        }
     }
     next.run(request).await
 }
@@ -58,19 +59,24 @@ fn is_handshake(request: &Request) -> bool {
     request.uri().path().starts_with("/socket.io") && !query.split('&').any(|pair| pair.starts_with("sid="))
 }
 
-fn no_room_for(chat: &Chat, address: Option<ClientAddress>) -> Option<Response> {
+fn seat_for(chat: &Chat, address: Option<ClientAddress>) -> Result<Seat, Box<Response>> {
     let limits = chat.limits();
     if let Err(e) = limits.rates.handshake(address) {
         let failure = Failure::with_message("Too many handshakes", "too_many_handshakes");
         let retry_after_ms = e.retry_after_ms().unwrap_or(RETRY_AFTER_MS);
-        return Some(refusal(StatusCode::SERVICE_UNAVAILABLE, failure, retry_after_ms));
+        return Err(Box::new(refusal(StatusCode::SERVICE_UNAVAILABLE, failure, retry_after_ms)));
     }
-    let status = match limits.seats.look(address).err()? {
+    limits.seats.take(address).map_err(|full| {
+        let failure = Failure::with_message("Too many connections", "too_many_connections");
+        Box::new(refusal(status_of(full), failure, RETRY_AFTER_MS))
+    })
+}
+
+fn status_of(full: Full) -> StatusCode {
+    match full {
         Full::Server => StatusCode::SERVICE_UNAVAILABLE,
-        Full::Address | Full::User => StatusCode::TOO_MANY_REQUESTS,
-    };
-    let failure = Failure::with_message("Too many connections", "too_many_connections");
-    Some(refusal(status, failure, RETRY_AFTER_MS))
+        Full::Address => StatusCode::TOO_MANY_REQUESTS,
+    }
 }
 
 fn refusal(status: StatusCode, failure: Failure, retry_after_ms: u64) -> Response {
@@ -80,13 +86,15 @@ fn refusal(status: StatusCode, failure: Failure, retry_after_ms: u64) -> Respons
 }
 
 /// What a connection is told for which there is no room at all, before its first request is read.
-pub fn no_room() -> String {
+pub fn no_room(full: Full) -> String {
     let failure = Failure::with_message("Too many connections", "too_many_connections");
     // Plain fields, which always serialise.
-    let body = serde_json::to_string(&failure.retry_after(Error::Busy.retry_after_ms())).unwrap_or_default();
+    let body = serde_json::to_string(&failure.retry_after(Some(RETRY_AFTER_MS))).unwrap_or_default();
     format!(
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: {}\r\nRetry-After: 1\r\n\
+        "HTTP/1.1 {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nRetry-After: {}\r\n\
          Connection: close\r\n\r\n{body}",
-        body.len()
+        status_of(full),
+        body.len(),
+        RETRY_AFTER_MS / 1000,
     )
 }

@@ -3,12 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Json, Router,
+    BoxError, Json, Router,
+    body::{Body, HttpBody as _},
     extract::{DefaultBodyLimit, Request, State},
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
+use futures::{StreamExt as _, stream};
+use tokio::time::{Instant, timeout_at};
 use tower_http::{
     compression::CompressionLayer,
     cors::{AllowHeaders, AllowOrigin, CorsLayer},
@@ -26,13 +29,15 @@ use crate::{
     rest,
 };
 
+/// How long after a request's time is over its body fails: the answer goes out first.
+const BODY_GRACE: Duration = Duration::from_millis(100);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Limits, tracing and compression around the REST routes. Not around Socket.IO: its long polls are meant to wait.
 pub fn rest_layers(router: Router, chat: &Arc<Chat>, max_body: usize, seconds: u64) -> Router {
     router
         .layer(DefaultBodyLimit::max(max_body))
-        .layer(middleware::from_fn_with_state(chat.clone(), finish_what_began))
+        .layer(middleware::from_fn_with_state((chat.clone(), Duration::from_secs(seconds)), finish_what_began))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, Duration::from_secs(seconds)))
         .layer(middleware::map_response(rest::json_errors))
         .layer(CompressionLayer::new())
@@ -47,7 +52,12 @@ pub fn rest_layers(router: Router, chat: &Arc<Chat>, max_body: usize, seconds: u
 
 /// Runs a request in a task of its own, which a shutdown waits for: a client that goes away must not leave a thing
 /// half done, such as stored but not told.
-async fn finish_what_began(State(chat): State<Arc<Chat>>, request: Request, next: Next) -> Response {
+async fn finish_what_began(
+    State((chat, limit)): State<(Arc<Chat>, Duration)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let request = request.map(|body| ends_within(body, limit + BODY_GRACE));
     let token = chat.in_flight().token();
     let task = tokio::spawn(async move {
         let response = next.run(request).await;
@@ -58,6 +68,21 @@ async fn finish_what_began(State(chat): State<Arc<Chat>>, request: Request, next
         tracing::error!(error = %e, "a request handler panicked");
         StatusCode::INTERNAL_SERVER_ERROR.into_response()
     })
+}
+
+/// A body that fails when it is not there in time, so that whoever reads it comes to an end. By then its sender has been
+/// answered.
+fn ends_within(body: Body, limit: Duration) -> Body {
+    if body.is_end_stream() {
+        return body;
+    }
+    let deadline = Instant::now() + limit;
+    Body::from_stream(stream::unfold(body.into_data_stream(), move |mut frames| async move {
+        match timeout_at(deadline, frames.next()).await {
+            Ok(frame) => Some((frame?.map_err(BoxError::from), frames)),
+            Err(elapsed) => Some((Err(elapsed.into()), frames)),
+        }
+    }))
 }
 
 /// Origins and CORS around everything, the Socket.IO handshake too (contract §0).

@@ -16,7 +16,7 @@ use super::admission::{self, Peer};
 use crate::{
     config::LimitsConfig,
     hub::Lines,
-    limits::{Counter, Place, Proxies},
+    limits::{Counter, Full, Place, Proxies},
 };
 
 /// A client has this long to send a request's headers, and may keep an unused connection this long.
@@ -64,10 +64,10 @@ impl Gate {
         }
     }
 
-    fn enter(&self, peer: IpAddr) -> Option<Places> {
-        let total = self.total.take(())?;
-        let address = if self.proxies.contains(peer) { None } else { Some(self.addresses.take(peer)?) };
-        Some((total, address))
+    fn enter(&self, peer: IpAddr) -> Result<Places, Full> {
+        let of_address = || self.addresses.take(peer).ok_or(Full::Address);
+        let address = if self.proxies.contains(peer) { None } else { Some(of_address()?) };
+        Ok((self.total.take(()).ok_or(Full::Server)?, address))
     }
 }
 
@@ -94,9 +94,9 @@ pub async fn accept(
                 }
                 let peer = peer.ip().to_canonical();
                 match gate.enter(peer) {
-                    Some(places) => serve(stream, Peer(peer), places, router.clone(), lines, &connections),
+                    Ok(places) => serve(stream, Peer(peer), places, router.clone(), lines, &connections),
                     // Its buffer is empty, so this does not wait.
-                    None => drop(stream.try_write(admission::no_room().as_bytes())),
+                    Err(full) => drop(stream.try_write(admission::no_room(full).as_bytes())),
                 }
             }
             Err(e) => {

@@ -71,6 +71,10 @@ impl Chat {
         }
         let members = self.without_blocked(user.id, &members).await;
         let key = (conversation, user.id);
+        if is_typing && members.iter().all(|m| *m == user.id) {
+            // Nobody to see it: not in the table either.
+            return Ok(());
+        }
         if is_typing {
             self.begin_typing(connection, key, &members);
         } else if self.typing.typists.lock().remove(&key).is_some() {

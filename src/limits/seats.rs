@@ -14,8 +14,6 @@ pub enum Full {
     Server,
     /// One address's.
     Address,
-    /// One user's.
-    User,
 }
 
 /// Counts by key, up to a bound; 0 is no bound.
@@ -43,12 +41,6 @@ impl<K: Copy + Eq + Hash> Counter<K> {
         *count += 1;
         Some(Place { counter: self.clone(), key })
     }
-
-    /// Whether another could be taken.
-    #[must_use]
-    pub fn has_room(&self, key: K) -> bool {
-        self.max == 0 || self.counts.lock().get(&key).is_none_or(|count| *count < self.max)
-    }
 }
 
 /// A place that was taken.
@@ -70,7 +62,7 @@ impl<K: Copy + Eq + Hash> Drop for Place<K> {
     }
 }
 
-/// The sockets that there may be.
+/// The sessions that there may be.
 #[derive(Debug)]
 pub struct Seats {
     server: Arc<Counter<()>>,
@@ -78,12 +70,11 @@ pub struct Seats {
     users: Arc<Counter<UserId>>,
 }
 
-/// A socket's seat, free again when it is dropped.
+/// A session's seat, free again when it is dropped.
 #[derive(Debug)]
 pub struct Seat {
     _server: Place<()>,
     _address: Option<Place<ClientAddress>>,
-    _user: Place<UserId>,
 }
 
 impl Seats {
@@ -97,27 +88,20 @@ impl Seats {
         }
     }
 
-    /// Whether a socket from this address would find a seat, as far as is known before it says whose it is.
+    /// Takes a seat for a session that has not said yet whose it is.
     ///
     /// # Errors
     /// Which bound is met.
-    pub fn look(&self, address: Option<ClientAddress>) -> Result<(), Full> {
-        match address {
-            _ if !self.server.has_room(()) => Err(Full::Server),
-            Some(address) if !self.addresses.has_room(address) => Err(Full::Address),
-            _ => Ok(()),
-        }
+    pub fn take(&self, address: Option<ClientAddress>) -> Result<Seat, Full> {
+        let address = address.map(|a| self.addresses.take(a).ok_or(Full::Address)).transpose()?;
+        let server = self.server.take(()).ok_or(Full::Server)?;
+        Ok(Seat { _server: server, _address: address })
     }
 
-    /// Takes a seat.
-    ///
-    /// # Errors
-    /// Which bound is met.
-    pub fn take(&self, address: Option<ClientAddress>, user: UserId) -> Result<Seat, Full> {
-        let server = self.server.take(()).ok_or(Full::Server)?;
-        let address = address.map(|a| self.addresses.take(a).ok_or(Full::Address)).transpose()?;
-        let user = self.users.take(user).ok_or(Full::User)?;
-        Ok(Seat { _server: server, _address: address, _user: user })
+    /// Takes one of a user's places; `None` where all are taken.
+    #[must_use]
+    pub fn of_user(&self, user: UserId) -> Option<Place<UserId>> {
+        self.users.take(user)
     }
 }
 
@@ -130,7 +114,7 @@ mod tests {
         let counter = Counter::new(2);
         let first = counter.take(1).unwrap();
         let _second = counter.take(1).unwrap();
-        assert!(counter.take(1).is_none() && !counter.has_room(1));
+        assert!(counter.take(1).is_none());
         assert!(counter.take(2).is_some(), "another key has its own");
         drop(first);
         assert!(counter.take(1).is_some());

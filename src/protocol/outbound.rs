@@ -107,7 +107,7 @@ pub struct SendFailure<'a> {
     /// The stable word.
     pub code: &'static str,
     /// When to try again, where that is all it takes.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "retry_after_ms", skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
 }
 

@@ -89,7 +89,12 @@ fn plain(status: StatusCode) -> AxumResponse {
         s if s.is_client_error() => ("Bad request", "bad_request"),
         _ => ("Internal server error", "internal"),
     };
-    (status, Json(Failure::with_message(message, code))).into_response()
+    let mut response = (status, Json(Failure::with_message(message, code))).into_response();
+    if status == StatusCode::REQUEST_TIMEOUT {
+        // What is left of the request is not waited for (RFC 9110 §15.5.9).
+        response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// 400 for a body that is no JSON.

@@ -106,8 +106,8 @@ impl Authenticate {
         if !user.active {
             return Err(Refusal::NotActive);
         }
-        let seat = limits.seats.take(address, user.id).map_err(|_| Refusal::TooMany)?;
-        Ok(Session::new(user, verified.expires_at, Some(seat)))
+        let place = limits.seats.of_user(user.id).ok_or(Refusal::TooMany)?;
+        Ok(Session::new(user, verified.expires_at, Some(place)))
     }
 }
 

@@ -123,7 +123,7 @@ async fn handle(state: &SocketState, session: &Arc<Session>, connection: &Arc<Co
             }
         }
         Incoming::Disconnected => {
-            session.give_up_seat();
+            session.give_up_place();
             session.sends_done().await;
             state.chat.disconnected(connection).await;
         }

@@ -9,7 +9,11 @@ use socketioxide::{extract::AckSender, handler::Value};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::{domain::User, hub::Connection, limits::Seat};
+use crate::{
+    domain::{User, UserId},
+    hub::Connection,
+    limits::Place,
+};
 
 /// Messages of one socket that may be on their way to the database at once.
 pub const MAX_SENDS_IN_FLIGHT: u32 = 64;
@@ -54,7 +58,7 @@ pub struct Session<C = Connection> {
     /// The lane that its last message took.
     pub lane: Mutex<Option<usize>>,
     /// Given back at the end, or when a socket that was never let in is dropped.
-    seat: Mutex<Option<Seat>>,
+    place: Mutex<Option<Place<UserId>>>,
     inbox: Mutex<Inbox<C>>,
 }
 
@@ -80,14 +84,14 @@ pub enum Next<C = Connection> {
 
 impl<C> Session<C> {
     /// A session for `user`.
-    pub fn new(user: Arc<User>, expires_at: i64, seat: Option<Seat>) -> Self {
+    pub fn new(user: Arc<User>, expires_at: i64, place: Option<Place<UserId>>) -> Self {
         Self {
             id: Uuid::new_v4(),
             user,
             expires_at,
             sends: Arc::new(Semaphore::new(MAX_SENDS_IN_FLIGHT as usize)),
             lane: Mutex::new(None),
-            seat: Mutex::new(seat),
+            place: Mutex::new(place),
             inbox: Mutex::new(Inbox {
                 waiting: VecDeque::new(),
                 waiting_bytes: 0,
@@ -98,9 +102,9 @@ impl<C> Session<C> {
         }
     }
 
-    /// The socket is gone, and another may have its seat.
-    pub fn give_up_seat(&self) {
-        self.seat.lock().take();
+    /// The socket is gone, and another of its user may have its place.
+    pub fn give_up_place(&self) {
+        self.place.lock().take();
     }
 
     /// Lets the inbox be drained, with `connection` in the hub.
@@ -162,7 +166,7 @@ impl<C> Inbox<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Role, UserId};
+    use crate::domain::Role;
 
     struct Socket;
 
