@@ -1,6 +1,6 @@
 //! Extractors whose refusals speak the contract's JSON.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     body::Bytes,
@@ -12,8 +12,9 @@ use serde_json::{Map, Value};
 
 use super::RestState;
 use crate::{
-    domain::{ConversationId, MessageId},
+    domain::{ConversationId, MessageId, UserId},
     error::{Error, Result},
+    limits::Place,
     protocol::Payload,
 };
 
@@ -25,6 +26,8 @@ impl FromRequest<RestState> for JsonBody {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &RestState) -> std::result::Result<Self, Response> {
+        // While it is read, it is one of its caller's requests at a time; its reader lets go of everything else at once.
+        let _place = request.extensions().get::<Arc<Place<UserId>>>().cloned();
         let body = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
         if body.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self(Payload::default()));
