@@ -1,0 +1,126 @@
+'use strict';
+
+// Who may do what: every socket event and every REST route, by every kind of caller. This table is the rule;
+// test/authorisation.test.js holds the server against it, and fails when an event or a route has no row here.
+//
+// The callers: four who are not let in (a token signed by another, one that has expired, and an active token of a
+// participant whose account is suspended), then active users. There is one conversation of two, `sender` and `other`;
+// the message that is acted upon is the sender's. `stranger` and `staff` (an admin) take no part in it. `blocked` is
+// the sender again, once after the other blocked them and once after they blocked the other.
+//
+// The cells are explained in CELLS below. A word in brackets tells rows of one event or route apart.
+
+const TABLE = `
+call                                                            | no token | bad token | expired  | suspended | stranger  | staff     | sender   | other     | blocked
+--------------------------------------------------------------- | -------- | --------- | -------- | --------- | --------- | --------- | -------- | --------- | --------
+chat:join                                                       | none     | invalid   | expired  | inactive  | no access | no access | ok       | ok        | unseen
+chat:leave                                                      | none     | invalid   | expired  | inactive  | nothing   | nothing   | ok       | ok        | unseen
+chat:send_message                                               | none     | invalid   | expired  | inactive  | no access | no access | ok       | ok        | blocked
+chat:send_reply                                                 | none     | invalid   | expired  | inactive  | no access | no access | ok       | ok        | blocked
+chat:typing                                                     | none     | invalid   | expired  | inactive  | dropped   | dropped   | ok       | ok        | dropped
+chat:mark_read                                                  | none     | invalid   | expired  | inactive  | no access | no access | ok       | ok        | unseen
+chat:get_conversations                                          | none     | invalid   | expired  | inactive  | own       | own       | ok       | ok        | ok
+chat:get_messages                                               | none     | invalid   | expired  | inactive  | no access | no access | ok       | ok        | ok
+chat:sync (of this conversation)                                | none     | invalid   | expired  | inactive  | no entry  | no entry  | ok       | ok        | ok
+chat:sync (since)                                               | none     | invalid   | expired  | inactive  | own       | own       | ok       | ok        | ok
+chat:edit_message                                               | none     | invalid   | expired  | inactive  | no access | no access | ok       | not yours | blocked
+chat:delete_message (for me)                                    | none     | invalid   | expired  | inactive  | no access | no access | ok       | ok        | ok
+chat:delete_message (for everyone)                              | none     | invalid   | expired  | inactive  | no access | no access | ok       | not yours | ok
+chat:add_reaction                                               | none     | invalid   | expired  | inactive  | no access | no access | ok       | ok        | blocked
+chat:remove_reaction (one's own)                                | none     | invalid   | expired  | inactive  | no access | no access | ok       | ok        | ok
+chat:remove_reaction (another's)                                | none     | invalid   | expired  | inactive  | no access | no access | nothing  | nothing   | nothing
+chat:authenticate (one's own token)                             | none     | invalid   | expired  | inactive  | own       | own       | own      | own       | own
+chat:authenticate (another's token)                             | none     | invalid   | expired  | inactive  | no token  | no token  | no token | no token  | no token
+GET /                                                           | own      | own       | own      | own       | own       | own       | own      | own       | own
+GET /api/v1/health                                              | own      | own       | own      | own       | own       | own       | own      | own       | own
+GET /api/chat/test                                              | own      | own       | own      | own       | own       | own       | own      | own       | own
+GET /api/chat/conversations                                     | none     | invalid   | expired  | inactive  | own       | own       | ok       | ok        | ok
+POST /api/chat/conversations (a new one)                        | none     | invalid   | expired  | inactive  | own       | own       | ok       | ok        | blocked
+POST /api/chat/conversations (the one there is)                 | none     | invalid   | expired  | inactive  | own       | own       | ok       | ok        | ok
+GET /api/chat/conversations/{id}/messages                       | none     | invalid   | expired  | inactive  | no access | no access | ok       | ok        | ok
+POST /api/chat/conversations/{id}/messages                      | none     | invalid   | expired  | inactive  | no access | no access | ok       | ok        | blocked
+POST /api/chat/conversations/{id}/messages/reply                | none     | invalid   | expired  | inactive  | no access | no access | ok       | ok        | blocked
+POST /api/chat/conversations/{id}/read                          | none     | invalid   | expired  | inactive  | no access | no access | ok       | ok        | unseen
+GET /api/chat/unread-count                                      | none     | invalid   | expired  | inactive  | own       | own       | ok       | ok        | ok
+GET /api/chat/sync (of this conversation)                       | none     | invalid   | expired  | inactive  | no entry  | no entry  | ok       | ok        | ok
+GET /api/chat/sync (since)                                      | none     | invalid   | expired  | inactive  | own       | own       | ok       | ok        | ok
+PUT /api/chat/messages/{id}                                     | none     | invalid   | expired  | inactive  | no access | no access | ok       | not yours | blocked
+DELETE /api/chat/messages/{id} (for me)                         | none     | invalid   | expired  | inactive  | no access | no access | ok       | ok        | ok
+DELETE /api/chat/messages/{id} (for everyone)                   | none     | invalid   | expired  | inactive  | no access | no access | ok       | not yours | ok
+GET /api/chat/messages/{id}/reactions                           | none     | invalid   | expired  | inactive  | no access | no access | ok       | ok        | ok
+POST /api/chat/messages/{id}/reactions                          | none     | invalid   | expired  | inactive  | no access | no access | ok       | ok        | blocked
+DELETE /api/chat/messages/{id}/reactions/{reaction} (one's own) | none     | invalid   | expired  | inactive  | no access | no access | ok       | ok        | ok
+DELETE /api/chat/messages/{id}/reactions/{reaction} (another's) | none     | invalid   | expired  | inactive  | no access | no access | nothing  | nothing   | nothing
+GET /api/chat/messages/{id}/history                             | none     | invalid   | expired  | inactive  | no access | no access | ok       | ok        | ok
+GET /api/chat/messages/{id}/details                             | none     | invalid   | expired  | inactive  | no access | no access | ok       | ok        | ok
+GET /api/chat/users/search                                      | none     | invalid   | expired  | inactive  | own       | own       | own      | own       | own
+GET /api/chat/users/available                                   | none     | invalid   | expired  | inactive  | own       | own       | own      | own       | own
+GET /api/chat/support-user                                      | none     | invalid   | expired  | inactive  | own       | own       | own      | own       | own
+GET /api/chat/users/{id}/status                                 | none     | invalid   | expired  | inactive  | own       | own       | own      | own       | offline
+POST /api/chat/users/{id}/block                                 | none     | invalid   | expired  | inactive  | own       | own       | ok       | ok        | own
+DELETE /api/chat/users/{id}/block                               | none     | invalid   | expired  | inactive  | own       | own       | own      | own       | own
+GET /api/chat/users/blocked                                     | none     | invalid   | expired  | inactive  | own       | own       | own      | own       | own
+POST /api/chat/upload                                           | none     | invalid   | expired  | inactive  | own       | own       | own      | own       | own
+GET /api/chat/files/{*path} (with its signed link)              | own      | own       | own      | own       | own       | own       | own      | own       | own
+GET /api/chat/files/{*path} (without the signature)             | unsigned | unsigned  | unsigned | unsigned  | unsigned  | unsigned  | unsigned | unsigned  | unsigned
+`;
+
+// `denied`: nothing is stored and nobody is told. `says` is the socket's message, `status` and `answers` are REST's.
+const CELLS = {
+  none: { denied: true, says: 'No token provided', status: 401, answers: 'No token provided', code: 'unauthorized' },
+  invalid: { denied: true, says: 'Invalid or expired token', status: 401, answers: 'Invalid token', code: 'unauthorized' },
+  expired: { denied: true, says: 'Invalid or expired token', status: 401, answers: 'Token expired', code: 'unauthorized' },
+  inactive: { denied: true, says: 'Account not active', status: 403, answers: 'Account is not active', code: 'forbidden' },
+
+  // Done; where it acts upon the conversation, both participants see that.
+  ok: {},
+  // Done, with what is the caller's own or everybody's: nothing of this conversation is shown or changed.
+  own: { private: true },
+  // Done, and the other participant hears nothing.
+  unseen: { unseen: true },
+  // Success, because there was nothing to do.
+  nothing: { denied: true, success: true },
+  // Nobody hears of it, the caller neither, but for the acknowledgement.
+  dropped: { denied: true, quiet: true },
+  // The user is shown as offline, which they are not.
+  offline: { private: true, offline: true },
+
+  // Part of the answer is a refusal for this conversation.
+  'no entry': { denied: true, entry: 'not_authorized' },
+  'no access': {
+    denied: true,
+    code: 'not_authorized',
+    says: /^(Not authorized|Failed to (add|remove) reaction)$/,
+    status: 403,
+    answers: /^Not authorized to (access this|send messages in this) conversation$/,
+  },
+  'not yours': {
+    denied: true,
+    code: 'not_message_sender',
+    says: /^Only message sender can (edit the message|delete for everyone)$/,
+    status: 403,
+    answers: /^You can only (edit|delete for everyone) your own messages$/,
+  },
+  'no token': { denied: true, code: 'invalid_token', says: 'Invalid or expired token' },
+  unsigned: { denied: true, code: 'invalid_signature', status: 403, answers: 'Invalid signature' },
+  blocked: {
+    denied: true,
+    code: 'blocked',
+    says: /^(You cannot talk to this user|Failed to add reaction)$/,
+    status: 403,
+    answers: 'You cannot talk to this user',
+  },
+};
+
+/** The table's rows: `{ name, call, variant, cells: { caller: name of the cell } }`. */
+function rows() {
+  const [head, , ...lines] = TABLE.trim().split('\n').map((line) => line.split('|').map((cell) => cell.trim()));
+  return lines.map(([name, ...cells]) => {
+    if (cells.length !== head.length - 1) throw new Error(`${name}: ${cells.length} cells`);
+    for (const cell of cells) if (!CELLS[cell]) throw new Error(`${name}: no such cell: ${cell}`);
+    const [, call, variant] = name.match(/^(.+?)(?: \((.+)\))?$/);
+    return { name, call, variant, cells: Object.fromEntries(cells.map((cell, i) => [head[i + 1], cell])) };
+  });
+}
+
+module.exports = { CELLS, rows };
