@@ -6,7 +6,7 @@ use std::{net::IpAddr, sync::Arc};
 use axum::{
     Json,
     extract::{Request, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -19,6 +19,21 @@ use crate::{
 
 /// When to try again where no seat is free.
 const RETRY_AFTER_MS: u64 = 5000;
+
+/// The headers of a handshake that anyone looks at.
+const KEPT: [HeaderName; 11] = [
+    header::HOST,
+    header::ORIGIN,
+    header::AUTHORIZATION,
+    header::CONNECTION,
+    header::UPGRADE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::SEC_WEBSOCKET_EXTENSIONS,
+    header::SEC_WEBSOCKET_KEY,
+    header::SEC_WEBSOCKET_PROTOCOL,
+    header::SEC_WEBSOCKET_VERSION,
+];
 
 /// The address of a connection's other end.
 #[derive(Clone, Copy, Debug)]
@@ -46,11 +61,28 @@ pub async fn admit(State(admission): State<Admission>, mut request: Request, nex
     if is_handshake(&request) {
         match seat_for(&admission.chat, address) {
             // The session keeps the request that opened it, and so its seat, for as long as it lives.
-            Ok(seat) => drop(request.extensions_mut().insert(Arc::new(seat))),
+            Ok(seat) => {
+                request.extensions_mut().insert(Arc::new(seat));
+                keep_little(&mut request);
+            }
             Err(refusal) => return *refusal,
         }
     }
     next.run(request).await
+}
+
+/// Copies what is needed of a request that a session keeps. As they come, its headers are slices of the connection's read
+/// buffer, which one of them alone holds in memory.
+fn keep_little(request: &mut Request) {
+    let copied = KEPT.iter().flat_map(|name| {
+        let values = request.headers().get_all(name).iter();
+        values.filter_map(move |value| Some((name.clone(), HeaderValue::from_bytes(value.as_bytes()).ok()?)))
+    });
+    let headers: HeaderMap = copied.collect();
+    *request.headers_mut() = headers;
+    if let Ok(uri) = Uri::try_from(request.uri().to_string()) {
+        *request.uri_mut() = uri;
+    }
 }
 
 /// An Engine.IO session is opened by a request that names none yet.

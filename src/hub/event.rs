@@ -28,6 +28,12 @@ impl Event {
         Self { name, payload, message: None }
     }
 
+    /// The payload as it goes out, to be used again in another answer.
+    #[must_use]
+    pub fn payload(&self) -> &RawValue {
+        &self.payload
+    }
+
     /// Says which new message this brings.
     #[must_use]
     pub fn of_message(self, conversation: ConversationId, seq: i64) -> Self {

@@ -13,6 +13,9 @@ use socketioxide::{ParserConfig, SocketIo, handler::ConnectHandler as _, layer::
 
 use crate::{auth::Tokens, chat::Chat, config::Config};
 
+/// Bytes read of a WebSocket at once.
+const READ_BUFFER: usize = 2048;
+
 /// What the handlers work with.
 #[derive(Clone)]
 pub struct SocketState {
@@ -37,6 +40,8 @@ pub fn layer(config: &Config, state: SocketState) -> (SocketIoLayer, SocketIo) {
         .ping_interval(Duration::from_secs(config.ping_interval))
         .ping_timeout(Duration::from_secs(config.ping_timeout))
         .max_buffer_size(config.socket_send_buffer)
+        // Kept by every idle socket; a larger message grows it.
+        .ws_read_buffer_size(READ_BUFFER)
         .max_payload(config.max_payload_bytes as u64)
         .ws_max_message_size(config.max_payload_bytes)
         .ws_max_frame_size(config.max_payload_bytes)

@@ -6,6 +6,7 @@ use super::dispatch::Call;
 use crate::{
     chat::{Origin, Sent},
     error::{Error, Result},
+    hub::Event,
     protocol::{
         Failure, SendFailure, SendMessage,
         events::{incoming, outgoing},
@@ -48,8 +49,9 @@ pub async fn send(mut call: Call) {
     let done = Box::new(move |result: Result<&Sent>| match result {
         Ok(sent) => {
             let event = if is_reply { outgoing::REPLY_SENT } else { outgoing::MESSAGE_SENT };
-            call.emit(event, &sent.view().with_temp_id(sender.temp_id.as_ref()));
-            call.succeed(sent.view().with_temp_id(sender.temp_id.as_ref()));
+            let event = Event::new(event, &sent.view().with_temp_id(sender.temp_id.as_ref()));
+            call.chat.hub().emit_to(&call.connection, &event);
+            call.succeed(event.payload());
         }
         Err(e) => send_failed(&mut call, &sender, &e),
     });
