@@ -1,0 +1,24 @@
+'use strict';
+
+// node overload/main.js [--only slow,floods] [--rounds N] [--seconds S]: see scripts/overload.
+
+const { parseArgs } = require('node:util');
+const { floods } = require('./floods');
+const { slowReaders } = require('./slow-readers');
+
+const { values } = parseArgs({
+  options: { only: { type: 'string', default: 'slow,floods' }, rounds: { type: 'string', default: '2' }, seconds: { type: 'string', default: '40' } },
+});
+const settings = { rounds: Number(values.rounds), seconds: Number(values.seconds) };
+
+(async () => {
+  const missed = [];
+  for (const [name, part] of Object.entries({ slow: slowReaders, floods })) {
+    if (values.only.split(',').includes(name)) missed.push(...(await part(settings)));
+  }
+  console.log(missed.length === 0 ? '\nwithin all bounds' : `\nmissed:\n${missed.map((m) => `  ${m}`).join('\n')}`);
+  process.exit(missed.length === 0 ? 0 : 1);
+})().catch((error) => {
+  console.error(error);
+  process.exit(1);
+});

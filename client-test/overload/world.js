@@ -1,0 +1,86 @@
+'use strict';
+
+// A server with its database, people and rooms, made fresh for each run.
+
+const { fork } = require('node:child_process');
+const path = require('node:path');
+const { randomUUID } = require('node:crypto');
+const { Server } = require('../lib/server');
+const { tokenFor } = require('../lib/jwt');
+const { external } = require('../lib/postgres');
+
+const quote = (text) => `'${text}'`;
+
+class World {
+  /** With the limits that the server has by default, which the test suite switches off. */
+  static async start(env = {}) {
+    if (!external) throw new Error('TEST_DATABASE_URL is needed: scripts/overload sets it');
+    const world = new World();
+    world.server = new Server({ env: { MAX_MESSAGES_PER_SECOND: undefined, MAX_UPLOADS_PER_MINUTE: undefined, RUST_LOG: 'warn', ...env } });
+    await world.server.start();
+    world.children = new Set();
+    world.people = 0;
+    return world;
+  }
+
+  get url() {
+    return this.server.url;
+  }
+
+  get pid() {
+    return this.server.child.pid;
+  }
+
+  /** So many new customers, each with an address of their own. */
+  addPeople(n) {
+    const people = Array.from({ length: n }, () => {
+      const id = randomUUID();
+      const i = this.people++;
+      return { id, token: tokenFor({ id, role: 'customer' }), address: `198.51.${100 + (i >> 8)}.${i & 255}` };
+    });
+    const rows = people.map(({ id }) => `(${quote(id)}, ${quote(`${id}@souk.example`)}, 'x', 'customer', 'Crowd', 'active')`);
+    this.server.database.sql(`INSERT INTO users (id, email, password_hash, role, display_name, status) VALUES ${rows.join(', ')}`);
+    return people;
+  }
+
+  /** A conversation of these people. */
+  addRoom(people) {
+    const id = randomUUID();
+    const ids = JSON.stringify(people.map((p) => p.id));
+    this.server.database.sql(`INSERT INTO conversations (id, type, participant_ids, status) VALUES (${quote(id)}, 'internal', ${quote(ids)}, 'active')`);
+    return { id, people };
+  }
+
+  /** A process beside this one; `nice` says how far it stands back for the others. */
+  child(file, job, { nice = 0 } = {}) {
+    const child = fork(path.join(__dirname, file), [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    if (nice) require('node:os').setPriority(child.pid, nice);
+    this.children.add(child);
+    child.ended = new Promise((resolve) => child.on('exit', resolve));
+    child.ended.then(() => this.children.delete(child));
+    child.send({ url: this.url, ...job });
+    return child;
+  }
+
+  async stop() {
+    for (const child of this.children) child.kill('SIGKILL');
+    await this.server.dispose();
+  }
+}
+
+/** The next message of this kind from a child. */
+function said(child, kind) {
+  return new Promise((resolve, reject) => {
+    const listen = (message) => {
+      if (message.kind !== kind) return;
+      child.off('message', listen);
+      resolve(message);
+    };
+    child.on('message', listen);
+    child.ended.then(() => reject(new Error(`the process ended before it said ${kind}`)));
+  });
+}
+
+const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+
+module.exports = { World, said, pause };
