@@ -72,7 +72,11 @@ class Cluster {
   }
 
   get running() {
-    return fs.existsSync(path.join(this.data, 'postmaster.pid')) && fs.existsSync(`/proc/${this.pid}`);
+    try {
+      return fs.existsSync(`/proc/${this.pid}`);
+    } catch {
+      return false;
+    }
   }
 
   /** `fast` ends the sessions and writes everything down; `immediate` is a crash, and the start recovers. */

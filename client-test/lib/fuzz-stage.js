@@ -59,6 +59,8 @@ class FuzzStage {
   /** At the end: those whom it did not concern noticed nothing, and those whom it did can go on. */
   async unharmed() {
     const { scene } = this;
+    // Some of it was to block others, which does what it says.
+    for (const user of Object.values(USERS)) await scene.rest('customer', 'DELETE', `/api/chat/users/${user.id}/block`);
     assert.deepEqual(await this.look(), this.before, 'the conversation of others');
     const others = { seller: this.seller.events.length, manager: this.manager.events.length };
     for (const name of ['seller', 'manager']) {

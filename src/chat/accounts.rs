@@ -1,14 +1,18 @@
 //! Who someone is: looked up when a socket connects and when a request comes in. Lookups that meet go to the database as
 //! one statement, so that a thousand clients that come back at once do not ask it a thousand times.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use moka::future::Cache;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Chat;
 use crate::{
-    db::in_time,
+    db::{DbResult, in_time},
     domain::{User, UserId},
     error::{Error, Result},
 };
@@ -18,6 +22,9 @@ use crate::{
 const REMEMBERED_FOR: Duration = Duration::from_secs(5);
 /// Lookups that may wait.
 const QUEUE: usize = 50_000;
+/// How long a lookup is tried again when the connection is at fault.
+const RETRY_FOR: Duration = Duration::from_secs(4);
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// Most of one statement.
 const BATCH: usize = 1000;
 
@@ -72,13 +79,27 @@ pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Lookup>) {
     let mut waiting = Vec::new();
     while chat.next_batch(&mut queue, &mut waiting, BATCH).await {
         let ids: Vec<UserId> = waiting.iter().map(|l| l.user).collect();
-        let found = in_time(chat.db.users(&ids)).await.map_err(Error::from);
+        let found = look(&chat, &ids).await.map_err(Error::from);
         let found: Result<HashMap<UserId, Arc<User>>> =
             found.map(|users| users.into_iter().map(|u| (u.id, Arc::new(u))).collect());
         for lookup in waiting.drain(..) {
             let answer = found.as_ref().map(|users| users.get(&lookup.user).cloned()).map_err(Clone::clone);
             // Who asked may have gone.
             lookup.answer.send(answer).ok();
+        }
+    }
+}
+
+/// Tries again while the connection is at fault: who is refused at the handshake does not come back by themselves.
+async fn look(chat: &Chat, ids: &[UserId]) -> DbResult<Vec<User>> {
+    let started = Instant::now();
+    loop {
+        match in_time(chat.db.users(ids)).await {
+            Err(e) if !e.is_statement_fault() && started.elapsed() < RETRY_FOR => {
+                tracing::warn!(error = %e, users = ids.len(), "lookup failed, trying again");
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+            found => return found,
         }
     }
 }

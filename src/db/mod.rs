@@ -7,6 +7,7 @@ mod blocks;
 mod conversations;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+mod health;
 mod members;
 mod messages;
 mod notifications;
@@ -26,7 +27,7 @@ use parking_lot::RwLock;
 
 use sqlx::{
     ConnectOptions as _, Connection as _,
-    postgres::{PgConnectOptions, PgPool, PgPoolOptions},
+    postgres::{PgConnectOptions, PgPool},
 };
 
 pub use actions::{Acted, Action};
@@ -38,6 +39,7 @@ pub use notifications::{Notification, NotificationTable};
 pub use presence::{Gone, OnlineStatus};
 pub use sync::{Hidden, Known, SyncState};
 
+use self::health::Health;
 use crate::{config::Config, error::Error};
 
 /// The migrations, built into the binary.
@@ -119,9 +121,6 @@ impl From<DbError> for Error {
 /// query for as long as the kernel tries, a quarter of an hour.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// A connection that was not used for this long is asked whether it lives before it is.
-const PING_AFTER: Duration = Duration::from_secs(1);
-
 /// Waits for a statement as long as is sensible where nobody else limits it.
 ///
 /// # Errors
@@ -141,6 +140,7 @@ pub struct Db {
     max_connections: u32,
     acquire_timeout: Duration,
     clock: Arc<batch::Clock>,
+    health: Arc<Health>,
 }
 
 impl Db {
@@ -173,9 +173,10 @@ impl Db {
             }
         }
         let acquire_timeout = config.acquire_timeout();
-        let pool = make_pool(options.clone(), max_connections, acquire_timeout);
+        let health = Arc::new(Health::default());
+        let pool = health.make_pool(options.clone(), max_connections, acquire_timeout);
         let (pool, clock) = (Arc::new(RwLock::new(pool)), Arc::default());
-        Ok(Self { pool, options, max_connections, acquire_timeout, clock })
+        Ok(Self { pool, options, max_connections, acquire_timeout, clock, health })
     }
 
     /// Called when statements get no answer: where a new connection works, the pool's own are dead without knowing it
@@ -184,7 +185,7 @@ impl Db {
         let attempt = async { Ok(sqlx::PgConnection::connect_with(&self.options).await?.close().await?) };
         // The embedded database has one connection, to which there is no second.
         if self.max_connections > 1 && in_time(attempt).await.is_ok() {
-            let fresh = make_pool(self.options.clone(), self.max_connections, self.acquire_timeout);
+            let fresh = self.health.make_pool(self.options.clone(), self.max_connections, self.acquire_timeout);
             let dead = std::mem::replace(&mut *self.pool.write(), fresh);
             tracing::warn!("the database's connections were dead, replaced them");
             tokio::spawn(async move { dead.close().await });
@@ -219,32 +220,15 @@ impl Db {
     /// The pool.
     #[must_use]
     pub fn pool(&self) -> PgPool {
-        self.pool.read().clone()
+        let pool = self.pool.read().clone();
+        self.health.look(&pool);
+        pool
     }
 
     /// Closes every connection.
     pub async fn close(&self) {
         self.pool().close().await;
     }
-}
-
-fn make_pool(options: PgConnectOptions, max_connections: u32, acquire_timeout: Duration) -> PgPool {
-    let mut pool = PgPoolOptions::new().max_connections(max_connections).acquire_timeout(acquire_timeout);
-    // A ping before each statement would double its round trips; one that rested may have died meanwhile.
-    pool = pool.test_before_acquire(false).before_acquire(|connection, rest| {
-        Box::pin(async move {
-            if rest.idle_for > PING_AFTER {
-                connection.ping().await?;
-            }
-            Ok(true)
-        })
-    });
-    if max_connections == 1 {
-        // Nothing may be awaited once a waiter has the only connection: under load it would time out there, drop the
-        // connection, and leave the next one the same fate.
-        pool = pool.before_acquire(|_, _| Box::pin(async { Ok(true) })).max_lifetime(None).idle_timeout(None);
-    }
-    pool.connect_lazy_with(options)
 }
 
 async fn applied(conn: &mut sqlx::PgConnection) -> DbResult<usize> {

@@ -50,15 +50,13 @@ module.exports = [
       await server.kill();
       const killed = now();
       absent.forEach((person) => person.go());
-      const { SERVER_NAME: name } = server.env;
+      stage.nameBefore = server.env.SERVER_NAME;
       if (isAnother) server.env.SERVER_NAME = `another-${random.int(1, 1e9)}`;
       try {
         await stage.seconds(0, 3);
         await server.start();
         await check(stage, { absent, present, killed, patience: isAnother ? OF_ANOTHER : OWN_LIFE });
       } finally {
-        // The name goes with the next start: this life of it ends under the one that it has.
-        stage.nameBefore = name;
         absent.forEach((person) => person.come());
       }
       stage.note(`${users.length} users stayed away${isAnother ? ', the server came back under another name' : ''}`);
