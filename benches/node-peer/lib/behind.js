@@ -1,0 +1,33 @@
+'use strict';
+
+/** Work behind the sending path: what came while the last batch was written is the next one. */
+class Behind {
+  #write;
+  #waiting = [];
+  #isWriting = false;
+
+  constructor(write) {
+    this.#write = write;
+  }
+
+  push(item) {
+    this.#waiting.push(item);
+    if (!this.#isWriting) this.#run();
+  }
+
+  async #run() {
+    this.#isWriting = true;
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting;
+      this.#waiting = [];
+      try {
+        await this.#write(batch);
+      } catch (e) {
+        console.error('behind the sending path', e);
+      }
+    }
+    this.#isWriting = false;
+  }
+}
+
+module.exports = { Behind };
