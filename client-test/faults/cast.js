@@ -29,7 +29,7 @@ function makeCast({ world, conversations, random, catchUp }) {
       return person;
     };
     const person = client(user.name, { joins: chance.chance(0.5) });
-    const window = chance.chance(0.25) ? 1 : chance.int(4, 32);
+    const window = chance.chance(0.25) ? 1 : chance.int(2, 16);
     senders.push(new Sender(person, { window, draws: chance.chance(0.5), repeats: 0.02, random: chance.fork('sender') }));
     // Only in a conversation's room does a tab hear what its user says in another.
     if (i % TAB_EVERY === 0) client(`${user.name}-tab`, { joins: true });

@@ -40,7 +40,7 @@ function checkWithinConnections(stored, report) {
       if (highest && highest.row.seq > one.row.seq) {
         report('disorder', `${one.send.by} sent ${highest.send.key} once and then ${one.send.key}, but they are numbers ${highest.row.seq} and ${one.row.seq} of ${one.send.conversation}`);
       }
-      const wasSentOnce = one.send.attempts.length === 1 && one.send.answers.length === 1;
+      const wasSentOnce = one.send.attempts.length === 1 && one.send.answers.length > 0;
       if (wasSentOnce && (!highest || one.row.seq > highest.row.seq)) highest = one;
     }
   }

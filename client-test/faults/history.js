@@ -33,7 +33,8 @@ class History {
 
   /** Messages are missing below one that is there. */
   hasHole(conversation) {
-    return this.known.get(conversation).beyond.size > 0;
+    // What was still on its way in the round before is none of this one's.
+    return (this.known.get(conversation)?.beyond.size ?? 0) > 0;
   }
 }
 

@@ -16,13 +16,15 @@ class Sender {
   constructor(person, { window, draws, repeats, random }) {
     Object.assign(this, { person, window, draws, repeats, random });
     // Whoever has so many written and not stored writes no more until some are.
-    this.most = 2 * window + 4;
+    this.most = window + 8;
     this.sends = [];
+    this.byKey = new Map();
     this.waiting = [];
     this.flying = 0;
     this.settled = 0;
     this.clock = Date.now;
     person.onConnect = () => this.pump();
+    person.socket.on('chat:message_sent', (message) => this.told(message));
   }
 
   get unsent() {
@@ -45,6 +47,7 @@ class Sender {
       attempts: [], answers: [], written: now(), settled: false, flying: 0, notBefore: 0,
     };
     this.sends.push(send);
+    this.byKey.set(send.key, send);
     this.waiting.push(send);
     this.pump();
     return true;
@@ -81,16 +84,28 @@ class Sender {
       this.flying -= 1;
       if (error) this.failed(send, error.message);
       else if (!answer.success) this.failed(send, answer.code, answer);
-      else this.stored(send, answer.data, connection);
+      else this.stored(send, answer.data);
       this.pump();
     });
   }
 
-  stored(send, message, connection) {
-    send.answers.push({ at: now(), id: message.id, seq: message.seq, text: message.message_text, connection });
+  stored(send, message) {
+    send.answers.push({ at: now(), id: message.id, seq: message.seq, text: message.message_text });
     if (send.answers.length > 1) return;
     this.settle(send);
     this.person.receive('sent', message);
+  }
+
+  /** chat:message_sent says the same as the acknowledgement, also when nobody waits for that any more. */
+  told(message) {
+    const send = this.byKey.get(message.client_message_id);
+    if (!send) {
+      this.person.complain('other', `chat:message_sent of what it never sent: ${message.client_message_id}`);
+      return;
+    }
+    const at = this.waiting.indexOf(send);
+    if (at >= 0) this.waiting.splice(at, 1);
+    this.stored(send, message);
   }
 
   settle(send) {

@@ -82,6 +82,14 @@ function fifty(before, after) {
 }
 
 const FLOODS = {
+  // What the flooders cost by being there: the same process, doing nothing but use the CPU that nobody else wants.
+  'none, but CPU': async () => {
+    for (;;) {
+      for (let i = 0; i < 2e6; i++) Math.sqrt(i);
+      count('rounds');
+      await new Promise(setImmediate);
+    }
+  },
   sends: (job) => emit(job, 'chat:send_message', () => ({ conversationId: job.conversationId, message: 'flood' })),
   joins: (job) => emit(job, 'chat:join', () => ({ conversationId: job.conversationId })),
   handshakes: (job) => ask(job, 64, () => ({ path: '/socket.io/?EIO=4&transport=polling' })),

@@ -258,7 +258,7 @@ server({ REQUEST_TIMEOUT: '1', UPLOAD_TIMEOUT: '2' }, (test) => {
   });
 });
 
-server({ MAX_REQUESTS_PER_USER: '2', REQUEST_TIMEOUT: '2', SHUTDOWN_TIMEOUT: '10' }, (test) => {
+server({ MAX_REQUESTS_PER_USER: '2', REQUEST_TIMEOUT: '5', SHUTDOWN_TIMEOUT: '30' }, (test) => {
   const ask = (scene, who) => scene.rest(who, 'GET', '/api/chat/unread-count');
 
   test('one user has only so many requests at a time; what slow bodies held is free again', async (scene) => {
@@ -276,7 +276,7 @@ server({ MAX_REQUESTS_PER_USER: '2', REQUEST_TIMEOUT: '2', SHUTDOWN_TIMEOUT: '10
     await trickle(scene, '/api/chat/conversations').answered;
     const begun = performance.now();
     await scene.server.stop();
-    assert.ok(performance.now() - begun < 8000, `${performance.now() - begun} ms`);
+    assert.ok(performance.now() - begun < 20_000, `${performance.now() - begun} ms`);
   });
 });
 

@@ -41,6 +41,7 @@ pub fn rest_layers(router: Router, chat: &Arc<Chat>, max_body: usize, seconds: u
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, Duration::from_secs(seconds)))
         .layer(middleware::map_response(rest::json_errors))
         .layer(CompressionLayer::new())
+        .layer(middleware::map_request(accept_plain))
         .layer(TraceLayer::new_for_http().make_span_with(|request: &Request| {
             let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
             // The path alone: a query may carry what is not for the log.
@@ -48,6 +49,19 @@ pub fn rest_layers(router: Router, chat: &Arc<Chat>, max_body: usize, seconds: u
         }))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+}
+
+/// Who wants anything but a plain answer gets a plain one where it is too short to be packed: the library would say 406,
+/// after the work was done (RFC 9110 §12.5.3 leaves the choice).
+async fn accept_plain(mut request: Request) -> Request {
+    let refuses_plain = |value: &HeaderValue| {
+        let value = value.to_str().unwrap_or_default().replace(' ', "");
+        ["identity;q=0", "*;q=0"].iter().any(|refusal| value.contains(refusal))
+    };
+    if request.headers().get_all(header::ACCEPT_ENCODING).iter().any(refuses_plain) {
+        request.headers_mut().remove(header::ACCEPT_ENCODING);
+    }
+    request
 }
 
 /// Runs a request in a task of its own, which a shutdown waits for: a client that goes away must not leave a thing

@@ -8,7 +8,7 @@ use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use super::{Chat, delivery::Delivered, notifications::notification, writer::Queued};
 use crate::{
-    db::{NewMessage, Page},
+    db::NewMessage,
     domain::{ConversationId, Details, Draft, Message, MessageId, Quote, Status, User, UserId},
     error::{Error, Result},
     hub::{Audience, Connection, Event},
@@ -128,20 +128,11 @@ impl Chat {
         }
     }
 
-    #[allow(clippy::too_many_arguments)] // the parts of one stored message
-    pub(super) async fn publish_stored(
-        &self,
-        new: NewMessage,
-        seq: i64,
-        created_at: DateTime<Utc>,
-        reply_to: Option<Quote>,
-        members: &[UserId],
-        job: Job,
-    ) {
-        let conversation = new.conversation_id;
+    /// Tells everyone of a message that was just stored. `repeats` are further askings for the same.
+    pub(super) async fn publish_stored(&self, stored: Stored, members: &[UserId], job: Job, repeats: Vec<Job>) {
+        let conversation = stored.message.conversation_id;
         self.remember_members(conversation, members).await;
-        let message = stored_message(new, seq, created_at, reply_to);
-        let sent = self.sent(message, job.sender).await;
+        let sent = self.sent(stored.into_message(), job.sender.clone()).await;
         if let Some(origin) = &job.origin {
             self.hub.join(&origin.connection, conversation);
         }
@@ -149,6 +140,7 @@ impl Chat {
         // Before anyone is told: who leaves after that was here when it came.
         let here = self.hub.present(others.iter().copied());
         (job.done)(Ok(&sent));
+        self.answer(&sent, repeats);
         let not_socket = job.origin.filter(|o| o.draws_itself).map(|o| o.connection.id);
         let quote_hidden = self.quote_hidden_from(sent.message().reply_to_message_id).await;
         if quote_hidden.is_empty() {
@@ -196,25 +188,35 @@ impl Chat {
         Sent { details, sender }
     }
 
-    /// Answers a repeat with the stored message, and tells nobody else twice.
-    pub(super) async fn answer_repeat(&self, new: &NewMessage, seq: i64, members: &[UserId], job: Job) {
-        if let Some(origin) = &job.origin {
-            self.hub.join(&origin.connection, new.conversation_id);
-        }
-        debug_assert!(members.contains(&new.sender_id), "repeats are found for members only");
-        let stored = timeout(QUOTE_WITHIN, self.stored(new.conversation_id, new.sender_id, seq)).await;
-        match stored.unwrap_or(Err(Error::Internal)) {
-            Ok(message) => (job.done)(Ok(&self.sent(message, job.sender).await)),
-            Err(e) => (job.done)(Err(e)),
-        }
+    /// Answers a repeat, and repeats of it, with the stored message, and tells nobody else twice. It is as the database has
+    /// it: a sender who deleted it for themselves is told all the same that it is stored.
+    pub(super) async fn answer_repeat(&self, message: Message, job: Job, mut repeats: Vec<Job>) {
+        let sent = self.sent(message, job.sender.clone()).await;
+        repeats.insert(0, job);
+        self.answer(&sent, repeats);
     }
 
-    async fn stored(&self, conversation: ConversationId, viewer: UserId, seq: i64) -> Result<Message> {
-        let access = self.db.access(conversation, viewer).await?.ok_or(Error::ConversationNotFound)?;
-        let page = Page { limit: 1, offset: 0, before: Some(seq + 1), after: Some(seq - 1) };
-        // With nobody's eyes: a sender who deleted it for themselves is told all the same that it is stored.
-        let mut found = self.db.messages(conversation, UserId::NOBODY, page, &access.watermarks).await?;
-        found.pop().ok_or(Error::Internal)
+    fn answer(&self, sent: &Sent, jobs: Vec<Job>) {
+        for job in jobs {
+            if let Some(origin) = &job.origin {
+                self.hub.join(&origin.connection, sent.message().conversation_id);
+            }
+            (job.done)(Ok(sent));
+        }
+    }
+}
+
+/// A message as it was stored.
+pub struct Stored {
+    pub message: NewMessage,
+    pub seq: i64,
+    pub created_at: DateTime<Utc>,
+    pub reply_to: Option<Quote>,
+}
+
+impl Stored {
+    fn into_message(self) -> Message {
+        stored_message(self.message, self.seq, self.created_at, self.reply_to)
     }
 }
 

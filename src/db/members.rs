@@ -1,5 +1,7 @@
 //! Who takes part, and how far each has read.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -90,6 +92,35 @@ impl Db {
             })
             .collect();
         Ok(Some(Access { is_member: watermarks.iter().any(|w| w.user_id == user), watermarks }))
+    }
+
+    /// The watermarks of these conversations' members.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn watermarks_of(
+        &self,
+        conversations: &[ConversationId],
+    ) -> DbResult<HashMap<ConversationId, Vec<Watermark>>> {
+        let ids: Vec<Uuid> = conversations.iter().map(|c| c.0).collect();
+        let rows = sqlx::query!(
+            "SELECT conversation_id, user_id, last_read_seq, last_read_at, last_delivered_seq, last_delivered_at
+             FROM conversation_members WHERE conversation_id = ANY($1)",
+            &ids
+        )
+        .fetch_all(&self.pool())
+        .await?;
+        let mut found: HashMap<ConversationId, Vec<Watermark>> = HashMap::new();
+        for r in rows {
+            found.entry(ConversationId(r.conversation_id)).or_default().push(Watermark {
+                user_id: UserId(r.user_id),
+                last_read_seq: r.last_read_seq,
+                last_read_at: r.last_read_at,
+                last_delivered_seq: r.last_delivered_seq,
+                last_delivered_at: r.last_delivered_at,
+            });
+        }
+        Ok(found)
     }
 
     /// Who takes part; empty where there is no such conversation.

@@ -7,7 +7,7 @@ const { END_SESSIONS } = require('./postgres');
 
 /** One transaction that locks the rows of conversations in the wrong order, with pauses in between. */
 function lockInBadOrder(conversations, patience) {
-  const locks = conversations.map((id) => `SELECT FROM conversations WHERE id = '${id}' FOR UPDATE; SELECT pg_sleep(0.03);`);
+  const locks = conversations.map((id) => `SELECT FROM conversations WHERE id = '${id}' FOR UPDATE; SELECT pg_sleep(0.05);`);
   // Whose patience ends first is the victim: we with 20 ms, the server with 10 s.
   return `BEGIN; SET LOCAL deadlock_timeout = '${patience}'; ${locks.join(' ')} COMMIT`;
 }
@@ -25,12 +25,13 @@ const deadlocks = {
     let isOver = false;
     const session = async (random) => {
       while (!isOver) {
-        const some = ids.filter(() => random.chance(0.3));
+        const few = new Set(random.some(ids, 4));
         // Being the victim is what half of them are there for.
-        await sql.run(lockInBadOrder(some, random.chance(0.5) ? '20ms' : '10s')).catch(() => {});
+        await sql.run(lockInBadOrder(ids.filter((id) => few.has(id)), random.chance(0.5) ? '20ms' : '10s')).catch(() => {});
+        await sleep(random.between(20, 200));
       }
     };
-    const sessions = [1, 2, 3].map((n) => session(stage.random.fork(`session ${n}`)));
+    const sessions = [1, 2, 3, 4].map((n) => session(stage.random.fork(`session ${n}`)));
     await stage.seconds(3, 12);
     isOver = true;
     await Promise.all(sessions);

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use tokio::task::spawn_local;
 
 use super::{connect_all, customers};
 use crate::{
@@ -41,10 +40,7 @@ pub async fn run(target: &Target, watched: Watched, args: &Args) -> Result<Value
     let mut failed = 0;
     for one in connected {
         match one {
-            Ok((client, took)) => {
-                latencies.note(u64::try_from(took.as_nanos())?);
-                spawn_local(client.hold());
-            }
+            Ok((_, took)) => latencies.note(u64::try_from(took.as_nanos())?),
             Err(e) => {
                 if failed == 0 {
                     eprintln!("a handshake failed: {e:#}");

@@ -1,10 +1,10 @@
 //! What a socket costs that does nothing but answer pings.
 
-use std::{cell::Cell, rc::Rc, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
-use tokio::task::spawn_local;
+use tokio::task::JoinHandle;
 
 use super::{connect_all, customers};
 use crate::{client::Target, ids, usage::Watched};
@@ -32,20 +32,14 @@ pub struct Args {
 /// When sockets do not connect, or the server's memory cannot be read.
 pub async fn run(target: &Target, watched: Watched, args: &Args) -> Result<Value> {
     let memory = || watched.server_memory().context("--server-pid is needed to see its memory");
-    drop(connect_all(target, customers(target, WARM_UP), AT_ONCE).await);
+    for one in connect_all(target, customers(target, WARM_UP), AT_ONCE).await {
+        one?.0.abort();
+    }
     tokio::time::sleep(PAUSE).await;
     let before = memory()?;
 
-    let open = Rc::new(Cell::new(0u32));
-    for one in connect_all(target, customers(target, args.sockets), AT_ONCE).await {
-        let (client, _) = one?;
-        let open = open.clone();
-        open.set(open.get() + 1);
-        spawn_local(async move {
-            client.hold().await;
-            open.set(open.get() - 1);
-        });
-    }
+    let connected = connect_all(target, customers(target, args.sockets), AT_ONCE).await;
+    let held: Vec<JoinHandle<()>> = connected.into_iter().map(|one| Ok(one?.0)).collect::<Result<_>>()?;
     let at_first = memory()?;
     let meter = watched.start();
     tokio::time::sleep(Duration::from_secs(args.settle)).await;
@@ -56,7 +50,7 @@ pub async fn run(target: &Target, watched: Watched, args: &Args) -> Result<Value
         "bytes_per_socket_at_first": at_first.saturating_sub(before) / u64::from(args.sockets),
         "server_bytes_before": before,
         "server_bytes": after,
-        "lost": args.sockets - open.get(),
+        "lost": held.iter().filter(|h| h.is_finished()).count(),
         "cpu": meter.json(),
     }))
 }

@@ -73,8 +73,9 @@ fn customers(target: &Target, count: u32) -> Rc<[String]> {
     (1..=count).map(|n| token::issue(ids::user(n), &target.secret)).collect()
 }
 
-/// Connects a socket for each token, `at_once` at a time. Each with the time it took.
-async fn connect_all(target: &Target, tokens: Rc<[String]>, at_once: u32) -> Vec<Result<(Client, Duration)>> {
+/// Connects a socket for each token, `at_once` at a time. Each with the time it took, and a task that holds it: the
+/// first are pinged while the last still connect.
+async fn connect_all(target: &Target, tokens: Rc<[String]>, at_once: u32) -> Vec<Result<(JoinHandle<()>, Duration)>> {
     let target = target.clone();
     let count = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
     each(count, at_once, move |number| {
@@ -82,7 +83,8 @@ async fn connect_all(target: &Target, tokens: Rc<[String]>, at_once: u32) -> Vec
         async move {
             let start = Instant::now();
             let client = Client::connect_with(&target, &tokens[number as usize], number).await?;
-            Ok((client, start.elapsed()))
+            let took = start.elapsed();
+            Ok((spawn_local(client.hold()), took))
         }
     })
     .await

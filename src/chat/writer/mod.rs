@@ -1,0 +1,135 @@
+//! Group commit. Messages queue up in lanes by conversation; each lane writes what has queued as one statement, as
+//! soon as the previous one returned, and hands the results, in order, to its publisher. So a conversation's messages
+//! are stored and published in one order, and nothing waits to fill a batch.
+
+mod attempts;
+mod doubt;
+mod publish;
+mod repeats;
+
+use std::{
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::mpsc;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use self::{
+    attempts::write_batch,
+    doubt::{doubtful, settle},
+    publish::publish,
+    repeats::{Entry, gather},
+};
+use super::{Chat, send::Job};
+use crate::{
+    config::Config,
+    db::{NewMessage, Written},
+    domain::ConversationId,
+    error::Error,
+};
+
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// How long a message may wait for its turn. Only where the database is in trouble does it wait that long.
+const SEND_WITHIN: Duration = Duration::from_secs(10);
+/// Batches written but not yet published, per lane.
+const PUBLISH_QUEUE: usize = 4;
+
+/// A message on its way to the database.
+pub struct Queued {
+    pub message: NewMessage,
+    pub job: Job,
+    /// Holds up a shutdown until it is published; not while it is in doubt whether there is anything to publish.
+    token: Option<TaskTrackerToken>,
+    since: Instant,
+}
+
+impl Queued {
+    /// A message that queues up now.
+    pub fn new(message: NewMessage, job: Job, token: TaskTrackerToken) -> Self {
+        Self { message, job, token: Some(token), since: Instant::now() }
+    }
+
+    /// The same once its sender was answered.
+    fn without_sender(&self) -> Self {
+        Self { message: self.message.clone(), job: self.job.answered(), token: None, since: self.since }
+    }
+}
+
+/// The entrance to the lanes.
+pub struct Writer {
+    lanes: Vec<mpsc::Sender<Queued>>,
+    hasher: RandomState,
+}
+
+/// One lane, before it runs.
+pub struct Lane(mpsc::Receiver<Queued>);
+
+type Batch = Vec<(Entry, Result<Written, Error>)>;
+
+impl Writer {
+    pub fn new(config: &Config) -> (Self, Vec<Lane>) {
+        let count = if config.database_url.is_none() { 1 } else { config.writer_lanes };
+        let (lanes, receivers) =
+            (0..count).map(|_| mpsc::channel(config.writer_queue)).map(|(tx, rx)| (tx, Lane(rx))).unzip();
+        (Self { lanes, hasher: RandomState::new() }, receivers)
+    }
+
+    /// Which lane a conversation's messages take.
+    pub fn lane_of(&self, conversation: ConversationId) -> usize {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_u128(conversation.0.as_u128());
+        usize::try_from(hasher.finish() % self.lanes.len() as u64).unwrap_or(0)
+    }
+
+    /// Queues a message; gives it back where the lane is full.
+    pub fn push(&self, queued: Queued) -> Result<(), Box<Queued>> {
+        let lane = &self.lanes[self.lane_of(queued.message.conversation_id)];
+        lane.try_send(queued).map_err(|e| Box::new(e.into_inner()))
+    }
+}
+
+impl Lane {
+    /// Starts the lane's writer and publisher.
+    pub fn spawn(self, chat: &Arc<Chat>, max_batch: usize) {
+        let (written, to_publish) = mpsc::channel(PUBLISH_QUEUE);
+        tokio::spawn(write(chat.clone(), self.0, written, max_batch));
+        tokio::spawn(publish(chat.clone(), to_publish));
+    }
+}
+
+async fn write(chat: Arc<Chat>, mut queue: mpsc::Receiver<Queued>, written: mpsc::Sender<Batch>, max: usize) {
+    let mut waiting = Vec::with_capacity(max);
+    loop {
+        if waiting.is_empty() && queue.recv_many(&mut waiting, max).await == 0 {
+            return;
+        }
+        fail_overdue(&mut waiting);
+        let batch = gather(waiting.drain(..max.min(waiting.len())).collect());
+        if batch.is_empty() {
+            continue;
+        }
+        let messages: Vec<NewMessage> = batch.iter().map(|e| e.queued.message.clone()).collect();
+        let outcomes = write_batch(&chat, &messages).await;
+        let doubtful = doubtful(&batch, &outcomes);
+        let batch = batch.into_iter().zip(outcomes.into_iter().map(|o| o.map_err(|f| f.error))).collect();
+        if written.send(batch).await.is_err() {
+            return;
+        }
+        if !doubtful.is_empty() {
+            // Nothing may be told before it is known what came before.
+            let found = settle(&chat, doubtful, &mut queue, &mut waiting).await;
+            if written.send(found).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Answers those who waited longer than a sender should: nothing of theirs was tried yet.
+fn fail_overdue(waiting: &mut Vec<Queued>) {
+    for overdue in waiting.extract_if(.., |q| q.since.elapsed() > SEND_WITHIN) {
+        overdue.job.fail(Error::Busy);
+    }
+}
