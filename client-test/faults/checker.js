@@ -30,8 +30,9 @@ const clients = require('./check-clients');
  * Returns problems `{ kind, text }`; `kind` is lost, doubled, disorder, gap, untold or other.
  */
 function check(facts) {
-  const problems = [];
-  const report = (kind, text) => problems.push({ kind, text });
+  const problems = new Map();
+  // Once each: a client may be told the same wrong thing many times.
+  const report = (kind, text) => problems.set(text, { kind, text });
   const index = {
     byId: new Map(facts.rows.map((row) => [row.id, row])),
     // Of two with one key the first: the second should not be there.
@@ -42,7 +43,7 @@ function check(facts) {
   database.check(facts, index, report);
   sends.check(facts, index, report);
   for (const client of facts.clients) clients.check(client, index, report);
-  return problems;
+  return [...problems.values()];
 }
 
 module.exports = { check };

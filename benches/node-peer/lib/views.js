@@ -39,7 +39,7 @@ function newMessage(m, stored, sender) {
 
 /** A stored message; who read it and whom it reached is what the watermarks say. */
 function message(row, watermarks) {
-  const { temp_id: _, ...m } = row;
+  const { temp_id: _tempId, changed_at: _changedAt, ...m } = row;
   const others = watermarks.filter((w) => w.user_id !== m.sender_id);
   const readers = others.filter((w) => w.last_read_seq >= m.seq);
   const reached = others.filter((w) => Math.max(w.last_read_seq, w.last_delivered_seq) >= m.seq);
