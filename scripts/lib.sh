@@ -34,7 +34,7 @@ start_postgres() {
 }
 
 stop_postgres() {
-  [ -n "${PG_DIR:-}" ] || return 0
+  [ -n "${PG_DIR:-}" ] && declare -F pg >/dev/null || return 0
   pg "$PG_BIN/pg_ctl" -D "$PG_DIR/data" -m immediate stop >/dev/null || true
   rm -rf "$PG_DIR" "$PG_DIR.log"
 }
