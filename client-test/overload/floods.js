@@ -2,7 +2,7 @@
 
 // One user at one address asks for far too much; others, at other addresses, measure what their messages take.
 
-const { Meter, OwnDelay, residentOf, summary, ms, percent, table } = require('./measure');
+const { Meter, crowded, OwnDelay, residentOf, summary, ms, percent, table } = require('./measure');
 const { Wire } = require('./wire');
 const { World, pause } = require('./world');
 
@@ -73,14 +73,14 @@ async function run(flood, seconds) {
     const { id: conversationId } = world.addRoom([flooder, victim]);
     // So that no first time is measured.
     await roundTrips(talking, STARTS_UP);
-    const idleMeter = new Meter({ server: world.pid });
+    const idleMeter = new Meter({ server: world.pid, database: world.databasePids, client: process.pid });
     const idle = await roundTrips(talking, seconds);
     const idleCpu = idleMeter.read();
     const child = world.child('flooder.js', { flood, ...flooder, address: '203.0.113.1', conversationId }, { nice: NICE });
     let done = {};
     child.on('message', (message) => (done = message.done));
     await pause(STARTS_UP);
-    const meter = new Meter({ server: world.pid, client: process.pid, flooder: child.pid });
+    const meter = new Meter({ server: world.pid, database: world.databasePids, client: process.pid, flooder: child.pid });
     const flooded = await roundTrips(talking, seconds);
     const cpu = meter.read();
     const resident = residentOf(world.pid);
@@ -98,14 +98,15 @@ async function floods({ seconds }) {
   console.log(`\nFloods of one user from one address, and the sends of ${PAIRS} others, ${PAIRS * SENDS_PER_SECOND} a second: ${each} s idle, then ${each} s under the flood; default limits`);
   const runs = [];
   for (const flood of KINDS) runs.push(await run(flood, each));
-  const head = ['flood', 'idle median', 'p99', 'flooded median', 'p99', '× median', '× p99', 'lost', 'own delay p99', 'idle', 'server', 'server idle', 'client', 'flooder', 'machine', 'MB'];
+  const head = ['flood', 'idle median', 'p99', 'flooded median', 'p99', '× median', '× p99', 'lost', 'own delay p99', 'idle', 'server', 'server idle', 'database', 'client', 'flooder', 'others', 'MB'];
   console.log(table([head, ...runs.map((r) => [
     r.flood, ms(r.idle.median), ms(r.idle.p99), ms(r.flooded.median), ms(r.flooded.p99), (r.flooded.median / r.idle.median).toFixed(1), (r.flooded.p99 / r.idle.p99).toFixed(1),
-    r.flooded.lost, ms(r.flooded.own.p99), ms(r.idle.own.p99), ...[r.cpu.server, r.idleCpu.server, r.cpu.client, r.cpu.flooder, r.cpu.machine].map(percent), r.resident.toFixed(0),
+    r.flooded.lost, ms(r.flooded.own.p99), ms(r.idle.own.p99), ...[r.cpu.server, r.idleCpu.server, r.cpu.database, r.cpu.client, r.cpu.flooder, r.cpu.others].map(percent), r.resident.toFixed(0),
   ])]));
   for (const r of runs) console.log(`${r.flood}: ${JSON.stringify(r.done)}`);
   console.log('own delay: how late the measuring process itself was, under the flood and idle; the round trips contain it. CPU in percent of one core; the flood costs the machine');
   console.log(`CPU too, at nice ${NICE}: what is lost to that is not the server's, and a flood from elsewhere would not take it; the row "${CONTROL}" shows about how much it is.`);
+  crowded(runs.flatMap((r) => [r.cpu, r.idleCpu])).forEach((line) => console.log(line));
 
   const missed = [];
   for (const r of runs.filter((one) => one.flood !== CONTROL)) {

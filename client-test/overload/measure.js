@@ -23,25 +23,48 @@ function busy() {
   return (user + nice + system + irq + softirq) / TICKS_PER_SECOND;
 }
 
-/** CPU of each of these processes and of the machine, in percent of one core, since the meter was made. */
+/**
+ * CPU of each of these (a process, or several) in percent of one core since the meter was made, and of all that runs
+ * besides: what the machine does for others is no fault of the server's.
+ */
 class Meter {
   constructor(pids) {
-    this.pids = pids;
+    this.pids = Object.entries(pids).map(([name, pid]) => [name, [pid].flat()]);
     this.begun = process.hrtime.bigint();
     this.before = this.look();
   }
 
   look() {
-    const seconds = Object.fromEntries(Object.entries(this.pids).map(([name, pid]) => [name, cpuOf(pid)]));
-    return { ...seconds, machine: busy() };
+    const each = new Map(this.pids.flatMap(([, pids]) => pids.map((pid) => [pid, used(pid)])));
+    return { each, busy: busy() };
   }
 
   read() {
     const wall = Number(process.hrtime.bigint() - this.begun) / 1e9;
     const now = this.look();
-    return Object.fromEntries(Object.keys(now).map((name) => [name, (100 * (now[name] - this.before[name])) / wall]));
+    const share = (pids) => pids.reduce((sum, pid) => sum + Math.max(0, now.each.get(pid) - this.before.each.get(pid)), 0) * (100 / wall);
+    const shares = Object.fromEntries(this.pids.map(([name, pids]) => [name, share(pids)]));
+    const known = Object.values(shares).reduce((a, b) => a + b, 0);
+    return { ...shares, others: Math.max(0, ((now.busy - this.before.busy) * 100) / wall - known) };
   }
 }
+
+/** A process that has ended meanwhile counts for what it had used when it was last seen. */
+function used(pid) {
+  try {
+    return cpuOf(pid);
+  } catch {
+    return 0;
+  }
+}
+
+/** Past this share of a core for others, what was measured says more of them. */
+const CROWDED = 30;
+
+const crowded = (shares) =>
+  shares.some((cpu) => cpu.others > CROWDED)
+    ? [`Other work on this machine took up to ${percent(Math.max(...shares.map((cpu) => cpu.others)))} of a core meanwhile: run it again on a quiet one before you believe the times.`]
+    : [];
 
 const RESOLUTION_MS = 5;
 
@@ -85,4 +108,4 @@ function table(rows) {
   return [line(rows[0]), widths.map((w) => '-'.repeat(w)).join('  '), ...rows.slice(1).map(line)].join('\n');
 }
 
-module.exports = { Meter, OwnDelay, residentOf, summary, median, ms, percent, table };
+module.exports = { Meter, crowded, OwnDelay, residentOf, summary, median, ms, percent, table };

@@ -3,7 +3,7 @@
 // A thousand sockets in rooms with traffic, of which a hundred stop reading: the others must lose nothing and hardly
 // notice, and the server must not keep what the hundred did not take.
 
-const { Meter, residentOf, median, ms, percent, table } = require('./measure');
+const { Meter, crowded, residentOf, median, ms, percent, table } = require('./measure');
 const { Wire } = require('./wire');
 const { World, said, pause } = require('./world');
 
@@ -91,7 +91,7 @@ async function run(withSleepers, seconds) {
       await said(sleepers, 'ready');
     }
     readers.send({ do: 'measure' });
-    const meter = new Meter({ server: world.pid, readers: readers.pid, senders: process.pid });
+    const meter = new Meter({ server: world.pid, database: world.databasePids, readers: readers.pid, senders: process.pid, sleepers: sleepers?.pid ?? [] });
     let peak = before;
     for (let i = 0; i < seconds * 4; i++) {
       await pause(0.25);
@@ -122,15 +122,16 @@ async function slowReaders({ rounds, seconds }) {
   for (let i = 0; i < rounds; i++) {
     for (const withSleepers of [false, true]) runs.push(await run(withSleepers, seconds));
   }
-  const head = ['run', 'received', 'median', 'p99', 'max', 'own delay p99', 'lost', 'cut', 'MB before', 'peak', 'after', 'server', 'readers', 'senders', 'machine'];
+  const head = ['run', 'received', 'median', 'p99', 'max', 'own delay p99', 'lost', 'cut', 'MB before', 'peak', 'after', 'server', 'database', 'readers', 'senders', 'others'];
   console.log(table([head, ...runs.map((r) => [
     r.withSleepers ? 'B, 100 sleep' : 'A', r.latency.count, ms(r.latency.median), ms(r.latency.p99), ms(r.latency.max), ms(r.own.p99), r.lost.length, r.cut,
-    r.before.toFixed(0), r.peak.toFixed(0), r.after.toFixed(0), ...[r.cpu.server, r.cpu.readers, r.cpu.senders, r.cpu.machine].map(percent),
+    r.before.toFixed(0), r.peak.toFixed(0), r.after.toFixed(0), ...[r.cpu.server, r.cpu.database, r.cpu.readers, r.cpu.senders, r.cpu.others].map(percent),
   ])]));
   const p99 = (withSleepers) => median(runs.filter((r) => r.withSleepers === withSleepers).map((r) => r.latency.p99));
   const ratio = p99(true) / p99(false);
   console.log(`p99 from sending to receiving, medians of the runs: A ${ms(p99(false))}, B ${ms(p99(true))}: × ${ratio.toFixed(2)} (at most ${P99_AT_MOST})`);
-  console.log('own delay: how late the reading process itself was; the latencies contain it. CPU in percent of one core; machine: of all cores, whoever used them.');
+  console.log('own delay: how late the reading process itself was; the latencies contain it. CPU in percent of one core; others: whatever else ran on the machine.');
+  crowded(runs.map((r) => r.cpu)).forEach((line) => console.log(line));
 
   const missed = runs.flatMap((r) => r.lost.slice(0, 3));
   if (!(ratio <= P99_AT_MOST)) missed.push(`p99 with sleepers is × ${ratio.toFixed(2)}`);

@@ -31,6 +31,12 @@ class World {
     return this.server.child.pid;
   }
 
+  /** The processes of the database that work for this server. */
+  get databasePids() {
+    const pids = this.server.database.sql('SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()');
+    return pids.split('\n').map(Number);
+  }
+
   /** So many new customers, each with an address of their own. */
   addPeople(n) {
     const people = Array.from({ length: n }, () => {
