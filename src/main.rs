@@ -15,6 +15,10 @@ use tracing_subscriber::EnvFilter;
 #[cfg(feature = "embedded")]
 mod demo;
 
+/// A third of the time under load went into the system's allocator (glibc's).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Live chat for a marketplace: Socket.IO and REST on Postgres.
 #[derive(Parser)]
 #[command(version, about)]

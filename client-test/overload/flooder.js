@@ -83,7 +83,7 @@ function fifty(before, after) {
 
 const FLOODS = {
   // What the flooders cost by being there: the same process, doing nothing but use the CPU that nobody else wants.
-  'none, but CPU': async () => {
+  cpu: async () => {
     for (;;) {
       for (let i = 0; i < 2e6; i++) Math.sqrt(i);
       count('rounds');
@@ -93,7 +93,7 @@ const FLOODS = {
   sends: (job) => emit(job, 'chat:send_message', () => ({ conversationId: job.conversationId, message: 'flood' })),
   joins: (job) => emit(job, 'chat:join', () => ({ conversationId: job.conversationId })),
   handshakes: (job) => ask(job, 64, () => ({ path: '/socket.io/?EIO=4&transport=polling' })),
-  'bodies of 50 MB': (job) => {
+  bodies: (job) => {
     const authorization = `Bearer ${job.token}`;
     let i = 0;
     return ask(job, 8, () =>
@@ -102,7 +102,7 @@ const FLOODS = {
         : { method: 'POST', path: '/api/chat/upload', headers: { authorization, 'content-type': FORM }, body: fifty(head({ name: 'a.txt', type: 'text/plain' }), Buffer.concat([Buffer.from('\r\n'), TAIL])) },
     );
   },
-  'slow bodies': async (job) => {
+  'slow-bodies': async (job) => {
     const { hostname, port } = new URL(job.url);
     const one = () =>
       new Promise((resolve) => {

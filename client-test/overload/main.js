@@ -9,13 +9,11 @@ const { slowReaders } = require('./slow-readers');
 const { values } = parseArgs({
   options: { only: { type: 'string', default: 'slow,floods' }, rounds: { type: 'string', default: '2' }, seconds: { type: 'string', default: '40' } },
 });
-const settings = { rounds: Number(values.rounds), seconds: Number(values.seconds) };
+const settings = { rounds: Number(values.rounds), seconds: Number(values.seconds), only: values.only.split(',') };
 
 (async () => {
-  const missed = [];
-  for (const [name, part] of Object.entries({ slow: slowReaders, floods })) {
-    if (values.only.split(',').includes(name)) missed.push(...(await part(settings)));
-  }
+  const missed = settings.only.includes('slow') ? await slowReaders(settings) : [];
+  missed.push(...(await floods(settings)));
   console.log(missed.length === 0 ? '\nwithin all bounds' : `\nmissed:\n${missed.map((m) => `  ${m}`).join('\n')}`);
   process.exit(missed.length === 0 ? 0 : 1);
 })().catch((error) => {

@@ -102,7 +102,7 @@ pub struct Config {
     #[arg(long, env = "PUBLIC_URL", global = true)]
     pub public_url: Option<String>,
     /// Lanes that write messages side by side (the embedded database has one)
-    #[arg(long, env = "WRITER_LANES", default_value_t = 4, value_parser = positive(), global = true)]
+    #[arg(long, env = "WRITER_LANES", default_value_t = 2, value_parser = positive(), global = true)]
     pub writer_lanes: usize,
     /// Messages that may wait in one lane; past that senders are told the server is busy
     #[arg(long, env = "WRITER_QUEUE", default_value_t = 10_000, value_parser = positive(), global = true)]

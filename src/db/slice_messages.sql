@@ -16,9 +16,10 @@ WITH input AS (
            AND NOT EXISTS (SELECT 1 FROM message_deletions d WHERE d.message_id = m.id AND d.user_id = $1)
          ORDER BY m.seq LIMIT i.max OFFSET i.skip)
         UNION ALL
+        -- The sums keep the planner off the index by number, in which it would read the whole conversation.
         (SELECT m.* FROM messages m
-         WHERE m.changed_at >= i.changed_since
-           AND m.conversation_id = i.conversation_id AND m.seq > i.after AND m.seq < i.before
+         WHERE i.changed_since IS NOT NULL AND m.changed_at IS NOT NULL AND m.changed_at >= i.changed_since
+           AND m.conversation_id = i.conversation_id AND m.seq + 0 > i.after AND m.seq + 0 < i.before
            AND NOT EXISTS (SELECT 1 FROM message_deletions d WHERE d.message_id = m.id AND d.user_id = $1)
          ORDER BY m.changed_at LIMIT i.max OFFSET i.skip)
     ) m

@@ -70,7 +70,8 @@ impl Db {
                       COALESCE(c.last_seq - me.last_read_seq - me.skipped, 0) AS "unread_count!", s.since AS changed_since,
                       (SELECT count(*) FROM (
                            SELECT 1 FROM messages m
-                           WHERE m.conversation_id = c.id AND m.changed_at >= s.since AND m.seq <= i.seq LIMIT $6) x) AS "changes!",
+                           WHERE m.conversation_id = c.id AND m.changed_at IS NOT NULL AND m.changed_at >= s.since
+                             AND m.seq + 0 <= i.seq LIMIT $6) x) AS "changes!",
                       (SELECT COALESCE(jsonb_agg(jsonb_build_object('message_id', h.message_id, 'seq', h.seq) ORDER BY h.seq), '[]')
                        FROM (SELECT d.message_id, m.seq FROM message_deletions d JOIN messages m ON m.id = d.message_id
                              WHERE d.user_id = $1 AND d.deleted_at >= s.since AND m.conversation_id = c.id
@@ -133,7 +134,8 @@ impl Db {
                FROM conversation_members me JOIN conversations c ON c.id = me.conversation_id
                WHERE me.user_id = $1
                  AND (c.last_message_at >= $2 OR c.created_at >= $2
-                      OR EXISTS (SELECT 1 FROM messages m WHERE m.conversation_id = c.id AND m.changed_at >= $2)
+                      OR EXISTS (SELECT 1 FROM messages m
+                                 WHERE m.conversation_id = c.id AND m.changed_at IS NOT NULL AND m.changed_at >= $2)
                       OR EXISTS (SELECT 1 FROM conversation_members o WHERE o.conversation_id = c.id
                                  AND (o.last_read_at >= $2 OR o.last_delivered_at >= $2))
                       OR EXISTS (SELECT 1 FROM message_deletions d JOIN messages m ON m.id = d.message_id

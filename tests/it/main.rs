@@ -5,6 +5,7 @@ mod architecture;
 mod conversations;
 mod doubt;
 mod migrations;
+mod plans;
 mod presence;
 mod random_run;
 mod read_state;

@@ -1,0 +1,61 @@
+//! How much of a long conversation a page looks at: what Postgres plans for the statement as it is prepared.
+
+use serde_json::Value;
+use souk::domain::Role;
+
+use crate::support::{World, is_native};
+
+const SLICES: &str = include_str!("../../src/db/slice_messages.sql");
+
+/// Rows of `messages` that a plan's nodes took up, thrown away or not.
+fn rows_of_messages(plan: &Value) -> f64 {
+    let own = if plan["Relation Name"] == "messages" {
+        let of = |field: &str| plan[field].as_f64().unwrap_or(0.0);
+        (of("Actual Rows") + of("Rows Removed by Filter")) * of("Actual Loops")
+    } else {
+        0.0
+    };
+    own + plan["Plans"].as_array().into_iter().flatten().map(rows_of_messages).sum::<f64>()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_and_the_changes_of_a_long_conversation_take_up_no_more_than_they_bring() {
+    if !is_native() {
+        return;
+    }
+    let world = World::new().await;
+    let (a, b) = (world.user(Role::Customer).await, world.user(Role::Seller).await);
+    let id = world.open(&a, &b).await.unwrap();
+    let fill = format!(
+        "INSERT INTO messages (id, conversation_id, sender_id, seq, message_text)
+         SELECT gen_random_uuid(), '{id}', '{}', n, 'text' FROM generate_series(1, 20000) n;
+         ANALYZE messages",
+        a.id
+    );
+    let mut connection = world.pool().acquire().await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(fill)).execute(&mut *connection).await.unwrap();
+    let prepare = format!(
+        "SET plan_cache_mode = force_generic_plan;
+         PREPARE slices (uuid, uuid[], bigint[], bigint[], bigint[], bigint[], bool[], timestamptz[]) AS {SLICES}"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
+    // As most conversations are: nothing in them ever changed.
+    for (what, slice) in [
+        ("the newest page", "'{0}', '{9223372036854775807}', '{50}', '{0}', '{false}', '{NULL}'"),
+        ("a page forward", "'{10000}', '{9223372036854775807}', '{50}', '{0}', '{true}', '{NULL}'"),
+        ("the changes", "'{0}', '{20001}', '{50}', '{0}', '{false}', '{2000-01-01}'"),
+    ] {
+        if what == "the changes" {
+            sqlx::raw_sql("UPDATE messages SET changed_at = now() WHERE seq IN (5, 500, 5000)")
+                .execute(&mut *connection)
+                .await
+                .unwrap();
+        }
+        let explain = format!("EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE slices ('{}', '{{{id}}}', {slice})", b.id);
+        let plan: Value = sqlx::query_scalar(sqlx::AssertSqlSafe(explain)).fetch_one(&mut *connection).await.unwrap();
+        let rows = rows_of_messages(&plan[0]["Plan"]);
+        assert!((1.0..200.0).contains(&rows), "{what}: {rows} rows of messages");
+    }
+    drop(connection);
+    world.close().await;
+}
