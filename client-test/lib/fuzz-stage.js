@@ -56,11 +56,15 @@ class FuzzStage {
     assert.equal(String(text).includes(CANARY), false, `it shows what others said: ${what}`);
   }
 
+  /** Some of it is to block others, after which most of the rest would be refused. */
+  async peace() {
+    for (const user of Object.values(USERS)) await this.scene.rest('customer', 'DELETE', `/api/chat/users/${user.id}/block`);
+  }
+
   /** At the end: those whom it did not concern noticed nothing, and those whom it did can go on. */
   async unharmed() {
     const { scene } = this;
-    // Some of it was to block others, which does what it says.
-    for (const user of Object.values(USERS)) await scene.rest('customer', 'DELETE', `/api/chat/users/${user.id}/block`);
+    await this.peace();
     assert.deepEqual(await this.look(), this.before, 'the conversation of others');
     const others = { seller: this.seller.events.length, manager: this.manager.events.length };
     for (const name of ['seller', 'manager']) {
