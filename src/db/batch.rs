@@ -52,14 +52,14 @@ pub struct Written {
 /// What the database's clock says, as far as we know.
 #[derive(Debug, Default)]
 pub struct Clock {
-    /// Milliseconds that it is ahead of ours, and up to [`ANSWER_WITHIN`] more: it was read between our question and its
+    /// Milliseconds that it is ahead of ours, and up to `ANSWER_WITHIN` more: it was read between our question and its
     /// answer.
     ahead: AtomicI64,
 }
 
 impl Clock {
     /// Until when, by the database's clock, a statement sent at `sent_at` is good. The truth is at most
-    /// [`ANSWER_WITHIN`] earlier.
+    /// `ANSWER_WITHIN` earlier.
     fn deadline(&self, sent_at: DateTime<Utc>) -> DateTime<Utc> {
         sent_at + ANSWER_WITHIN + TimeDelta::milliseconds(self.ahead.load(Ordering::Relaxed))
     }
@@ -138,7 +138,7 @@ impl Db {
     /// No two messages of a batch may repeat each other: the second would not see the first.
     /// `again` says that an earlier attempt may have got through, so that ids are looked up too.
     ///
-    /// The statement is good for as long as its caller waits ([`ANSWER_WITHIN`]). One that reaches a frozen server is
+    /// The statement is good for as long as its caller waits (5 s). One that reaches a frozen server is
     /// run when that wakes up, whoever has gone meanwhile: by then it stores nothing.
     ///
     /// The conversations' rows are locked in the order of their ids (no deadlock between servers), and `seq` is
