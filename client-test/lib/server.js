@@ -74,6 +74,7 @@ class Server {
       JWT_SECRET: SECRET,
       // Four demo users do what a crowd would: limits.test.js has the limits.
       MAX_UPLOADS_PER_MINUTE: '0',
+      MAX_REFUSALS_PER_SECOND_PER_IP: '0',
       MAX_MESSAGES_PER_SECOND: '0',
       ...this.env,
     };

@@ -1,7 +1,7 @@
 //! Who may open a socket, decided before anything is spent on it. A refusal here is a plain HTTP answer: socket.io-client
 //! takes it for a failed attempt and comes back by itself, which it does not after a refusal by the namespace.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -19,6 +19,9 @@ use crate::{
 
 /// When to try again where no seat is free.
 const RETRY_AFTER_MS: u64 = 5000;
+
+/// How late those are refused who go on asking: each of their connections gets through this seldom.
+const LATE: Duration = Duration::from_secs(2);
 
 /// The headers of a handshake that anyone looks at.
 const KEPT: [HeaderName; 11] = [
@@ -48,7 +51,8 @@ pub struct Admission {
     pub proxies: Arc<Proxies>,
 }
 
-/// Notes where a request comes from, and refuses a handshake that no limit has room for.
+/// Notes where a request comes from, and refuses a handshake that no limit has room for. An address that is refused again
+/// and again, whatever it asks for, hears of it late.
 pub async fn admit(State(admission): State<Admission>, mut request: Request, next: Next) -> Response {
     let address = request.extensions().get::<Peer>().map(|peer| {
         let hops: Vec<&str> =
@@ -58,17 +62,32 @@ pub async fn admit(State(admission): State<Admission>, mut request: Request, nex
     if let Some(address) = address {
         request.extensions_mut().insert(address);
     }
-    if is_handshake(&request) {
-        match seat_for(&admission.chat, address) {
-            // The session keeps the request that opened it, and so its seat, for as long as it lives.
-            Ok(seat) => {
-                request.extensions_mut().insert(Arc::new(seat));
-                keep_little(&mut request);
-            }
-            Err(refusal) => return *refusal,
+    let response = match is_handshake(&request).then(|| seat_for(&admission.chat, address)) {
+        // The session keeps the request that opened it, and so its seat, for as long as it lives.
+        Some(Ok(seat)) => {
+            request.extensions_mut().insert(Arc::new(seat));
+            keep_little(&mut request);
+            next.run(request).await
         }
+        Some(Err(refusal)) => *refusal,
+        None => next.run(request).await,
+    };
+    if asked_too_much(response.status()) && address.is_some_and(|a| admission.chat.limits().rates.refuses_late(a)) {
+        tokio::time::sleep(LATE).await;
     }
-    next.run(request).await
+    response
+}
+
+/// Refusals that who meets them can avoid, and that cost us as much as they are asked for.
+fn asked_too_much(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::UNAUTHORIZED
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::SERVICE_UNAVAILABLE
+    )
 }
 
 /// Copies what is needed of a request that a session keeps. As they come, its headers are slices of the connection's read

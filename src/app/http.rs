@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use tower_http::{
     compression::CompressionLayer,
     cors::{AllowHeaders, AllowOrigin, CorsLayer},
+    limit::RequestBodyLimitLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer},
     timeout::TimeoutLayer,
     trace::TraceLayer,
@@ -37,6 +38,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub fn rest_layers(router: Router, chat: &Arc<Chat>, max_body: usize, seconds: u64) -> Router {
     router
         .layer(DefaultBodyLimit::max(max_body))
+        // Before anything of it is read, where its length is told.
+        .layer(RequestBodyLimitLayer::new(max_body))
         .layer(middleware::from_fn_with_state((chat.clone(), Duration::from_secs(seconds)), finish_what_began))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, Duration::from_secs(seconds)))
         .layer(middleware::map_response(rest::json_errors))

@@ -118,6 +118,7 @@ impl Chat {
         chat.background.spawn(notifications::run(chat.clone(), notification_queue));
         chat.background.spawn(typing::run(chat.clone(), typing_queue));
         chat.background.spawn(online::run(chat.clone()));
+        chat.background.spawn(chat.hub.clone().watch_backlog(chat.stop.clone()));
         Ok(chat)
     }
 

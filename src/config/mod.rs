@@ -117,8 +117,11 @@ pub struct Config {
     #[arg(long, env = "SOCKET_SEND_BUFFER", default_value_t = 1024, value_parser = positive(), global = true)]
     pub socket_send_buffer: usize,
     /// Bytes that may wait to be sent to one socket; past that it is disconnected
-    #[arg(long, env = "SOCKET_SEND_BUFFER_BYTES", default_value_t = 16 << 20, value_parser = positive(), global = true)]
+    #[arg(long, env = "SOCKET_SEND_BUFFER_BYTES", default_value_t = 4 << 20, value_parser = positive(), global = true)]
     pub socket_send_buffer_bytes: usize,
+    /// Bytes that may wait to be sent to all sockets together; past that those with the most are disconnected
+    #[arg(long, env = "SEND_BUFFERS_BYTES", default_value_t = 256 << 20, value_parser = positive(), global = true)]
+    pub send_buffers_bytes: usize,
     /// How much one user or one address may ask for
     #[command(flatten)]
     pub limits: LimitsConfig,

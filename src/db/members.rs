@@ -62,7 +62,7 @@ pub struct Delivery {
 }
 
 impl Db {
-    /// The conversation's watermarks and whether `user` takes part; `None` where there is no such conversation.
+    /// The conversation's watermarks, by user id, and whether `user` takes part; `None` where there is no such conversation.
     ///
     /// # Errors
     /// [`super::DbError`].
@@ -71,7 +71,7 @@ impl Db {
             r#"SELECT m.user_id AS "user_id?", m.last_read_seq AS "last_read_seq?", m.last_read_at,
                       m.last_delivered_seq AS "last_delivered_seq?", m.last_delivered_at
                FROM conversations c LEFT JOIN conversation_members m ON m.conversation_id = c.id
-               WHERE c.id = $1"#,
+               WHERE c.id = $1 ORDER BY m.user_id"#,
             conversation.0
         )
         .fetch_all(&self.pool())
@@ -94,7 +94,7 @@ impl Db {
         Ok(Some(Access { is_member: watermarks.iter().any(|w| w.user_id == user), watermarks }))
     }
 
-    /// The watermarks of these conversations' members.
+    /// The watermarks of these conversations' members, by user id.
     ///
     /// # Errors
     /// [`super::DbError`].
@@ -105,7 +105,7 @@ impl Db {
         let ids: Vec<Uuid> = conversations.iter().map(|c| c.0).collect();
         let rows = sqlx::query!(
             "SELECT conversation_id, user_id, last_read_seq, last_read_at, last_delivered_seq, last_delivered_at
-             FROM conversation_members WHERE conversation_id = ANY($1)",
+             FROM conversation_members WHERE conversation_id = ANY($1) ORDER BY conversation_id, user_id",
             &ids
         )
         .fetch_all(&self.pool())

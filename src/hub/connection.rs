@@ -57,6 +57,11 @@ impl Connection {
         self.expires_at.load(Ordering::Relaxed) <= now
     }
 
+    /// Bytes that were handed over and are not written yet.
+    pub(super) fn waiting(&self) -> u64 {
+        self.handed.load(Ordering::Relaxed).saturating_sub(self.line.get().map_or(0, |line| line.written()))
+    }
+
     /// Counts `bytes` as handed over; returns how many were waiting before.
     pub(super) fn hand_over(&self, bytes: usize, lines: &Lines) -> u64 {
         if self.line.get().is_none()

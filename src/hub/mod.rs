@@ -4,6 +4,7 @@
 //! however many of its rooms are addressed. A socket whose outgoing channel is full would lose the packet without
 //! anybody noticing: it is disconnected instead, and its client reconnects and fetches what it missed.
 
+mod backlog;
 mod connection;
 mod event;
 mod hold;
@@ -44,6 +45,7 @@ pub struct Hub {
     state: RwLock<State>,
     lines: Arc<Lines>,
     max_waiting_bytes: u64,
+    max_waiting_in_total: u64,
     bytes_of_a_poll: u64,
     max_held: usize,
 }
@@ -56,6 +58,7 @@ impl Hub {
             state: RwLock::default(),
             lines: Arc::default(),
             max_waiting_bytes: config.socket_send_buffer_bytes as u64,
+            max_waiting_in_total: config.send_buffers_bytes as u64,
             // A poll fetches up to as much.
             bytes_of_a_poll: config.max_payload_bytes as u64,
             max_held: config.socket_send_buffer,
@@ -200,21 +203,6 @@ impl Hub {
         self.hand_over(connection, payload.get().len());
         if let Err(SendError::Socket(SocketError::InternalChannelFull)) = ack.send(&payload) {
             self.cut(connection);
-        }
-    }
-
-    fn hand_over(&self, connection: &Connection, bytes: usize) {
-        if connection.hand_over(bytes, &self.lines) > self.max_waiting_bytes {
-            self.cut(connection);
-        }
-    }
-
-    /// A polling session fetched of what was waiting.
-    pub fn polled(&self, sid: Sid) {
-        if let Some(connection) = self.state.read().sessions.get(&sid) {
-            let fetched = self.bytes_of_a_poll;
-            let left = connection.handed.load(Ordering::Relaxed).saturating_sub(fetched);
-            connection.handed.store(left, Ordering::Relaxed);
         }
     }
 

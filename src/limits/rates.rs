@@ -56,6 +56,7 @@ pub struct Rates {
     handshakes: Option<DefaultDirectRateLimiter>,
     handshakes_of_address: Option<Keyed<IpAddr>>,
     bad_tokens: Option<Keyed<IpAddr>>,
+    refusals_of_address: Option<Keyed<IpAddr>>,
     clock: DefaultClock,
 }
 
@@ -86,6 +87,7 @@ impl Rates {
             handshakes: per_second(config.max_handshakes_per_second, 1).map(RateLimiter::direct),
             handshakes_of_address: keyed(per_second(config.max_handshakes_per_second_per_ip, BURST_SECONDS)),
             bad_tokens: keyed(per_minute(config.max_bad_tokens_per_minute)),
+            refusals_of_address: keyed(per_second(config.max_refusals_per_second_per_ip, BURST_SECONDS)),
             clock: DefaultClock::default(),
         }
     }
@@ -139,12 +141,18 @@ impl Rates {
         }
     }
 
+    /// Notes that `address` was refused something; whether it goes on asking so fast that answering at once does harm.
+    #[must_use]
+    pub fn refuses_late(&self, ClientAddress(address): ClientAddress) -> bool {
+        self.take(self.refusals_of_address.as_ref(), &address).is_err()
+    }
+
     /// Forgets those who have all of theirs again.
     pub fn forget(&self) {
         let by_user =
             [&self.messages, &self.typing, &self.joins, &self.searches, &self.uploads, &self.actions, &self.reads];
         by_user.into_iter().flatten().chain([&self.refusals]).for_each(forget);
-        [&self.handshakes_of_address, &self.bad_tokens].into_iter().flatten().for_each(forget);
+        [&self.handshakes_of_address, &self.bad_tokens, &self.refusals_of_address].into_iter().flatten().for_each(forget);
     }
 
     fn take<K: Clone + Hash + Eq>(&self, limiter: Option<&Keyed<K>>, key: &K) -> Result<()> {

@@ -1,0 +1,87 @@
+'use strict';
+
+// Who is refused again and again hears of it late; what is too long is refused before it is read; and what waits for all
+// sockets together has a bound too.
+
+const { describe } = require('node:test');
+const assert = require('node:assert/strict');
+const net = require('node:net');
+const { suite, USERS } = require('../lib/suite');
+const { NO_LIMITS } = require('../lib/no-limits');
+const { request } = require('../lib/rest');
+const { tokenFor } = require('../lib/jwt');
+const { within } = require('../lib/limits');
+const { FORM } = require('../lib/upload');
+
+/** Tests on a server of their own, which runs while they do. */
+const server = (env, tests) => describe(JSON.stringify(env), () => tests(suite({ env: { ...NO_LIMITS, ...env } }).test));
+
+const LATE_MS = 1900;
+const AT_ONCE = 5;
+const BAD = tokenFor(USERS.customer, {}, { secret: 'another-secret-0123456789-0123456789' });
+
+/** What came back for a list, and after how many milliseconds. The tests come from a trusted proxy, and say for whom. */
+async function list(scene, token, address) {
+  const begun = performance.now();
+  const { status } = await request(`${scene.server.url}/api/chat/conversations`, { token, headers: { 'x-forwarded-for': address } });
+  return { status, ms: performance.now() - begun };
+}
+
+async function useUp(scene, address) {
+  const answers = [];
+  for (let i = 0; i < AT_ONCE; i++) answers.push(await list(scene, BAD, address));
+  return answers;
+}
+
+server({ MAX_REFUSALS_PER_SECOND_PER_IP: '1' }, (test) => {
+  test('who is refused now and then hears it at once, who goes on asking hears it late', async (scene) => {
+    for (const { status, ms } of await useUp(scene, '10.0.1.1')) assert.ok(status === 401 && ms < LATE_MS, `${status} after ${ms} ms`);
+    const { status, ms } = await list(scene, BAD, '10.0.1.1');
+    assert.ok(status === 401 && ms >= LATE_MS, `${status} after ${ms} ms`);
+  });
+
+  test('what is not refused is not late, and other addresses are not', async (scene) => {
+    await useUp(scene, '10.0.1.2');
+    const late = list(scene, BAD, '10.0.1.2');
+    const [good, other] = await Promise.all([list(scene, tokenFor(USERS.customer), '10.0.1.2'), list(scene, BAD, '10.0.1.3')]);
+    const { ms } = await late;
+    assert.deepEqual([good.status, other.status], [200, 401]);
+    assert.ok(ms >= LATE_MS && good.ms < ms && other.ms < ms, `${good.ms} ms, ${other.ms} ms; late: ${ms} ms`);
+  });
+});
+
+server({}, (test) => {
+  const HUGE = 500 << 20;
+  for (const [path, type] of [['/api/chat/conversations', 'application/json'], ['/api/chat/upload', FORM]]) {
+    test(`a body that says it is too long is refused before any of it came: 413 (${path})`, async (scene) => {
+      const socket = net.connect(scene.server.port, '127.0.0.1');
+      scene.clients.push({ close: () => socket.destroy() });
+      socket.write(`POST ${path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${tokenFor(USERS.customer)}\r\ncontent-type: ${type}\r\ncontent-length: ${HUGE}\r\n\r\n`);
+      const answer = await within(new Promise((resolve) => socket.on('data', (data) => resolve(String(data)))), 'an answer');
+      assert.match(answer, /^HTTP\/1\.1 413 /);
+      assert.match(answer, /"code":"payload_too_large"/);
+    });
+  }
+});
+
+const MANY = { SOCKET_SEND_BUFFER: '100000', SOCKET_SEND_BUFFER_BYTES: String(64 << 20), SEND_BUFFERS_BYTES: String(1 << 20) };
+server(MANY, (test) => {
+  test('where too much waits for all sockets, the one for which most waits is cut, and nobody else loses anything', async (scene) => {
+    const conversationId = await scene.conversation();
+    const customer = await scene.connect('customer');
+    const [sleeper, awake] = [await scene.raw('seller'), await scene.connect('seller')];
+    sleeper.ws._socket.pause();
+    const text = 'x'.repeat(4000);
+    let sent = 0;
+    while (sent < 30_000 && !/disconnecting a socket that is too slow/.test(scene.server.log.slice(-20_000))) {
+      await Promise.all(Array.from({ length: 20 }, () => scene.say(customer, conversationId, text)));
+      sent += 20;
+    }
+    assert.ok(sent < 30_000, 'it was never cut');
+    sleeper.ws._socket.resume();
+    await within(sleeper.closed, 'the sleeper to be cut');
+    const seqs = (await awake.waitForMany('chat:new_message', sent)).map((m) => m.seq);
+    assert.deepEqual(seqs, Array.from({ length: sent }, (_, i) => i + 1));
+    assert.equal(scene.server.log.match(/disconnecting a socket/g).length, 1, 'others were cut too');
+  });
+});

@@ -1,0 +1,54 @@
+//! What waits to be sent: how much of it one socket may have, and all of them together.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Connection, Hub, Sid};
+
+/// How often the sum is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+impl Hub {
+    /// Counts `bytes` that are about to be sent; a socket for which too many waited already is cut.
+    pub(super) fn hand_over(&self, connection: &Connection, bytes: usize) {
+        if connection.hand_over(bytes, &self.lines) > self.max_waiting_bytes {
+            self.cut(connection);
+        }
+    }
+
+    /// A polling session fetched of what was waiting.
+    pub fn polled(&self, sid: Sid) {
+        if let Some(connection) = self.state.read().sessions.get(&sid) {
+            let fetched = self.bytes_of_a_poll;
+            let left = connection.handed.load(Ordering::Relaxed).saturating_sub(fetched);
+            connection.handed.store(left, Ordering::Relaxed);
+        }
+    }
+
+    /// Keeps what waits in total within its bound, until `stop`.
+    pub async fn watch_backlog(self: Arc<Self>, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            self.shed();
+        }
+    }
+
+    /// Where more waits in total than there is memory for, those go for whom the most waits, until it is little enough.
+    fn shed(&self) {
+        let waiting = |c: &Arc<Connection>| Some((c.waiting(), c.clone())).filter(|(bytes, _)| *bytes > 0);
+        let mut backlog: Vec<_> = self.state.read().sockets.values().filter_map(waiting).collect();
+        let mut total: u64 = backlog.iter().map(|(bytes, _)| bytes).sum();
+        backlog.sort_unstable_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+        for (bytes, connection) in backlog {
+            if total <= self.max_waiting_in_total {
+                return;
+            }
+            self.cut(&connection);
+            total -= bytes;
+        }
+    }
+}
