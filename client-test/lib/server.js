@@ -47,6 +47,9 @@ function run(args, env, cwd = os.tmpdir()) {
 }
 
 /** A server on a data directory of its own; it can be stopped, killed and started again on the same data. */
+// Four demo users do what a crowd would: limits.test.js has the limits.
+const CROWD = Object.fromEntries(['MAX_UPLOADS_PER_MINUTE', 'MAX_REFUSALS_PER_SECOND_PER_IP', 'MAX_MESSAGES_PER_SECOND'].map((name) => [name, '0']));
+
 class Server {
   constructor({ env = {} } = {}) {
     this.env = env;
@@ -72,10 +75,7 @@ class Server {
       DATA_DIR: this.dataDir,
       DATABASE_URL: this.database?.url,
       JWT_SECRET: SECRET,
-      // Four demo users do what a crowd would: limits.test.js has the limits.
-      MAX_UPLOADS_PER_MINUTE: '0',
-      MAX_REFUSALS_PER_SECOND_PER_IP: '0',
-      MAX_MESSAGES_PER_SECOND: '0',
+      ...CROWD,
       ...this.env,
     };
   }
@@ -167,4 +167,4 @@ class Server {
   }
 }
 
-module.exports = { Server, run, environment, REPOSITORY };
+module.exports = { CROWD, Server, run, environment, REPOSITORY };

@@ -5,18 +5,21 @@
 const { fork } = require('node:child_process');
 const path = require('node:path');
 const { randomUUID } = require('node:crypto');
-const { Server } = require('../lib/server');
+const { CROWD, Server } = require('../lib/server');
 const { tokenFor } = require('../lib/jwt');
 const { external } = require('../lib/postgres');
 
 const quote = (text) => `'${text}'`;
+
+// The limits are what is tried here.
+const AS_EVER = Object.fromEntries(Object.keys(CROWD).map((name) => [name, undefined]));
 
 class World {
   /** With the limits that the server has by default, which the test suite switches off. */
   static async start(env = {}) {
     if (!external) throw new Error('TEST_DATABASE_URL is needed: scripts/overload sets it');
     const world = new World();
-    world.server = new Server({ env: { MAX_MESSAGES_PER_SECOND: undefined, MAX_UPLOADS_PER_MINUTE: undefined, RUST_LOG: 'warn', ...env } });
+    world.server = new Server({ env: { ...AS_EVER, RUST_LOG: 'warn', ...env } });
     await world.server.start();
     world.children = new Set();
     world.people = 0;

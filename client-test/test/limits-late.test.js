@@ -17,7 +17,7 @@ const { FORM } = require('../lib/upload');
 const server = (env, tests) => describe(JSON.stringify(env), () => tests(suite({ env: { ...NO_LIMITS, ...env } }).test));
 
 const LATE_MS = 1900;
-const AT_ONCE = 5;
+const AT_ONCE = 10;
 const BAD = tokenFor(USERS.customer, {}, { secret: 'another-secret-0123456789-0123456789' });
 
 /** What came back for a list, and after how many milliseconds. The tests come from a trusted proxy, and say for whom. */

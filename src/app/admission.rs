@@ -1,7 +1,7 @@
 //! Who may open a socket, decided before anything is spent on it. A refusal here is a plain HTTP answer: socket.io-client
 //! takes it for a failed attempt and comes back by itself, which it does not after a refusal by the namespace.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, ops::Range, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -20,8 +20,9 @@ use crate::{
 /// When to try again where no seat is free.
 const RETRY_AFTER_MS: u64 = 5000;
 
-/// How late those are refused who go on asking: each of their connections gets through this seldom.
-const LATE: Duration = Duration::from_secs(2);
+/// How late those are refused who go on asking, in milliseconds: each of their connections gets through this seldom, and
+/// not all at the same time.
+const LATE_MS: Range<u64> = 2000..3000;
 
 /// The headers of a handshake that anyone looks at.
 const KEPT: [HeaderName; 11] = [
@@ -73,7 +74,7 @@ pub async fn admit(State(admission): State<Admission>, mut request: Request, nex
         None => next.run(request).await,
     };
     if asked_too_much(response.status()) && address.is_some_and(|a| admission.chat.limits().rates.refuses_late(a)) {
-        tokio::time::sleep(LATE).await;
+        tokio::time::sleep(Duration::from_millis(rand::random_range(LATE_MS))).await;
     }
     response
 }

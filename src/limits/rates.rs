@@ -18,6 +18,8 @@ use crate::{
 const BURST_SECONDS: u32 = 5;
 /// A client that comes back enters all its rooms at once.
 const JOIN_BURST_SECONDS: u32 = 10;
+/// A page that loads with a token that has expired is refused all its calls at once.
+const REFUSAL_BURST_SECONDS: u32 = 10;
 /// Refusals that a user may get in a second, and at once, before the socket that causes them is cut.
 const REFUSALS_PER_SECOND: NonZeroU32 = NonZeroU32::new(100).unwrap();
 const REFUSALS_AT_ONCE: NonZeroU32 = NonZeroU32::new(1000).unwrap();
@@ -87,7 +89,7 @@ impl Rates {
             handshakes: per_second(config.max_handshakes_per_second, 1).map(RateLimiter::direct),
             handshakes_of_address: keyed(per_second(config.max_handshakes_per_second_per_ip, BURST_SECONDS)),
             bad_tokens: keyed(per_minute(config.max_bad_tokens_per_minute)),
-            refusals_of_address: keyed(per_second(config.max_refusals_per_second_per_ip, BURST_SECONDS)),
+            refusals_of_address: keyed(per_second(config.max_refusals_per_second_per_ip, REFUSAL_BURST_SECONDS)),
             clock: DefaultClock::default(),
         }
     }
@@ -152,7 +154,10 @@ impl Rates {
         let by_user =
             [&self.messages, &self.typing, &self.joins, &self.searches, &self.uploads, &self.actions, &self.reads];
         by_user.into_iter().flatten().chain([&self.refusals]).for_each(forget);
-        [&self.handshakes_of_address, &self.bad_tokens, &self.refusals_of_address].into_iter().flatten().for_each(forget);
+        [&self.handshakes_of_address, &self.bad_tokens, &self.refusals_of_address]
+            .into_iter()
+            .flatten()
+            .for_each(forget);
     }
 
     fn take<K: Clone + Hash + Eq>(&self, limiter: Option<&Keyed<K>>, key: &K) -> Result<()> {
