@@ -1,6 +1,8 @@
 //! Group commit. Messages queue up in lanes by conversation; each lane writes what has queued as one statement, as
 //! soon as the previous one returned, and hands the results, in order, to its publisher. So a conversation's messages
-//! are stored and published in one order, and nothing waits to fill a batch.
+//! are stored and published in one order, and nothing waits to fill a batch. While little queues up, the lanes take turns:
+//! a statement for few messages costs the database nearly as much as one for many, and those that wait for another lane
+//! become more meanwhile.
 
 mod attempts;
 mod doubt;
@@ -13,7 +15,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::mpsc;
+use tokio::{
+    sync::{Mutex, MutexGuard, mpsc},
+    time::timeout,
+};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use self::{
@@ -33,6 +38,10 @@ use crate::{
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// How long a message may wait for its turn. Only where the database is in trouble does it wait that long.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
+/// From so many messages on a lane does not wait for its turn.
+const CROWD: usize = 64;
+/// A lane that the database keeps waiting does not keep the others waiting for longer.
+const TURN_WITHIN: Duration = Duration::from_millis(50);
 /// Batches written but not yet published, per lane.
 const PUBLISH_QUEUE: usize = 4;
 
@@ -64,15 +73,19 @@ pub struct Writer {
 }
 
 /// One lane, before it runs.
-pub struct Lane(mpsc::Receiver<Queued>);
+pub struct Lane {
+    queue: mpsc::Receiver<Queued>,
+    turn: Arc<Mutex<()>>,
+}
 
 type Batch = Vec<(Entry, Result<Written, Error>)>;
 
 impl Writer {
     pub fn new(config: &Config) -> (Self, Vec<Lane>) {
         let count = if config.database_url.is_none() { 1 } else { config.writer_lanes };
-        let (lanes, receivers) =
-            (0..count).map(|_| mpsc::channel(config.writer_queue)).map(|(tx, rx)| (tx, Lane(rx))).unzip();
+        let turn = Arc::new(Mutex::new(()));
+        let lane = |(tx, queue)| (tx, Lane { queue, turn: turn.clone() });
+        let (lanes, receivers) = (0..count).map(|_| mpsc::channel(config.writer_queue)).map(lane).unzip();
         (Self { lanes, hasher: RandomState::new() }, receivers)
     }
 
@@ -94,17 +107,38 @@ impl Lane {
     /// Starts the lane's writer and publisher.
     pub fn spawn(self, chat: &Arc<Chat>, max_batch: usize) {
         let (written, to_publish) = mpsc::channel(PUBLISH_QUEUE);
-        tokio::spawn(write(chat.clone(), self.0, written, max_batch));
+        tokio::spawn(write(chat.clone(), self, written, max_batch));
         tokio::spawn(publish(chat.clone(), to_publish));
+    }
+
+    /// Waits until no other lane writes, where this one has little to write; takes what has queued up by then.
+    async fn take_turn<'a>(
+        turn: &'a Mutex<()>,
+        queue: &mut mpsc::Receiver<Queued>,
+        waiting: &mut Vec<Queued>,
+        max: usize,
+    ) -> Option<MutexGuard<'a, ()>> {
+        if waiting.len() >= CROWD {
+            return None;
+        }
+        let turn = timeout(TURN_WITHIN, turn.lock()).await.ok();
+        while waiting.len() < max
+            && let Ok(queued) = queue.try_recv()
+        {
+            waiting.push(queued);
+        }
+        turn
     }
 }
 
-async fn write(chat: Arc<Chat>, mut queue: mpsc::Receiver<Queued>, written: mpsc::Sender<Batch>, max: usize) {
+async fn write(chat: Arc<Chat>, lane: Lane, written: mpsc::Sender<Batch>, max: usize) {
+    let Lane { mut queue, turn } = lane;
     let mut waiting = Vec::with_capacity(max);
     loop {
         if waiting.is_empty() && queue.recv_many(&mut waiting, max).await == 0 {
             return;
         }
+        let turn = Lane::take_turn(&turn, &mut queue, &mut waiting, max).await;
         fail_overdue(&mut waiting);
         let batch = gather(waiting.drain(..max.min(waiting.len())).collect());
         if batch.is_empty() {
@@ -112,6 +146,7 @@ async fn write(chat: Arc<Chat>, mut queue: mpsc::Receiver<Queued>, written: mpsc
         }
         let messages: Vec<NewMessage> = batch.iter().map(|e| e.queued.message.clone()).collect();
         let outcomes = write_batch(&chat, &messages).await;
+        drop(turn);
         let doubtful = doubtful(&batch, &outcomes);
         let batch = batch.into_iter().zip(outcomes.into_iter().map(|o| o.map_err(|f| f.error))).collect();
         if written.send(batch).await.is_err() {
