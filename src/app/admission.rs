@@ -5,7 +5,7 @@ use std::{net::IpAddr, ops::Range, sync::Arc, time::Duration};
 
 use axum::{
     Json,
-    extract::{Request, State},
+    extract::{OriginalUri, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -103,6 +103,8 @@ fn keep_little(request: &mut Request) {
     if let Ok(uri) = Uri::try_from(request.uri().to_string()) {
         *request.uri_mut() = uri;
     }
+    // The router's copy of it.
+    request.extensions_mut().remove::<OriginalUri>();
 }
 
 /// An Engine.IO session is opened by a request that names none yet.

@@ -212,10 +212,9 @@ impl Db {
             r#"SELECT DISTINCT me.user_id, other.user_id AS contact_id
                FROM conversation_members me
                JOIN conversation_members other ON other.conversation_id = me.conversation_id AND other.user_id <> me.user_id
-               WHERE me.user_id = ANY($1) AND other.user_id = ANY($2)
-                 AND NOT EXISTS (SELECT 1 FROM user_blocks b
-                                 WHERE b.blocker_id = me.user_id AND b.blocked_id = other.user_id
-                                    OR b.blocker_id = other.user_id AND b.blocked_id = me.user_id)"#,
+               WHERE me.user_id = ANY($1) AND other.user_id IN (SELECT unnest($2::uuid[]))
+                 AND NOT EXISTS (SELECT 1 FROM user_blocks b WHERE b.blocker_id = me.user_id AND b.blocked_id = other.user_id)
+                 AND NOT EXISTS (SELECT 1 FROM user_blocks b WHERE b.blocker_id = other.user_id AND b.blocked_id = me.user_id)"#,
             &users,
             &among
         )

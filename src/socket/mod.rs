@@ -14,7 +14,7 @@ use socketioxide::{ParserConfig, SocketIo, handler::ConnectHandler as _, layer::
 use crate::{auth::Tokens, chat::Chat, config::Config};
 
 /// Bytes read of a WebSocket at once.
-const READ_BUFFER: usize = 2048;
+const READ_BUFFER: usize = 1024;
 
 /// What the handlers work with.
 #[derive(Clone)]
