@@ -1,33 +1,33 @@
 -- A user's newest conversations, and those with unread messages, without a look at all of them.
 --
--- active_hour: the hour in which the conversation was last active. An hour, because it changes once an hour and not with
+-- active_minute: the minute in which the conversation was last active. A minute, because it changes once a minute and not with
 -- every message, so that sending leaves the index alone.
 -- maybe_unread: whether anything may be unread; where it is false nothing is. It changes with the first message after
 -- everything was read, and when everything is read again.
 
-CREATE FUNCTION souk_hour(p_at timestamptz) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT floor(extract(epoch FROM p_at) / 3600)::integer
+CREATE FUNCTION souk_minute(p_at timestamptz) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT floor(extract(epoch FROM p_at) / 60)::integer
 $$;
 
 ALTER TABLE conversation_members
-    ADD COLUMN active_hour  integer NOT NULL DEFAULT 0,
-    ADD COLUMN maybe_unread boolean NOT NULL DEFAULT false;
-UPDATE conversation_members m SET active_hour = souk_hour(COALESCE(c.last_message_at, c.created_at)),
+    ADD COLUMN active_minute integer NOT NULL DEFAULT 0,
+    ADD COLUMN maybe_unread  boolean NOT NULL DEFAULT false;
+UPDATE conversation_members m SET active_minute = souk_minute(COALESCE(c.last_message_at, c.created_at)),
                                   maybe_unread = c.last_seq - m.last_read_seq - m.skipped > 0
 FROM conversations c WHERE c.id = m.conversation_id;
 
 -- It serves everything that the one it replaces did.
-CREATE INDEX conversation_members_activity ON conversation_members (user_id, active_hour DESC, conversation_id);
+CREATE INDEX conversation_members_activity ON conversation_members (user_id, active_minute DESC, conversation_id);
 DROP INDEX conversation_members_user;
 CREATE INDEX conversation_members_unread ON conversation_members (user_id, conversation_id) WHERE maybe_unread;
 
 -- Sending and reading keep them; these are for new members, and for who sets what they follow from by SQL.
 CREATE FUNCTION souk_member_activity() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    SELECT souk_hour(COALESCE(c.last_message_at, c.created_at)), c.last_seq > 0
-    INTO NEW.active_hour, NEW.maybe_unread
+    SELECT souk_minute(COALESCE(c.last_message_at, c.created_at)), c.last_seq > 0
+    INTO NEW.active_minute, NEW.maybe_unread
     FROM conversations c WHERE c.id = NEW.conversation_id;
-    NEW.active_hour := COALESCE(NEW.active_hour, 0);
+    NEW.active_minute := COALESCE(NEW.active_minute, 0);
     NEW.maybe_unread := COALESCE(NEW.maybe_unread, false);
     RETURN NEW;
 END $$;
@@ -36,14 +36,14 @@ CREATE TRIGGER souk_member_activity BEFORE INSERT ON conversation_members
 
 CREATE FUNCTION souk_conversation_activity() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    hour integer := souk_hour(COALESCE(NEW.last_message_at, NEW.created_at));
+    minute integer := souk_minute(COALESCE(NEW.last_message_at, NEW.created_at));
 BEGIN
-    UPDATE conversation_members SET active_hour = hour WHERE conversation_id = NEW.id AND active_hour <> hour;
+    UPDATE conversation_members SET active_minute = minute WHERE conversation_id = NEW.id AND active_minute <> minute;
     RETURN NULL;
 END $$;
 CREATE TRIGGER souk_conversation_activity AFTER UPDATE OF last_message_at, created_at ON conversations
-    FOR EACH ROW WHEN (souk_hour(COALESCE(NEW.last_message_at, NEW.created_at))
-                       IS DISTINCT FROM souk_hour(COALESCE(OLD.last_message_at, OLD.created_at)))
+    FOR EACH ROW WHEN (souk_minute(COALESCE(NEW.last_message_at, NEW.created_at))
+                       IS DISTINCT FROM souk_minute(COALESCE(OLD.last_message_at, OLD.created_at)))
     EXECUTE FUNCTION souk_conversation_activity();
 
 CREATE FUNCTION souk_member_unread() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -3,7 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
 
 use super::Chat;
 use crate::{
@@ -15,7 +18,10 @@ use crate::{
 
 /// Marks that may wait.
 pub const QUEUE: usize = 20_000;
-const BATCH: usize = 512;
+const BATCH: usize = 4096;
+/// From one statement to the next, where there is so much to mark. The later messages of a conversation cover the earlier
+/// ones: to wait makes fewer rows of them.
+const PACE: Duration = Duration::from_millis(100);
 
 /// A message that reached someone, and who wants to know.
 pub struct Delivered {
@@ -39,10 +45,18 @@ impl Delivered {
 
 /// Writes and tells, until the service stops.
 pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Delivered>) {
-    let mut waiting = Vec::with_capacity(BATCH);
+    let mut waiting = Vec::new();
+    let mut next = Instant::now();
     loop {
         if !chat.next_batch(&mut queue, &mut waiting, BATCH).await {
             return;
+        }
+        sleep_until(next).await;
+        next = Instant::now() + PACE;
+        while waiting.len() < BATCH
+            && let Ok(delivered) = queue.try_recv()
+        {
+            waiting.push(delivered);
         }
         let (senders, deliveries): (Vec<_>, Vec<_>) = waiting.drain(..).map(|d| (d.sender, d.delivery)).unzip();
         let at = match in_time(chat.db.mark_delivered(&deliveries)).await {

@@ -192,6 +192,9 @@ impl Chat {
 
     /// Remembers who takes part, as a statement just said.
     async fn remember_members(&self, conversation: ConversationId, members: &[UserId]) {
+        if self.members.get(&conversation).await.is_some_and(|known| *known == *members) {
+            return;
+        }
         self.members.insert(conversation, members.into()).await;
     }
 }

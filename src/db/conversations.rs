@@ -169,14 +169,16 @@ impl Db {
         let rows = sqlx::query_as!(
             ConversationRow,
             r#"WITH start AS (
-                   SELECT b.at, COALESCE(souk_hour(COALESCE($2, b.at)), 2147483647) AS hour
+                   SELECT b.at, COALESCE(souk_minute(COALESCE($2, b.at)), 2147483647) AS minute,
+                          -- Most people never delete anything: then no newest message is looked at.
+                          EXISTS (SELECT 1 FROM message_deletions WHERE user_id = $1) AS deletes
                    FROM (SELECT (SELECT COALESCE(b.last_message_at, b.created_at) FROM conversations b
                                  JOIN conversation_members m ON m.conversation_id = b.id AND m.user_id = $1
                                  WHERE b.id = $3) AS at) b
                )
                SELECT c.id, c.type AS kind, c.participant_ids, c.subject, c.related_entity_type, c.related_entity_id, c.status,
                       c.last_message_at,
-                      CASE WHEN EXISTS (SELECT 1 FROM messages n JOIN message_deletions d ON d.message_id = n.id AND d.user_id = me.user_id
+                      CASE WHEN s.deletes AND EXISTS (SELECT 1 FROM messages n JOIN message_deletions d ON d.message_id = n.id AND d.user_id = me.user_id
                                         WHERE n.conversation_id = c.id AND n.seq = c.last_seq)
                            THEN (SELECT CASE WHEN v.is_deleted THEN '' ELSE v.message_text END FROM messages v
                                  WHERE v.conversation_id = c.id AND NOT EXISTS (
@@ -186,11 +188,11 @@ impl Db {
                       c.created_at, c.updated_at, c.closed_at, c.metadata, c.last_seq,
                       (c.last_seq - me.last_read_seq - me.skipped) AS "unread_count!"
                FROM start s CROSS JOIN conversation_members me JOIN conversations c ON c.id = me.conversation_id
-               WHERE me.user_id = $1 AND me.active_hour <= s.hour
-                 -- Whatever is older than this hour comes after the page: that many are newer.
-                 AND me.active_hour >= COALESCE((
-                     SELECT f.active_hour FROM conversation_members f WHERE f.user_id = $1 AND f.active_hour < s.hour
-                     ORDER BY f.active_hour DESC OFFSET $4::bigint - 1 LIMIT 1), 0)
+               WHERE me.user_id = $1 AND me.active_minute <= s.minute
+                 -- Whatever is older than this minute comes after the page: that many are newer.
+                 AND me.active_minute >= COALESCE((
+                     SELECT f.active_minute FROM conversation_members f WHERE f.user_id = $1 AND f.active_minute < s.minute
+                     ORDER BY f.active_minute DESC OFFSET $4::bigint - 1 LIMIT 1), 0)
                  AND ($2::timestamptz IS NULL OR COALESCE(c.last_message_at, c.created_at) < $2)
                  AND ($3::uuid IS NULL OR (COALESCE(c.last_message_at, c.created_at), c.id) < (s.at, $3))
                ORDER BY COALESCE(c.last_message_at, c.created_at) DESC, c.id DESC LIMIT $4"#,

@@ -10,7 +10,7 @@ use std::{
 };
 
 use sqlx::{
-    Connection as _,
+    Connection as _, Executor as _,
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
 };
 
@@ -27,15 +27,16 @@ pub struct Health {
     connections: AtomicU32,
     /// Milliseconds from the start until which none is trusted.
     suspect_until: AtomicU64,
-}
-
-impl Default for Health {
-    fn default() -> Self {
-        Self { started: Instant::now(), connections: AtomicU32::new(0), suspect_until: AtomicU64::new(0) }
-    }
+    keeps_statements: bool,
 }
 
 impl Health {
+    /// Of connections that keep prepared statements, or behind a pooler do not.
+    pub fn new(keeps_statements: bool) -> Self {
+        let (connections, suspect_until) = (AtomicU32::new(0), AtomicU64::new(0));
+        Self { started: Instant::now(), connections, suspect_until, keeps_statements }
+    }
+
     /// Where there are fewer connections than before, one was lost, and the others may be.
     pub fn look(&self, pool: &PgPool) {
         let now = pool.size();
@@ -63,6 +64,18 @@ impl Health {
             .max_connections(max_connections)
             .acquire_timeout(acquire_timeout)
             .test_before_acquire(false);
+        let pool = if self.keeps_statements {
+            // They are planned once. Left to itself Postgres takes some of ours for cheaper with each call's values, and
+            // then plans them at every call, which takes longer than running them. A pooler's connections are others' too.
+            pool.after_connect(|connection, _| {
+                Box::pin(async move {
+                    connection.execute("SET plan_cache_mode = force_generic_plan").await?;
+                    Ok(())
+                })
+            })
+        } else {
+            pool
+        };
         if max_connections == 1 {
             // Nothing may be awaited once a waiter has the only connection: under load it would time out there, drop the
             // connection, and leave the next one the same fate.

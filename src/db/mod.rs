@@ -173,7 +173,7 @@ impl Db {
             }
         }
         let acquire_timeout = config.acquire_timeout();
-        let health = Arc::new(Health::default());
+        let health = Arc::new(Health::new(config.database_statement_cache > 0));
         let pool = health.make_pool(options.clone(), max_connections, acquire_timeout);
         let (pool, clock) = (Arc::new(RwLock::new(pool)), Arc::default());
         Ok(Self { pool, options, max_connections, acquire_timeout, clock, health })
@@ -203,7 +203,8 @@ impl Db {
         // have must cut it off. It holds from the next statement on.
         sqlx::query(
             "SELECT set_config(name, '0', true)
-             FROM unnest(ARRAY['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']) AS s (name)",
+             FROM unnest(ARRAY['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']) AS s (name)
+             UNION ALL SELECT set_config('plan_cache_mode', 'auto', true)",
         )
         .execute(&mut *tx)
         .await?;

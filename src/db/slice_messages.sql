@@ -31,12 +31,14 @@ SELECT m.id AS "id!", m.conversation_id AS "conversation_id!", m.sender_id AS "s
        m.created_at AS "created_at!", m.updated_at AS "updated_at!", m.edited_at, m.last_edited_at, m.status AS "status!", m.deleted_at, m.delivered_at,
        m.read_at, m.deletion_type, m.deleted_by, m.edit_count AS "edit_count!", m.client_message_id,
        m.reply_to_message_id,
-       (SELECT jsonb_build_object('id', q.id, 'sender_id', q.sender_id, 'created_at', q.created_at,
+       CASE WHEN m.reply_to_message_id IS NOT NULL THEN (
+        SELECT jsonb_build_object('id', q.id, 'sender_id', q.sender_id, 'created_at', q.created_at,
                    'is_deleted', q.is_deleted OR d.user_id IS NOT NULL,
                    'message_text', CASE WHEN q.is_deleted OR d.user_id IS NOT NULL THEN '' ELSE q.message_text END)
         FROM messages q LEFT JOIN message_deletions d ON d.message_id = q.id AND d.user_id = $1
-        WHERE q.id = m.reply_to_message_id AND q.conversation_id = m.conversation_id) AS "reply_to: Json<Quote>",
-       COALESCE((SELECT jsonb_agg(jsonb_build_object('reaction', r.reaction, 'count', r.count, 'user_ids', r.user_ids)
-                                  ORDER BY r.reaction)
-                 FROM message_reaction_counts r WHERE r.message_id = m.id), '[]') AS "reactions!: Json<Vec<Reaction>>"
+        WHERE q.id = m.reply_to_message_id AND q.conversation_id = m.conversation_id) END AS "reply_to: Json<Quote>",
+       -- To ask first costs less than to count what is not there.
+       CASE WHEN EXISTS (SELECT 1 FROM message_reactions x WHERE x.message_id = m.id) THEN (
+        SELECT jsonb_agg(jsonb_build_object('reaction', r.reaction, 'count', r.count, 'user_ids', r.user_ids) ORDER BY r.reaction)
+        FROM message_reaction_counts r WHERE r.message_id = m.id) ELSE '[]' END AS "reactions!: Json<Vec<Reaction>>"
 FROM page m ORDER BY m.conversation_id, m.seq

@@ -63,19 +63,19 @@ WITH input AS (
           FROM numbered ORDER BY conversation_id, seq DESC) n
     WHERE c.id = n.conversation_id
 ), own AS (
-    -- The senders' own messages are not unread, others' are; and once an hour a row says when its conversation was active.
+    -- The senders' own messages are not unread, others' are; and once a minute a row says when its conversation was active.
     -- Most messages change their sender's row alone.
-    SELECT m.conversation_id, m.user_id, COALESCE(n.count, 0) AS count, h.hour, h.count > COALESCE(n.count, 0) AS unread
+    SELECT m.conversation_id, m.user_id, COALESCE(n.count, 0) AS count, h.minute, h.count > COALESCE(n.count, 0) AS unread
     FROM conversation_members m
-    JOIN (SELECT conversation_id, souk_hour(max(at)) AS hour, count(*) AS count FROM numbered GROUP BY 1) h
+    JOIN (SELECT conversation_id, souk_minute(max(at)) AS minute, count(*) AS count FROM numbered GROUP BY 1) h
       ON h.conversation_id = m.conversation_id
     LEFT JOIN (SELECT conversation_id, sender_id, count(*) AS count FROM numbered GROUP BY 1, 2) n
       ON n.conversation_id = m.conversation_id AND n.sender_id = m.user_id
-    WHERE n.count IS NOT NULL OR m.active_hour < h.hour OR NOT m.maybe_unread
+    WHERE n.count IS NOT NULL OR m.active_minute < h.minute OR NOT m.maybe_unread
     ORDER BY 1, 2 FOR NO KEY UPDATE OF m
 ), counted AS (
     UPDATE conversation_members m
-    SET skipped = m.skipped + o.count, active_hour = GREATEST(m.active_hour, o.hour), maybe_unread = m.maybe_unread OR o.unread
+    SET skipped = m.skipped + o.count, active_minute = GREATEST(m.active_minute, o.minute), maybe_unread = m.maybe_unread OR o.unread
     FROM own o WHERE m.conversation_id = o.conversation_id AND m.user_id = o.user_id
 )
 SELECT c.outcome AS "outcome!", COALESCE(n.seq, c.repeat_seq) AS seq, COALESCE(c.repeat_at, c.at, now()) AS "created_at!",

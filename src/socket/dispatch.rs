@@ -207,9 +207,10 @@ impl Call {
     }
 }
 
-/// Takes a packet apart: `["event", payload, …]`. Whatever is wrong with the payload, it is then an empty one,
+/// Takes a packet apart: `["event", payload, …]` (Socket.IO protocol, EVENT). Whatever is wrong with the payload, it is then an empty one,
 /// which each event answers like its error case. Binary leaves placeholder objects, which are no texts either.
-fn parse(packet: &Value) -> (String, Payload) {
+#[must_use]
+pub fn parse(packet: &Value) -> (String, Payload) {
     let text = packet.as_str().map_or("", |s| s.as_str());
     let mut name = serde_json::Deserializer::from_str(text.get(1..).unwrap_or_default()).into_iter::<String>();
     let event = name.next().and_then(Result::ok).unwrap_or_default();

@@ -9,6 +9,7 @@ mod session;
 
 use std::{sync::Arc, time::Duration};
 
+pub use dispatch::parse;
 use socketioxide::{ParserConfig, SocketIo, handler::ConnectHandler as _, layer::SocketIoLayer};
 
 use crate::{auth::Tokens, chat::Chat, config::Config};

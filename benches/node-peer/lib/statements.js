@@ -46,9 +46,9 @@ const statements = {
            c.last_seq - me.last_read_seq - me.skipped AS unread_count
     FROM conversation_members me JOIN conversations c ON c.id = me.conversation_id
     WHERE me.user_id = $1
-      AND me.active_hour >= COALESCE((
-        SELECT f.active_hour FROM conversation_members f WHERE f.user_id = $1
-        ORDER BY f.active_hour DESC OFFSET $2::bigint - 1 LIMIT 1), 0)
+      AND me.active_minute >= COALESCE((
+        SELECT f.active_minute FROM conversation_members f WHERE f.user_id = $1
+        ORDER BY f.active_minute DESC OFFSET $2::bigint - 1 LIMIT 1), 0)
     ORDER BY COALESCE(c.last_message_at, c.created_at) DESC, c.id DESC LIMIT $2`,
 
   others: `

@@ -16,7 +16,8 @@ class Store {
   #members = new Map();
 
   constructor(connectionString) {
-    this.#pool = new Pool({ connectionString, max: 10 });
+    // Statements are planned once, as Souk's are.
+    this.#pool = new Pool({ connectionString, max: 10, options: '-c plan_cache_mode=force_generic_plan' });
   }
 
   async #rows(statement, values) {

@@ -35,7 +35,7 @@ pub struct Args {
     /// Callers, each with a call on its way
     #[arg(long, default_value_t = 16)]
     callers: u32,
-    /// Milliseconds between an answer and its caller's next call
+    /// Milliseconds between an answer and its caller's next call, on average
     #[arg(long, default_value_t = 0)]
     think: u64,
     /// For messages: the conversations 1 … N are asked for
@@ -95,6 +95,8 @@ async fn call(
 ) -> Result<()> {
     // Each caller walks through the conversations on a way of its own, with a step that is prime to their number.
     let mut place = number.wrapping_mul(7919);
+    let mut pause = Pause { mean: think, state: number };
+    pause.take().await;
     while !shared.span.is_over() {
         let path = match call {
             Call::List => "/conversations".to_owned(),
@@ -111,9 +113,25 @@ async fn call(
             shared.calls.note(now - start);
             shared.bytes.set(shared.bytes.get() + body.len() as u64);
         }
-        if think > 0 {
-            tokio::time::sleep(Duration::from_millis(think)).await;
-        }
+        pause.take().await;
     }
     Ok(())
+}
+
+/// From nothing to twice its mean, so that callers who began together do not go on calling together.
+struct Pause {
+    mean: u64,
+    state: u32,
+}
+
+impl Pause {
+    async fn take(&mut self) {
+        if self.mean == 0 {
+            return;
+        }
+        // Numerical Recipes' generator: even enough for this, and the same in every run.
+        self.state = self.state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let micros = (self.mean * 2000 * u64::from(self.state)) >> 32;
+        tokio::time::sleep(Duration::from_micros(micros)).await;
+    }
 }
