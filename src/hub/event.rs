@@ -60,8 +60,4 @@ impl Audience<'_> {
     pub(super) fn spares(&self, c: &Connection) -> bool {
         Some(c.id) != self.not_socket && Some(c.user.id) != self.not_user
     }
-
-    pub(super) fn admits(&self, c: &Connection) -> bool {
-        self.spares(c) && self.members.contains(&c.user.id)
-    }
 }

@@ -31,6 +31,9 @@ use crate::{
     domain::{ConversationId, UserId},
 };
 
+/// Up to so many sockets their users are looked for in a list.
+const SMALL_ROOM: usize = 16;
+
 #[derive(Default)]
 struct State {
     sockets: HashMap<Uuid, Arc<Connection>>,
@@ -224,7 +227,12 @@ impl Hub {
     fn receivers(&self, audience: &Audience<'_>) -> Vec<Arc<Connection>> {
         let state = self.state.read();
         let room = audience.room.and_then(|r| state.rooms.get(&r)).map(Vec::as_slice).unwrap_or_default();
-        let mut receivers: Vec<Arc<Connection>> = room.iter().filter(|c| audience.admits(c)).cloned().collect();
+        // In a large room a list would be searched once for each of those inside.
+        let many: Option<HashSet<UserId>> =
+            (room.len() > SMALL_ROOM).then(|| audience.members.iter().copied().collect());
+        let takes_part = |id: &UserId| many.as_ref().map_or_else(|| audience.members.contains(id), |m| m.contains(id));
+        let admitted = |c: &&Arc<Connection>| audience.spares(c) && takes_part(&c.user.id);
+        let mut receivers: Vec<Arc<Connection>> = room.iter().filter(admitted).cloned().collect();
         let in_room: HashSet<Uuid> =
             if audience.users.is_empty() { HashSet::new() } else { receivers.iter().map(|c| c.id).collect() };
         for user in audience.users {
