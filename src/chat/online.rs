@@ -129,7 +129,7 @@ impl Chat {
         }
         let users: Vec<UserId> = news.keys().copied().collect();
         let mut contacts_of: HashMap<UserId, Vec<UserId>> = HashMap::new();
-        match in_time(self.db.contacts(&users, &self.hub.users())).await {
+        match in_time(self.db.contacts(&users)).await {
             Ok(pairs) => {
                 for (user, contact) in pairs {
                     contacts_of.entry(user).or_default().push(contact);

@@ -200,23 +200,21 @@ impl Db {
         Ok(at)
     }
 
-    /// Everyone who shares a conversation with one of `users`: pairs of user and contact, the contact being one of
-    /// `among`, and neither having blocked the other.
+    /// Everyone who shares a conversation with one of `users`: pairs of user and contact, neither having blocked the other.
     ///
     /// # Errors
     /// [`super::DbError`].
-    pub async fn contacts(&self, users: &[UserId], among: &[UserId]) -> DbResult<Vec<(UserId, UserId)>> {
+    pub async fn contacts(&self, users: &[UserId]) -> DbResult<Vec<(UserId, UserId)>> {
         let users: Vec<Uuid> = users.iter().map(|u| u.0).collect();
-        let among: Vec<Uuid> = among.iter().map(|u| u.0).collect();
         let rows = sqlx::query!(
-            r#"SELECT DISTINCT me.user_id, other.user_id AS contact_id
-               FROM conversation_members me
+            r#"SELECT me.user_id AS "user_id!", other.user_id AS "contact_id!"
+               FROM unnest($1::uuid[]) AS u (id)
+               JOIN conversation_members me ON me.user_id = u.id
                JOIN conversation_members other ON other.conversation_id = me.conversation_id AND other.user_id <> me.user_id
-               WHERE me.user_id = ANY($1) AND other.user_id IN (SELECT unnest($2::uuid[]))
-                 AND NOT EXISTS (SELECT 1 FROM user_blocks b WHERE b.blocker_id = me.user_id AND b.blocked_id = other.user_id)
-                 AND NOT EXISTS (SELECT 1 FROM user_blocks b WHERE b.blocker_id = other.user_id AND b.blocked_id = me.user_id)"#,
-            &users,
-            &among
+               EXCEPT (
+                   SELECT blocker_id, blocked_id FROM user_blocks WHERE blocker_id = ANY($1)
+                   UNION ALL SELECT blocked_id, blocker_id FROM user_blocks WHERE blocked_id = ANY($1))"#,
+            &users
         )
         .fetch_all(&self.pool())
         .await?;
