@@ -13,7 +13,7 @@ use axum::{
 
 use crate::{
     chat::Chat,
-    limits::{ClientAddress, Full, Proxies, Seat},
+    limits::{AskedTooMuch, ClientAddress, Full, Proxies, Seat},
     protocol::Failure,
 };
 
@@ -73,22 +73,24 @@ pub async fn admit(State(admission): State<Admission>, mut request: Request, nex
         Some(Err(refusal)) => *refusal,
         None => next.run(request).await,
     };
-    if asked_too_much(response.status()) && address.is_some_and(|a| admission.chat.limits().rates.refuses_late(a)) {
+    if asked_too_much(&response) && address.is_some_and(|a| admission.chat.limits().rates.refuses_late(a)) {
         tokio::time::sleep(Duration::from_millis(rand::random_range(LATE_MS))).await;
     }
     response
 }
 
 /// Refusals that who meets them can avoid, and that cost us as much as they are asked for.
-fn asked_too_much(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::UNAUTHORIZED
-            | StatusCode::REQUEST_TIMEOUT
-            | StatusCode::PAYLOAD_TOO_LARGE
-            | StatusCode::TOO_MANY_REQUESTS
-            | StatusCode::SERVICE_UNAVAILABLE
-    )
+fn asked_too_much(response: &Response) -> bool {
+    let marked = response.extensions().get::<AskedTooMuch>().is_some();
+    marked
+        || matches!(
+            response.status(),
+            StatusCode::UNAUTHORIZED
+                | StatusCode::REQUEST_TIMEOUT
+                | StatusCode::PAYLOAD_TOO_LARGE
+                | StatusCode::TOO_MANY_REQUESTS
+                | StatusCode::SERVICE_UNAVAILABLE
+        )
 }
 
 /// Copies what is needed of a request that a session keeps. As they come, its headers are slices of the connection's read

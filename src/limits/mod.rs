@@ -12,6 +12,10 @@ pub use seats::{Counter, Full, Place, Seat, Seats};
 
 use crate::{config::LimitsConfig, domain::UserId};
 
+/// Marks an answer to someone who asked too much, where its status does not say so.
+#[derive(Clone, Copy, Debug)]
+pub struct AskedTooMuch;
+
 /// All of them.
 pub struct Limits {
     /// How often.

@@ -18,6 +18,7 @@ use crate::{
     chat::{StoredFile, Uploads},
     domain::User,
     error::{Error, Result as ChatResult},
+    limits::AskedTooMuch,
     protocol::rfc3339,
 };
 
@@ -40,7 +41,12 @@ pub async fn upload(
     let form = form.map_err(|_| Error::InvalidPayload("Files are sent as multipart/form-data".into()))?;
     let base = base_url(&state, &headers);
     let uploads = state.chat.uploads();
-    Ok(answer(uploads, &base, &receive(uploads, &user, form).await?))
+    let received = receive(uploads, &user, form).await?;
+    let mut response = answer(uploads, &base, &received);
+    if received.failed.iter().any(|(_, e)| *e == Error::FileTooLarge) {
+        response.extensions_mut().insert(AskedTooMuch);
+    }
+    Ok(response)
 }
 
 async fn receive(uploads: &Uploads, user: &User, mut form: Multipart) -> ChatResult<Received> {

@@ -20,7 +20,7 @@ use crate::{
     protocol::Failure,
 };
 
-/// How late a refusal comes once an address had too many.
+/// How late a refusal comes once an address had too many, and how late a user is let in who goes on after being cut.
 const SLOWED_BY: Duration = Duration::from_secs(3);
 
 /// Why a socket was not let in: the text of the client's `connect_error`.
@@ -101,6 +101,10 @@ impl Authenticate {
                 return Err(Refusal::InvalidToken);
             }
         };
+        // One who was cut for asking without end, and is back at once.
+        if limits.rates.is_flooding(verified.user_id) {
+            tokio::time::sleep(SLOWED_BY).await;
+        }
         let user = self.0.chat.account(verified.user_id).await.map_err(|_| Refusal::Database)?;
         let user = user.ok_or(Refusal::UserNotFound)?;
         if !user.active {
