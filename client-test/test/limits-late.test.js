@@ -1,6 +1,6 @@
 'use strict';
 
-// Who is refused again and again hears of it late; what is too long is refused before it is read; and what waits for all
+// Who is refused again and again hears of it late, or is let in late; what is too long is refused before it is read; and what waits for all
 // sockets together has a bound too.
 
 const { describe } = require('node:test');
@@ -47,6 +47,27 @@ server({ MAX_REFUSALS_PER_SECOND_PER_IP: '1' }, (test) => {
     const { ms } = await late;
     assert.deepEqual([good.status, other.status], [200, 401]);
     assert.ok(ms >= LATE_MS && good.ms < ms && other.ms < ms, `${good.ms} ms, ${other.ms} ms; late: ${ms} ms`);
+  });
+});
+
+server({ MAX_JOINS_PER_SECOND: '1' }, (test) => {
+  const PAST_ALL_REFUSALS = 3000;
+
+  /** Milliseconds until this user is in, with a socket that does not come back by itself. */
+  async function letIn(scene, who) {
+    const begun = performance.now();
+    const client = scene.open(who, { transports: ['websocket'], reconnection: false });
+    await client.waitFor('connect');
+    return performance.now() - begun;
+  }
+
+  test('who goes on against all refusals is cut and let in late the next time; others are not', async (scene) => {
+    const client = scene.open('customer', { transports: ['websocket'], reconnection: false });
+    await client.waitFor('connect');
+    for (let i = 0; i < PAST_ALL_REFUSALS; i++) client.socket.emit('chat:join', { conversationId: String(i) });
+    await client.waitFor('disconnect', (reason) => reason === 'transport close' || reason === 'transport error');
+    const [late, other] = await Promise.all([letIn(scene, 'customer'), letIn(scene, 'seller')]);
+    assert.ok(late >= 2900 && other < late, `${late} ms; another user: ${other} ms`);
   });
 });
 

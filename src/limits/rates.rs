@@ -1,11 +1,19 @@
 //! How often: token buckets by user and by address.
 
-use std::{hash::Hash, net::IpAddr, num::NonZeroU32, time::Duration};
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    net::IpAddr,
+    num::NonZeroU32,
+    time::{Duration, Instant},
+};
 
 use governor::{
     DefaultDirectRateLimiter, DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter,
     clock::{Clock as _, DefaultClock, QuantaInstant},
 };
+
+use parking_lot::Mutex;
 
 use super::ClientAddress;
 use crate::{
@@ -23,6 +31,9 @@ const REFUSAL_BURST_SECONDS: u32 = 10;
 /// Refusals that a user may get in a second, and at once, before the socket that causes them is cut.
 const REFUSALS_PER_SECOND: NonZeroU32 = NonZeroU32::new(100).unwrap();
 const REFUSALS_AT_ONCE: NonZeroU32 = NonZeroU32::new(1000).unwrap();
+
+/// How long a user who was cut for that is let in late.
+const FLOODER_FOR: Duration = Duration::from_secs(10);
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +66,7 @@ pub struct Rates {
     actions: Option<Keyed<UserId>>,
     reads: Option<Keyed<UserId>>,
     refusals: Keyed<UserId>,
+    flooders: Mutex<HashMap<UserId, Instant>>,
     handshakes: Option<DefaultDirectRateLimiter>,
     handshakes_of_address: Option<Keyed<IpAddr>>,
     bad_tokens: Option<Keyed<IpAddr>>,
@@ -86,6 +98,7 @@ impl Rates {
             actions: by_user(config.max_actions_per_second),
             reads: by_user(config.max_reads_per_second),
             refusals: RateLimiter::keyed(Quota::per_second(REFUSALS_PER_SECOND).allow_burst(REFUSALS_AT_ONCE)),
+            flooders: Mutex::default(),
             handshakes: per_second(config.max_handshakes_per_second, 1).map(RateLimiter::direct),
             handshakes_of_address: keyed(per_second(config.max_handshakes_per_second_per_ip, BURST_SECONDS)),
             bad_tokens: keyed(per_minute(config.max_bad_tokens_per_minute)),
@@ -114,7 +127,17 @@ impl Rates {
     /// Whether `user` goes on asking so fast after refusals that answering does harm.
     #[must_use]
     pub fn is_flooding(&self, user: UserId) -> bool {
-        self.refusals.check_key(&user).is_err()
+        let floods = self.refusals.check_key(&user).is_err();
+        if floods {
+            self.flooders.lock().insert(user, Instant::now());
+        }
+        floods
+    }
+
+    /// Whether `user` did so a moment ago.
+    #[must_use]
+    pub fn was_flooding(&self, user: UserId) -> bool {
+        self.flooders.lock().get(&user).is_some_and(|since| since.elapsed() < FLOODER_FOR)
     }
 
     /// Takes a handshake from `address`.
@@ -154,6 +177,7 @@ impl Rates {
         let by_user =
             [&self.messages, &self.typing, &self.joins, &self.searches, &self.uploads, &self.actions, &self.reads];
         by_user.into_iter().flatten().chain([&self.refusals]).for_each(forget);
+        self.flooders.lock().retain(|_, since| since.elapsed() < FLOODER_FOR);
         [&self.handshakes_of_address, &self.bad_tokens, &self.refusals_of_address]
             .into_iter()
             .flatten()

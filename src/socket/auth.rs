@@ -102,7 +102,7 @@ impl Authenticate {
             }
         };
         // One who was cut for asking without end, and is back at once.
-        if limits.rates.is_flooding(verified.user_id) {
+        if limits.rates.was_flooding(verified.user_id) {
             tokio::time::sleep(SLOWED_BY).await;
         }
         let user = self.0.chat.account(verified.user_id).await.map_err(|_| Refusal::Database)?;
