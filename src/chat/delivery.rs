@@ -19,7 +19,9 @@ use crate::{
 /// Marks that may wait.
 pub const QUEUE: usize = 20_000;
 const BATCH: usize = 4096;
-/// From one statement to the next, where there is so much to mark. The later messages of a conversation cover the earlier
+/// From so many at once on there is so much to mark that it goes at a pace.
+const CROWD: usize = 16;
+/// From one statement to the next, then. The later messages of a conversation cover the earlier
 /// ones: to wait makes fewer rows of them.
 const PACE: Duration = Duration::from_millis(100);
 
@@ -52,12 +54,12 @@ pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Delivered>) {
             return;
         }
         sleep_until(next).await;
-        next = Instant::now() + PACE;
         while waiting.len() < BATCH
             && let Ok(delivered) = queue.try_recv()
         {
             waiting.push(delivered);
         }
+        next = Instant::now() + if waiting.len() < CROWD { Duration::ZERO } else { PACE };
         let (senders, deliveries): (Vec<_>, Vec<_>) = waiting.drain(..).map(|d| (d.sender, d.delivery)).unzip();
         let at = match in_time(chat.db.mark_delivered(&deliveries)).await {
             Ok(at) => at,
