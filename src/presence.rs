@@ -50,6 +50,12 @@ impl Presence {
         }
     }
 
+    /// Users of whom there may be something to tell.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.changed.len()
+    }
+
     /// What changed since the last call. Who came and went in between is not mentioned.
     pub fn take_changes(&mut self) -> Changes {
         let mut changes = Changes::default();

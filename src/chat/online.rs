@@ -20,8 +20,9 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 /// A server silent for this long is dead: its users are offline unless another holds them.
 const STALE_SECONDS: i32 = 45;
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-/// Where one comes or goes others often do: a statement for all of them costs little more than one for the first.
+/// Where so many come or go at once, more do: a statement for all of them costs little more than one for the first.
 const GATHER: Duration = Duration::from_millis(20);
+const CROWD: usize = 16;
 
 /// Presence and its alarm clock.
 #[derive(Default)]
@@ -173,7 +174,9 @@ pub async fn run(chat: Arc<Chat>) {
     loop {
         let outcome = tokio::select! {
             () = chat.online.changed.notified() => {
-                tokio::time::sleep(GATHER).await;
+                if chat.online.presence.lock().waiting() >= CROWD {
+                    tokio::time::sleep(GATHER).await;
+                }
                 chat.write_presence().await
             }
             _ = heartbeat.tick() => {
