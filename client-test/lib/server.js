@@ -46,10 +46,10 @@ function run(args, env, cwd = os.tmpdir()) {
   return within(end, `souk ${args.join(' ')} to end`, 60_000).finally(() => child.kill('SIGKILL'));
 }
 
-/** A server on a data directory of its own; it can be stopped, killed and started again on the same data. */
 // Four demo users do what a crowd would: limits.test.js has the limits.
 const CROWD = Object.fromEntries(['MAX_UPLOADS_PER_MINUTE', 'MAX_REFUSALS_PER_SECOND_PER_IP', 'MAX_MESSAGES_PER_SECOND'].map((name) => [name, '0']));
 
+/** A server on a data directory of its own; it can be stopped, killed and started again on the same data. */
 class Server {
   constructor({ env = {} } = {}) {
     this.env = env;

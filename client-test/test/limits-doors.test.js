@@ -230,7 +230,11 @@ function trickle(scene, path, head = '', body = '{') {
   });
   const end = new Promise((resolve) => socket.on('close', resolve));
   const first = new Promise((resolve) => socket.once('data', resolve));
-  return { heard: () => within(first, 'a first word'), answered: within(answer, `an answer to ${path}`), closed: () => within(end, 'the server to hang up') };
+  return {
+    heard: () => within(first, 'a first word'),
+    answered: within(answer, `an answer to ${path}`),
+    closed: () => within(end, 'the server to hang up'),
+  };
 }
 
 server({ REQUEST_TIMEOUT: '1', UPLOAD_TIMEOUT: '2' }, (test) => {

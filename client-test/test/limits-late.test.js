@@ -1,7 +1,7 @@
 'use strict';
 
-// Who is refused again and again hears of it late, or is let in late; what is too long is refused before it is read; and what waits for all
-// sockets together has a bound too.
+// Who is refused again and again hears of it late, or is let in late; what is too long is refused before it is read; and
+// what waits for all sockets together has a bound too.
 
 const { describe } = require('node:test');
 const assert = require('node:assert/strict');

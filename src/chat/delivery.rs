@@ -21,8 +21,8 @@ pub const QUEUE: usize = 20_000;
 const BATCH: usize = 4096;
 /// From so many at once on there is so much to mark that it goes at a pace.
 const CROWD: usize = 16;
-/// From one statement to the next, then. The later messages of a conversation cover the earlier
-/// ones: to wait makes fewer rows of them.
+/// From one statement to the next, then. The later messages of a conversation cover the earlier ones: to wait makes fewer
+/// rows of them.
 const PACE: Duration = Duration::from_millis(100);
 
 /// A message that reached someone, and who wants to know.

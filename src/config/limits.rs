@@ -26,7 +26,8 @@ pub struct LimitsConfig {
     /// Tokens that are none of ours, a minute and address; then their refusals come late
     #[arg(long, env = "MAX_BAD_TOKENS_PER_MINUTE", default_value_t = 60, global = true)]
     pub max_bad_tokens_per_minute: u32,
-    /// Requests a second from one address that are refused because they ask too much; then their refusals come late
+    /// Requests a second from one address that are refused because they ask too much, ten times as many at once; then their
+    /// refusals come late
     #[arg(long, env = "MAX_REFUSALS_PER_SECOND_PER_IP", default_value_t = 5, global = true)]
     pub max_refusals_per_second_per_ip: u32,
     /// Messages and replies a second of one user; five times as many at once, as with those that follow

@@ -12,7 +12,6 @@ use governor::{
     DefaultDirectRateLimiter, DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter,
     clock::{Clock as _, DefaultClock, QuantaInstant},
 };
-
 use parking_lot::Mutex;
 
 use super::ClientAddress;

@@ -207,8 +207,8 @@ impl Call {
     }
 }
 
-/// Takes a packet apart: `["event", payload, …]` (Socket.IO protocol, EVENT). Whatever is wrong with the payload, it is then an empty one,
-/// which each event answers like its error case. Binary leaves placeholder objects, which are no texts either.
+/// Takes a packet apart: `["event", payload, …]` (Socket.IO protocol, EVENT). Whatever is wrong with the payload, it is then
+/// an empty one, which each event answers like its error case. Binary leaves placeholder objects, which are no texts either.
 #[must_use]
 pub fn parse(packet: &Value) -> (String, Payload) {
     let text = packet.as_str().map_or("", |s| s.as_str());
