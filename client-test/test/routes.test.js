@@ -108,6 +108,17 @@ test('a body of 5 MiB: 413 in JSON', async (scene) => {
   assertFailure(answer.body, 'payload_too_large');
 });
 
+test('who is refused hears why, however much of the body is still to be sent', async (scene) => {
+  const body = Buffer.alloc(20 << 20, 'x');
+  for (let i = 0; i < 10; i++) {
+    const statuses = [
+      await scene.rest('customer', 'POST', '/api/chat/conversations', body),
+      await scene.rest(null, 'POST', '/api/chat/upload', body),
+    ].map((answer) => answer.status);
+    assert.deepEqual(statuses, [413, 401]);
+  }
+});
+
 test('a body of 1 MB is read, and refused for what it says', async (scene) => {
   const answer = await create(scene, { participantId: 'x'.repeat(1_000_000) });
   assert.equal(answer.status, 400);

@@ -2,6 +2,7 @@
 
 mod admission;
 mod http;
+mod linger;
 mod server;
 
 use std::{

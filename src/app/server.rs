@@ -12,7 +12,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{ServiceExt as _, service_fn};
 
-use super::admission::{self, Peer};
+use super::{
+    admission::{self, Peer},
+    linger::linger,
+};
 use crate::{
     config::LimitsConfig,
     hub::Lines,
@@ -119,7 +122,7 @@ fn serve(stream: TcpStream, peer: Peer, places: Places, router: Router, lines: &
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(line.clone());
         request.extensions_mut().insert(peer);
-        router.clone().oneshot(request.map(Body::new))
+        router.clone().oneshot(linger(request.map(Body::new)))
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

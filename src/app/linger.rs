@@ -1,0 +1,104 @@
+//! Bodies that nobody wanted to the end. A connection that is closed while its client still sends is reset, and the
+//! reset can overtake the answer: the client sees a broken connection instead of the 401 or 413 it was sent. So what is
+//! left of such a body is read and thrown away for a while, as nginx does (its `lingering_close`).
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{
+    BoxError,
+    body::{Body, Bytes, HttpBody},
+    extract::Request,
+    http::header,
+};
+use futures::StreamExt as _;
+use hyper::body::{Frame, SizeHint};
+use tokio::{runtime::Handle, sync::Semaphore, time};
+
+/// How long a body is waited for that nobody wants.
+const LONGEST: Duration = Duration::from_secs(10);
+/// How much of it is read.
+const MOST_BYTES: usize = 64 << 20;
+/// How many are read at the same time. Others keep their connection for [`UNREAD`], which is enough for clients that
+/// look at the answer while they send.
+const AT_ONCE: usize = 4;
+const UNREAD: Duration = Duration::from_secs(1);
+/// After this many bytes there is a pause: 50 MB/s for each, so that throwing away takes nothing from anyone.
+const STRIDE: usize = 256 << 10;
+const PAUSE: Duration = Duration::from_millis(5);
+
+static READERS: Semaphore = Semaphore::const_new(AT_ONCE);
+
+/// Has what is left of a request's body read, where there is any when the request has been dealt with. Not where the
+/// client waits to be asked for it (`Expect: 100-continue`): reading would ask.
+pub fn linger(request: Request) -> Request {
+    if request.body().is_end_stream() || request.headers().contains_key(header::EXPECT) {
+        return request;
+    }
+    request.map(|body| Body::new(Lingering { body: Some(body) }))
+}
+
+/// A body that is read to its end after it was dropped. `None` once it has ended.
+struct Lingering {
+    body: Option<Body>,
+}
+
+impl HttpBody for Lingering {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let frame = std::task::ready!(Pin::new(body).poll_frame(cx));
+        if !matches!(frame, Some(Ok(_))) {
+            self.body = None;
+        }
+        Poll::Ready(frame.map(|f| f.map_err(BoxError::from)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
+    }
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take().filter(|body| !body.is_end_stream())
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(throw_away(body));
+        }
+    }
+}
+
+async fn throw_away(body: Body) {
+    let Ok(_reader) = READERS.try_acquire() else {
+        time::sleep(UNREAD).await;
+        return;
+    };
+    // Whether it ended, failed or took too long, nobody is waiting for it.
+    let _ = time::timeout(LONGEST, read(body)).await;
+}
+
+async fn read(body: Body) {
+    let mut frames = body.into_data_stream();
+    let (mut total, mut stride) = (0, 0);
+    while let Some(Ok(data)) = frames.next().await {
+        total += data.len();
+        stride += data.len();
+        if total > MOST_BYTES {
+            return;
+        }
+        if stride >= STRIDE {
+            stride = 0;
+            time::sleep(PAUSE).await;
+        }
+    }
+}
