@@ -5,8 +5,9 @@
 --   users 1 … 20,000   customers; the first 10,000 have conversation 1 … 10,000 with the seller
 --   from 30,000 on     1,000 pairs of a customer and a seller, each with an empty conversation
 --
--- Conversations 1 … 100 have 100 messages each whatever the size, so that a page of them is the same page at every
--- size; what is above 10,000 goes to the others. Messages are stored as they come in life: in the order of time, one
+-- Conversations 1 … 50 have 100 messages each whatever the size, so that a page of them is the same page at every
+-- size; every twentieth of the others (498) has some that the seller has not read, so that there is as much to count. What
+-- is above 10,000 goes to all of the others. Messages are stored as they come in life: in the order of time, one
 -- conversation after the other, so that a page of one conversation is not one page of the table.
 
 \set ON_ERROR_STOP on
@@ -39,9 +40,10 @@ SELECT (lpad(to_hex((extract(epoch FROM t) * 1000)::bigint), 12, '0') || '700080
        pg_temp.conversation_id(c), pg_temp.user_id(CASE WHEN seq % 2 = 1 THEN c ELSE 0 END), seq,
        'Message ' || seq || ': is the blue one still available, and would you ship it abroad?', t, t
 FROM (SELECT i, now() - interval '90 days' + i * (interval '90 days' / :messages) AS t,
-             CASE WHEN i < 10000 THEN 1 + i % 100 ELSE 101 + (i - 10000) % 9900 END AS c,
-             CASE WHEN i < 10000 THEN 1 + i / 100 ELSE 1 + (i - 10000) / 9900 END AS seq
-      FROM generate_series(0, :messages - 1) AS i) AS m
+             CASE WHEN i < 5020 THEN 1 + i % 50 WHEN i < 10000 THEN 60 + (i - 5020) % 498 * 20 ELSE later END AS c,
+             CASE WHEN i < 5020 THEN 1 + i / 50 WHEN i < 10000 THEN 1 + (i - 5020) / 498
+                  ELSE 1 + (i - 10000) / 9950 + CASE WHEN later % 20 = 0 THEN 10 ELSE 0 END END AS seq
+      FROM generate_series(0, :messages - 1) AS i, LATERAL (SELECT 51 + (i - 10000) % 9950 AS later) AS l) AS m
 ORDER BY i;
 SET LOCAL session_replication_role = origin;
 
@@ -59,8 +61,8 @@ FROM conversations c WHERE c.id = m.conversation_id;
 UPDATE conversation_members m
 SET last_read_seq = c.last_seq - 3, skipped = c.last_seq / 2 - (c.last_seq - 3) / 2
 FROM conversations c
-WHERE c.id = m.conversation_id AND m.user_id = pg_temp.user_id(0) AND c.last_seq >= 3
-  AND ('x' || right(c.id::text, 8))::bit(32)::int % 20 = 0;
+WHERE c.id = m.conversation_id AND m.user_id = pg_temp.user_id(0)
+  AND c.id IN (SELECT pg_temp.conversation_id(n) FROM generate_series(60, 10000, 20) AS n);
 
 COMMIT;
 VACUUM (ANALYZE);

@@ -1,6 +1,6 @@
 //! Opening and listing conversations.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use super::Chat;
 use crate::{
@@ -77,9 +77,12 @@ impl Chat {
     ///
     /// # Errors
     /// [`Error::Internal`].
-    pub async fn conversations(&self, caller: &User, list: &ListConversations) -> Result<Listed> {
-        let conversations = self.db.conversations(caller.id, list.limit, list.before.as_ref()).await?;
-        self.with_others(caller, conversations).await
+    pub async fn conversations(&self, caller: &User, list: ListConversations) -> Result<Arc<Listed>> {
+        let read = async {
+            let conversations = self.db.conversations(caller.id, list.limit, list.before.as_ref()).await?;
+            Ok(Arc::new(self.with_others(caller, conversations).await?))
+        };
+        self.lists.get((caller.id, list.clone()), read).await
     }
 
     async fn with_others(&self, viewer: &User, conversations: Vec<Conversation>) -> Result<Listed> {

@@ -4,6 +4,7 @@
 mod accounts;
 mod actions;
 mod blocks;
+mod coalesce;
 mod conversations;
 mod delivery;
 mod history;
@@ -24,6 +25,7 @@ use moka::future::Cache;
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use coalesce::Coalesced;
 pub use conversations::{Listed, OpenConversation};
 pub use history::MessageList;
 pub use send::{Done, Origin, Sent};
@@ -37,6 +39,7 @@ use crate::{
     error::Result,
     hub::Hub,
     limits::Limits,
+    protocol::ListConversations,
 };
 
 /// How long background tasks have to write what waits when the service stops.
@@ -58,6 +61,9 @@ pub struct Chat {
     typing: typing::TypingState,
     uploads: Uploads,
     accounts: accounts::Accounts,
+    /// What an app asks for from all its tabs when something happens.
+    lists: Coalesced<(UserId, ListConversations), Arc<Listed>>,
+    unread: Coalesced<UserId, i64>,
     online: online::OnlineState,
     /// Work that must be finished before the process may end.
     in_flight: TaskTracker,
@@ -103,6 +109,8 @@ impl Chat {
             typing,
             uploads,
             accounts,
+            lists: Coalesced::new(),
+            unread: Coalesced::new(),
             online: online::OnlineState::default(),
             behind: Behind { deliveries, notifications },
             background: TaskTracker::new(),

@@ -60,6 +60,6 @@ impl Chat {
     /// # Errors
     /// [`Error::Internal`].
     pub async fn unread_count(&self, user: &User) -> Result<i64> {
-        Ok(self.db.unread_count(user.id).await?)
+        self.unread.get(user.id, async { Ok(self.db.unread_count(user.id).await?) }).await
     }
 }

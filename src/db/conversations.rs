@@ -28,6 +28,30 @@ struct ConversationRow {
     unread_count: i64,
 }
 
+/// Conversations `c` as `$1`, who is their member `me`, sees them; what follows `FROM` says which.
+macro_rules! conversation_rows {
+    ($from:literal, $($arg:expr),*) => {
+        sqlx::query_as!(
+            ConversationRow,
+            r#"SELECT c.id, c.type AS kind, c.participant_ids, c.subject, c.related_entity_type, c.related_entity_id, c.status,
+                      c.last_message_at,
+                      -- Most people never delete anything: then no newest message is looked at.
+                      CASE WHEN EXISTS (SELECT 1 FROM message_deletions WHERE user_id = $1)
+                            AND EXISTS (SELECT 1 FROM messages n JOIN message_deletions d ON d.message_id = n.id AND d.user_id = $1
+                                        WHERE n.conversation_id = c.id AND n.seq = c.last_seq)
+                           THEN (SELECT CASE WHEN v.is_deleted THEN '' ELSE v.message_text END FROM messages v
+                                 WHERE v.conversation_id = c.id AND NOT EXISTS (
+                                     SELECT 1 FROM message_deletions d WHERE d.message_id = v.id AND d.user_id = $1)
+                                 ORDER BY v.seq DESC LIMIT 1)
+                           ELSE c.last_message_text END AS last_message_text,
+                      c.created_at, c.updated_at, c.closed_at, c.metadata, c.last_seq,
+                      (c.last_seq - me.last_read_seq - me.skipped) AS "unread_count!"
+               "# + $from,
+            $($arg),*
+        )
+    };
+}
+
 impl From<ConversationRow> for Conversation {
     fn from(r: ConversationRow) -> Self {
         let participant_ids = r.participant_ids.as_array().map(Vec::as_slice).unwrap_or_default();
@@ -128,23 +152,11 @@ impl Db {
     /// # Errors
     /// [`super::DbError`].
     pub async fn conversation(&self, id: ConversationId, viewer: UserId) -> DbResult<Option<Conversation>> {
-        let row = sqlx::query_as!(
-            ConversationRow,
-            r#"SELECT c.id, c.type AS kind, c.participant_ids, c.subject, c.related_entity_type, c.related_entity_id, c.status,
-                      c.last_message_at,
-                      CASE WHEN EXISTS (SELECT 1 FROM messages n JOIN message_deletions d ON d.message_id = n.id AND d.user_id = me.user_id
-                                        WHERE n.conversation_id = c.id AND n.seq = c.last_seq)
-                           THEN (SELECT CASE WHEN v.is_deleted THEN '' ELSE v.message_text END FROM messages v
-                                 WHERE v.conversation_id = c.id AND NOT EXISTS (
-                                     SELECT 1 FROM message_deletions d WHERE d.message_id = v.id AND d.user_id = me.user_id)
-                                 ORDER BY v.seq DESC LIMIT 1)
-                           ELSE c.last_message_text END AS last_message_text,
-                      c.created_at, c.updated_at, c.closed_at, c.metadata, c.last_seq,
-                      (c.last_seq - me.last_read_seq - me.skipped) AS "unread_count!"
-               FROM conversation_members me JOIN conversations c ON c.id = me.conversation_id
-               WHERE c.id = $1 AND me.user_id = $2"#,
-            id.0,
-            viewer.0
+        let row = conversation_rows!(
+            "FROM conversation_members me JOIN conversations c ON c.id = me.conversation_id
+             WHERE me.user_id = $1 AND c.id = $2",
+            viewer.0,
+            id.0
         )
         .fetch_optional(&self.pool())
         .await?;
@@ -161,49 +173,60 @@ impl Db {
         limit: i64,
         before: Option<&Before>,
     ) -> DbResult<Vec<Conversation>> {
-        let (time, conversation) = match before {
-            None => (None, None),
-            Some(Before::Time(t)) => (Some(*t), None),
-            Some(Before::Conversation(id)) => (None, Some(id.0)),
+        let rows = match before {
+            None => self.newest_conversations(viewer, limit).await?,
+            Some(Before::Time(t)) => self.conversations_before(viewer, limit, Some(*t), None).await?,
+            Some(Before::Conversation(id)) => self.conversations_before(viewer, limit, None, Some(id.0)).await?,
         };
-        let rows = sqlx::query_as!(
-            ConversationRow,
-            r#"WITH start AS (
-                   SELECT b.at, COALESCE(souk_minute(COALESCE($2, b.at)), 2147483647) AS minute,
-                          -- Most people never delete anything: then no newest message is looked at.
-                          EXISTS (SELECT 1 FROM message_deletions WHERE user_id = $1) AS deletes
-                   FROM (SELECT (SELECT COALESCE(b.last_message_at, b.created_at) FROM conversations b
-                                 JOIN conversation_members m ON m.conversation_id = b.id AND m.user_id = $1
-                                 WHERE b.id = $3) AS at) b
-               )
-               SELECT c.id, c.type AS kind, c.participant_ids, c.subject, c.related_entity_type, c.related_entity_id, c.status,
-                      c.last_message_at,
-                      CASE WHEN s.deletes AND EXISTS (SELECT 1 FROM messages n JOIN message_deletions d ON d.message_id = n.id AND d.user_id = me.user_id
-                                        WHERE n.conversation_id = c.id AND n.seq = c.last_seq)
-                           THEN (SELECT CASE WHEN v.is_deleted THEN '' ELSE v.message_text END FROM messages v
-                                 WHERE v.conversation_id = c.id AND NOT EXISTS (
-                                     SELECT 1 FROM message_deletions d WHERE d.message_id = v.id AND d.user_id = me.user_id)
-                                 ORDER BY v.seq DESC LIMIT 1)
-                           ELSE c.last_message_text END AS last_message_text,
-                      c.created_at, c.updated_at, c.closed_at, c.metadata, c.last_seq,
-                      (c.last_seq - me.last_read_seq - me.skipped) AS "unread_count!"
-               FROM start s CROSS JOIN conversation_members me JOIN conversations c ON c.id = me.conversation_id
-               WHERE me.user_id = $1 AND me.active_minute <= s.minute
-                 -- Whatever is older than this minute comes after the page: that many are newer.
-                 AND me.active_minute >= COALESCE((
-                     SELECT f.active_minute FROM conversation_members f WHERE f.user_id = $1 AND f.active_minute < s.minute
-                     ORDER BY f.active_minute DESC OFFSET $4::bigint - 1 LIMIT 1), 0)
-                 AND ($2::timestamptz IS NULL OR COALESCE(c.last_message_at, c.created_at) < $2)
-                 AND ($3::uuid IS NULL OR (COALESCE(c.last_message_at, c.created_at), c.id) < (s.at, $3))
-               ORDER BY COALESCE(c.last_message_at, c.created_at) DESC, c.id DESC LIMIT $4"#,
+        Ok(rows.into_iter().map(Conversation::from).collect())
+    }
+
+    /// What nearly every call asks for, by a statement that can do no more.
+    async fn newest_conversations(&self, viewer: UserId, limit: i64) -> DbResult<Vec<ConversationRow>> {
+        let rows = conversation_rows!(
+            "FROM conversation_members me JOIN conversations c ON c.id = me.conversation_id
+             WHERE me.user_id = $1
+               -- Whatever is older than this minute comes after the page: that many are newer.
+               AND me.active_minute >= COALESCE((
+                   SELECT f.active_minute FROM conversation_members f WHERE f.user_id = $1
+                   ORDER BY f.active_minute DESC OFFSET $2::bigint - 1 LIMIT 1), 0)
+             ORDER BY COALESCE(c.last_message_at, c.created_at) DESC, c.id DESC LIMIT $2",
             viewer.0,
-            time,
-            conversation,
             limit
         )
         .fetch_all(&self.pool())
         .await?;
-        Ok(rows.into_iter().map(Conversation::from).collect())
+        Ok(rows)
+    }
+
+    async fn conversations_before(
+        &self,
+        viewer: UserId,
+        limit: i64,
+        time: Option<DateTime<Utc>>,
+        conversation: Option<Uuid>,
+    ) -> DbResult<Vec<ConversationRow>> {
+        let rows = conversation_rows!(
+            "FROM (SELECT b.at, COALESCE(souk_minute(COALESCE($3, b.at)), 2147483647) AS minute
+                   FROM (SELECT (SELECT COALESCE(b.last_message_at, b.created_at) FROM conversations b
+                                 JOIN conversation_members m ON m.conversation_id = b.id AND m.user_id = $1
+                                 WHERE b.id = $4) AS at) b) s
+             CROSS JOIN conversation_members me JOIN conversations c ON c.id = me.conversation_id
+             WHERE me.user_id = $1 AND me.active_minute <= s.minute
+               AND me.active_minute >= COALESCE((
+                   SELECT f.active_minute FROM conversation_members f WHERE f.user_id = $1 AND f.active_minute < s.minute
+                   ORDER BY f.active_minute DESC OFFSET $2::bigint - 1 LIMIT 1), 0)
+               AND ($3::timestamptz IS NULL OR COALESCE(c.last_message_at, c.created_at) < $3)
+               AND ($4::uuid IS NULL OR (COALESCE(c.last_message_at, c.created_at), c.id) < (s.at, $4))
+             ORDER BY COALESCE(c.last_message_at, c.created_at) DESC, c.id DESC LIMIT $2",
+            viewer.0,
+            limit,
+            time,
+            conversation
+        )
+        .fetch_all(&self.pool())
+        .await?;
+        Ok(rows)
     }
 
     /// The participants of these conversations other than `viewer`, in one statement.

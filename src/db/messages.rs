@@ -2,13 +2,9 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
-use serde_json::Value;
-use sqlx::types::Json;
-use uuid::Uuid;
-
 use super::{Db, DbResult, Watermark};
-use crate::domain::{ConversationId, Edit, Message, MessageId, Quote, Reaction, Status, UserId};
+use crate::domain::{ConversationId, Edit, Message, MessageId, UserId};
+use chrono::{DateTime, Utc};
 
 /// Which messages of a conversation.
 #[derive(Clone, Copy, Debug)]
@@ -34,107 +30,6 @@ pub struct Slice {
     pub changed_since: Option<DateTime<Utc>>,
 }
 
-struct MessageRow {
-    id: Uuid,
-    conversation_id: Uuid,
-    sender_id: Uuid,
-    seq: i64,
-    message_text: String,
-    message_type: String,
-    attachments: Value,
-    read_by: Value,
-    delivered_to: Value,
-    is_edited: bool,
-    is_deleted: bool,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-    edited_at: Option<DateTime<Utc>>,
-    last_edited_at: Option<DateTime<Utc>>,
-    status: String,
-    deleted_at: Option<DateTime<Utc>>,
-    delivered_at: Option<DateTime<Utc>>,
-    read_at: Option<DateTime<Utc>>,
-    deletion_type: Option<String>,
-    deleted_by: Option<Uuid>,
-    edit_count: i32,
-    client_message_id: Option<String>,
-    reply_to_message_id: Option<Uuid>,
-    reply_to: Option<Json<Quote>>,
-    reactions: Json<Vec<Reaction>>,
-}
-
-fn user_ids(value: &Value) -> impl Iterator<Item = UserId> + '_ {
-    value.as_array().into_iter().flatten().filter_map(|v| UserId::parse(v.as_str()?))
-}
-
-fn push_new(list: &mut Vec<UserId>, id: UserId) {
-    if !list.contains(&id) {
-        list.push(id);
-    }
-}
-
-impl MessageRow {
-    /// Adds to what an adopted row says of its readers what the watermarks say.
-    fn into_message(self, watermarks: &[Watermark]) -> Message {
-        let sender = UserId(self.sender_id);
-        let (mut read_by, mut delivered_to) = (vec![sender], Vec::new());
-        user_ids(&self.read_by).for_each(|id| push_new(&mut read_by, id));
-        user_ids(&self.delivered_to).for_each(|id| push_new(&mut delivered_to, id));
-        let (mut read_at, mut delivered_at) = (self.read_at, self.delivered_at);
-        let earliest = |a: Option<DateTime<Utc>>, b: Option<DateTime<Utc>>| match (a, b) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-        for w in watermarks.iter().filter(|w| w.user_id != sender) {
-            if w.last_read_seq >= self.seq {
-                push_new(&mut read_by, w.user_id);
-                read_at = earliest(read_at, w.last_read_at);
-            }
-            if w.last_read_seq.max(w.last_delivered_seq) >= self.seq {
-                push_new(&mut delivered_to, w.user_id);
-                delivered_at = earliest(delivered_at, w.last_delivered_at.or(w.last_read_at));
-            }
-        }
-        for id in read_by.iter().filter(|id| **id != sender) {
-            push_new(&mut delivered_to, *id);
-        }
-        let derived = match (read_by.len(), delivered_to.len()) {
-            (2.., _) => Status::Read,
-            (_, 1..) => Status::Delivered,
-            _ => Status::Sent,
-        };
-        Message {
-            id: MessageId(self.id),
-            status: derived.max(Status::parse(&self.status)),
-            conversation_id: ConversationId(self.conversation_id),
-            sender_id: sender,
-            seq: self.seq,
-            text: self.message_text,
-            kind: self.message_type,
-            attachments: self.attachments,
-            read_by,
-            delivered_to,
-            // A watermark may be older than what it covers by the width of a clock; a time never is.
-            read_at: read_at.map(|t| t.max(self.created_at)),
-            delivered_at: delivered_at.or(read_at).map(|t| t.max(self.created_at)),
-            is_edited: self.is_edited,
-            is_deleted: self.is_deleted,
-            created_at: self.created_at,
-            updated_at: self.updated_at,
-            edited_at: self.edited_at,
-            last_edited_at: self.last_edited_at,
-            deleted_at: self.deleted_at,
-            deletion_type: self.deletion_type,
-            deleted_by: self.deleted_by.map(UserId),
-            edit_count: self.edit_count,
-            client_message_id: self.client_message_id,
-            reply_to_message_id: self.reply_to_message_id.map(MessageId),
-            reply_to: self.reply_to.map(|q| q.0),
-            reactions: self.reactions.0,
-        }
-    }
-}
-
 impl Db {
     /// A page of a conversation, oldest first, without what `viewer` deleted for themselves.
     ///
@@ -147,8 +42,10 @@ impl Db {
         page: Page,
         watermarks: &[Watermark],
     ) -> DbResult<Vec<Message>> {
-        let slice = Slice { conversation, page, changed_since: None };
-        let rows = self.slices(viewer, &[slice]).await?;
+        let rows = match page.after {
+            None => self.newest_rows(viewer, conversation, &page).await?,
+            Some(_) => self.slices(viewer, &[Slice { conversation, page, changed_since: None }]).await?,
+        };
         Ok(rows.into_iter().map(|r| r.into_message(watermarks)).collect())
     }
 
@@ -171,31 +68,6 @@ impl Db {
                 r.into_message(&watermarks)
             })
             .collect())
-    }
-
-    async fn slices(&self, viewer: UserId, slices: &[Slice]) -> DbResult<Vec<MessageRow>> {
-        let conversations: Vec<Uuid> = slices.iter().map(|s| s.conversation.0).collect();
-        let after: Vec<i64> = slices.iter().map(|s| s.page.after.unwrap_or(0)).collect();
-        let before: Vec<i64> = slices.iter().map(|s| s.page.before.unwrap_or(i64::MAX)).collect();
-        let limits: Vec<i64> = slices.iter().map(|s| s.page.limit).collect();
-        let offsets: Vec<i64> = slices.iter().map(|s| s.page.offset).collect();
-        let forward: Vec<bool> = slices.iter().map(|s| s.page.after.is_some()).collect();
-        let changed_since: Vec<Option<DateTime<Utc>>> = slices.iter().map(|s| s.changed_since).collect();
-        let rows = sqlx::query_file_as!(
-            MessageRow,
-            "src/db/slice_messages.sql",
-            viewer.0,
-            &conversations,
-            &after,
-            &before,
-            &limits,
-            &offsets,
-            &forward,
-            &changed_since as &[Option<DateTime<Utc>>]
-        )
-        .fetch_all(&self.pool())
-        .await?;
-        Ok(rows)
     }
 
     /// These messages by their numbers, with nobody's eyes.

@@ -9,6 +9,7 @@ mod conversations;
 pub mod embedded;
 mod health;
 mod members;
+mod message_rows;
 mod messages;
 mod notifications;
 mod people;

@@ -124,7 +124,7 @@ pub(super) fn whole(value: Option<&Value>) -> Option<i64> {
 }
 
 /// Where a page of conversations begins.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Before {
     /// Activity before this time.
     Time(DateTime<Utc>),
@@ -133,7 +133,7 @@ pub enum Before {
 }
 
 /// `chat:get_conversations`: `{ limit?, before? }`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ListConversations {
     /// Page size.
     pub limit: i64,

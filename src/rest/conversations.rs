@@ -7,6 +7,7 @@ use super::{
     auth::Caller,
     errors::RestError,
     extract::{JsonBody, QueryPayload},
+    page,
 };
 use crate::{
     error::Error,
@@ -26,6 +27,6 @@ pub async fn open(State(state): State<RestState>, Caller(user): Caller, JsonBody
 /// Lists the caller's conversations.
 pub async fn list(State(state): State<RestState>, Caller(user): Caller, QueryPayload(query): QueryPayload) -> Answer {
     let list = ListConversations::try_from(&query)?;
-    let listed = state.chat.conversations(&user, &list).await?;
-    Ok(Json(Ack::new(listed.view())).into_response())
+    let listed = state.chat.conversations(&user, list).await?;
+    page(listed.view())
 }

@@ -14,6 +14,7 @@ use super::{
     auth::Caller,
     errors::RestError,
     extract::{ConversationPath, JsonBody, QueryPayload},
+    page,
 };
 use crate::{
     chat::Sent,
@@ -38,8 +39,8 @@ pub async fn list(
 ) -> Answer {
     let worded = |e: Error| RestError::worded(e, NO_ACCESS);
     let id = id.required().map_err(worded)?;
-    let page = state.chat.messages(&user, id, &ListMessages::from(&query)).await.map_err(worded)?;
-    Ok(Json(Ack::new(page.view())).into_response())
+    let messages = state.chat.messages(&user, id, &ListMessages::from(&query)).await.map_err(worded)?;
+    page(messages.view())
 }
 
 /// Sends a message: everyone connected gets the same events as from a socket.

@@ -17,12 +17,18 @@ use std::{sync::Arc, time::Instant};
 
 use axum::{
     Router,
+    http::header,
+    response::{IntoResponse as _, Response},
     routing::{delete, get, post, put},
 };
+use serde::Serialize;
 
-pub use errors::json_errors;
+use self::errors::RestError;
+pub use self::errors::json_errors;
+use crate::{auth::Tokens, chat::Chat, error::Error, protocol::Ack};
 
-use crate::{auth::Tokens, chat::Chat};
+/// What most pages of 50 fit in.
+const PAGE_BYTES: usize = 48 << 10;
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -75,4 +81,11 @@ pub fn router(state: RestState) -> Router {
         .fallback(errors::unknown_route)
         .method_not_allowed_fallback(errors::method_not_allowed)
         .with_state(state)
+}
+
+/// `{ success: true, data }` of a page, in one buffer that need not grow while it is written.
+fn page(data: impl Serialize) -> Result<Response, RestError> {
+    let mut json = Vec::with_capacity(PAGE_BYTES);
+    serde_json::to_writer(&mut json, &Ack::new(data)).map_err(|_| Error::Internal)?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
 }

@@ -1,13 +1,9 @@
 //! `GET /sync`: what the caller missed.
 
-use axum::{
-    Json,
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, response::Response};
 
-use super::{RestState, auth::Caller, errors::RestError, extract::QueryPayload};
-use crate::protocol::{Ack, SyncRequest};
+use super::{RestState, auth::Caller, errors::RestError, extract::QueryPayload, page};
+use crate::protocol::SyncRequest;
 
 /// As `chat:sync`, by `?conversations=id:lastSeq,…` or `?since=`.
 pub async fn sync(
@@ -16,5 +12,5 @@ pub async fn sync(
     QueryPayload(query): QueryPayload,
 ) -> Result<Response, RestError> {
     let synced = state.chat.sync(&user, SyncRequest::try_from(&query)?).await?;
-    Ok(Json(Ack::new(synced.view())).into_response())
+    page(synced.view())
 }

@@ -154,7 +154,7 @@ async fn mark_read(mut call: Call) {
 async fn get_conversations(mut call: Call) {
     let listed = async {
         let list = ListConversations::try_from(&*call.payload)?;
-        call.chat.conversations(&call.connection.user, &list).await
+        call.chat.conversations(&call.connection.user, list).await
     };
     match listed.await {
         Ok(list) => {

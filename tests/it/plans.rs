@@ -5,7 +5,16 @@ use souk::domain::Role;
 
 use crate::support::{World, is_native};
 
-const SLICES: &str = include_str!("../../src/db/slice_messages.sql");
+/// The one statement of the server that has this in it, as it is prepared.
+fn statement(part: &str) -> String {
+    let queries = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.sqlx")).unwrap().map(|file| {
+        let query: Value = serde_json::from_slice(&std::fs::read(file.unwrap().path()).unwrap()).unwrap();
+        query["query"].as_str().unwrap().to_owned()
+    });
+    let mut found: Vec<String> = queries.filter(|query| query.contains(part)).collect();
+    assert_eq!(found.len(), 1, "statements with {part}");
+    found.remove(0)
+}
 
 /// Rows of `messages` that a plan's nodes took up, thrown away or not.
 fn rows_of_messages(plan: &Value) -> f64 {
@@ -36,14 +45,20 @@ async fn a_page_and_the_changes_of_a_long_conversation_take_up_no_more_than_they
     sqlx::raw_sql(sqlx::AssertSqlSafe(fill)).execute(&mut *connection).await.unwrap();
     let prepare = format!(
         "SET plan_cache_mode = force_generic_plan;
-         PREPARE slices (uuid, uuid[], bigint[], bigint[], bigint[], bigint[], bool[], timestamptz[]) AS {SLICES}"
+         PREPARE slices (uuid, uuid[], bigint[], bigint[], bigint[], bigint[], bool[], timestamptz[]) AS {};
+         PREPARE newest (uuid, uuid, bigint, bigint, bigint) AS {}",
+        statement("FROM page m"),
+        statement("ORDER BY n.seq DESC"),
     );
     sqlx::raw_sql(sqlx::AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
     // As most conversations are: nothing in them ever changed.
-    for (what, slice) in [
-        ("the newest page", "'{0}', '{9223372036854775807}', '{50}', '{0}', '{false}', '{NULL}'"),
-        ("a page forward", "'{10000}', '{9223372036854775807}', '{50}', '{0}', '{true}', '{NULL}'"),
-        ("the changes", "'{0}', '{20001}', '{50}', '{0}', '{false}', '{2000-01-01}'"),
+    let slices = |slice: &str| format!("slices ('{}', '{{{id}}}', {slice})", b.id);
+    for (what, call) in [
+        ("the newest page", format!("newest ('{}', '{id}', 9223372036854775807, 50, 0)", b.id)),
+        ("a page before", format!("newest ('{}', '{id}', 10000, 50, 50)", b.id)),
+        ("a page of several", slices("'{0}', '{9223372036854775807}', '{50}', '{0}', '{false}', '{NULL}'")),
+        ("a page forward", slices("'{10000}', '{9223372036854775807}', '{50}', '{0}', '{true}', '{NULL}'")),
+        ("the changes", slices("'{0}', '{20001}', '{50}', '{0}', '{false}', '{2000-01-01}'")),
     ] {
         if what == "the changes" {
             sqlx::raw_sql("UPDATE messages SET changed_at = now() WHERE seq IN (5, 500, 5000)")
@@ -51,7 +66,7 @@ async fn a_page_and_the_changes_of_a_long_conversation_take_up_no_more_than_they
                 .await
                 .unwrap();
         }
-        let explain = format!("EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE slices ('{}', '{{{id}}}', {slice})", b.id);
+        let explain = format!("EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE {call}");
         let plan: Value = sqlx::query_scalar(sqlx::AssertSqlSafe(explain)).fetch_one(&mut *connection).await.unwrap();
         let rows = rows_of_messages(&plan[0]["Plan"]);
         assert!((1.0..200.0).contains(&rows), "{what}: {rows} rows of messages");

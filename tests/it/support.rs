@@ -133,7 +133,7 @@ impl World {
     /// The caller's conversations as the wire carries them.
     pub async fn conversations(&self, user: &User, query: serde_json::Value) -> Vec<serde_json::Value> {
         let list = ListConversations::try_from(&Payload::from(query)).unwrap();
-        let listed = self.chat.conversations(user, &list).await.unwrap();
+        let listed = self.chat.conversations(user, list).await.unwrap();
         listed.view().iter().map(|v| serde_json::to_value(v).unwrap()).collect()
     }
 
