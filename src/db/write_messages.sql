@@ -4,18 +4,21 @@ WITH input AS (
         WITH ORDINALITY AS i (id, conversation_id, sender_id, message_text, message_type, attachments,
                               client_message_id, temp_id, reply_to, ord)
 ), locked AS MATERIALIZED (
-    SELECT c.id, c.status, c.last_seq, clock_timestamp() AS at,
-           ARRAY(SELECT m.user_id FROM conversation_members m WHERE m.conversation_id = c.id ORDER BY m.user_id) AS members
-    FROM conversations c WHERE c.id = ANY($2) ORDER BY c.id FOR NO KEY UPDATE
+    SELECT c.id, c.status, c.last_seq FROM conversations c WHERE c.id = ANY($2) ORDER BY c.id FOR NO KEY UPDATE
+), present AS MATERIALIZED (
+    -- Looked at when the locks are held. The statement's own snapshot may be older: from before someone who held the lock
+    -- had read everything, and then what is written here would not be unread to them.
+    SELECT p.* FROM (SELECT array_agg(id) AS ids FROM locked) l, souk_members_now(l.ids) p
 ), judged AS MATERIALIZED (
-    SELECT l.*, cardinality(l.members) = 2 AND EXISTS (
-               SELECT 1 FROM user_blocks b WHERE b.blocker_id = ANY (l.members) AND b.blocked_id = ANY (l.members)) AS blocked
-    FROM locked l
+    SELECT l.*, clock_timestamp() AS at, souk_minute(clock_timestamp()) AS minute, COALESCE(g.members, '{}') AS members, cardinality(g.members) = 2 AND EXISTS (
+               SELECT 1 FROM user_blocks b WHERE b.blocker_id = ANY (g.members) AND b.blocked_id = ANY (g.members)) AS blocked
+    FROM locked l LEFT JOIN (SELECT conversation_id, array_agg(user_id ORDER BY user_id) AS members FROM present GROUP BY 1) g
+        ON g.conversation_id = l.id
 ), clock AS MATERIALIZED (
     -- Looked at when the locks are held: a statement that nobody waits for any more stores nothing.
     SELECT clock_timestamp() > $11 AS too_late FROM (SELECT count(*) FROM locked) l
 ), checked AS MATERIALIZED (
-    SELECT i.*, l.last_seq, l.at, l.members, d.seq AS repeat_seq, d.created_at AS repeat_at,
+    SELECT i.*, l.last_seq, l.at, l.minute, l.members, d.seq AS repeat_seq, d.created_at AS repeat_at,
            CASE WHEN q.id IS NOT NULL THEN
                jsonb_build_object('id', q.id, 'sender_id', q.sender_id, 'created_at', q.created_at, 'is_deleted', q.is_deleted,
                                   'message_text', CASE WHEN q.is_deleted THEN '' ELSE q.message_text END) END AS quote,
@@ -47,32 +50,34 @@ WITH input AS (
         LIMIT 1) d ON true
     LEFT JOIN messages q ON q.id = i.reply_to AND q.conversation_id = i.conversation_id AND NOT q.is_deleted
         AND NOT EXISTS (SELECT 1 FROM message_deletions h WHERE h.message_id = q.id AND h.user_id = i.sender_id)
-), numbered AS (
+), numbered AS MATERIALIZED (
+    -- A boolean, of which the planner expects half the rows: of an equality it expects one, and loops over all in all.
     SELECT *, last_seq + row_number() OVER (PARTITION BY conversation_id ORDER BY ord) AS seq
-    FROM checked WHERE outcome = 'stored'
+    FROM (SELECT *, outcome = 'stored' AS stored FROM checked OFFSET 0) c WHERE stored
 ), inserted AS (
     INSERT INTO messages (id, conversation_id, sender_id, seq, message_text, message_type, attachments,
                           client_message_id, temp_id, reply_to_message_id, created_at, updated_at)
     SELECT id, conversation_id, sender_id, seq, message_text, message_type, attachments,
            client_message_id, temp_id, reply_to, at, at
     FROM numbered
+), last AS MATERIALIZED (
+    SELECT DISTINCT ON (conversation_id) conversation_id, seq, seq - last_seq AS count, at, minute, message_text
+    FROM numbered ORDER BY conversation_id, seq DESC
 ), previews AS (
     UPDATE conversations c
     SET last_seq = n.seq, last_message_at = n.at, updated_at = n.at, last_message_text = n.message_text
-    FROM (SELECT DISTINCT ON (conversation_id) conversation_id, seq, at, message_text
-          FROM numbered ORDER BY conversation_id, seq DESC) n
-    WHERE c.id = n.conversation_id
-), own AS (
+    FROM last n WHERE c.id = n.conversation_id
+), touched AS MATERIALIZED (
     -- The senders' own messages are not unread, others' are; and once a minute a row says when its conversation was active.
     -- Most messages change their sender's row alone.
-    SELECT m.conversation_id, m.user_id, COALESCE(n.count, 0) AS count, h.minute, h.count > COALESCE(n.count, 0) AS unread
-    FROM conversation_members m
-    JOIN (SELECT conversation_id, souk_minute(max(at)) AS minute, count(*) AS count FROM numbered GROUP BY 1) h
-      ON h.conversation_id = m.conversation_id
+    SELECT p.conversation_id, p.user_id, COALESCE(n.count, 0) AS count, h.minute, h.count > COALESCE(n.count, 0) AS unread
+    FROM present p
+    JOIN last h ON h.conversation_id = p.conversation_id
     LEFT JOIN (SELECT conversation_id, sender_id, count(*) AS count FROM numbered GROUP BY 1, 2) n
-      ON n.conversation_id = m.conversation_id AND n.sender_id = m.user_id
-    WHERE n.count IS NOT NULL OR m.active_minute < h.minute OR NOT m.maybe_unread
-    ORDER BY 1, 2 FOR NO KEY UPDATE OF m
+      ON n.conversation_id = p.conversation_id AND n.sender_id = p.user_id
+    WHERE n.count IS NOT NULL OR p.active_minute < h.minute OR NOT p.maybe_unread
+), own AS (
+    SELECT t.* FROM touched t JOIN conversation_members m USING (conversation_id, user_id) ORDER BY 1, 2 FOR NO KEY UPDATE OF m
 ), counted AS (
     UPDATE conversation_members m
     SET skipped = m.skipped + o.count, active_minute = GREATEST(m.active_minute, o.minute), maybe_unread = m.maybe_unread OR o.unread

@@ -8,20 +8,7 @@ use souk::{
     error::Error,
 };
 
-use crate::support::{World, is_native};
-
-/// Waits until `count` says what is wanted.
-async fn until(world: &World, sql: &'static str, wanted: i64, limit: Duration) {
-    let started = Instant::now();
-    loop {
-        let found: i64 = sqlx::query_scalar(sql).fetch_one(&world.pool()).await.unwrap();
-        if found == wanted {
-            return;
-        }
-        assert!(started.elapsed() < limit, "{sql}: {found} instead of {wanted}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
+use crate::support::{WAITING, World, is_native, until};
 
 fn draft(text: &str) -> Draft {
     Draft { text: text.into(), client_message_id: Some(text.into()), ..Draft::default() }
@@ -70,16 +57,14 @@ async fn a_statement_that_runs_after_its_time_stores_nothing() {
     let sent = world.begin_send(&a, id, draft("late"));
     let behind = world.begin_send(&b, id, draft("behind"));
     assert_eq!(sent.await.unwrap().unwrap_err(), Error::Internal);
-    let waiting =
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
-    let stuck: i64 = sqlx::query_scalar(waiting).fetch_one(&world.pool()).await.unwrap();
+    let stuck: i64 = sqlx::query_scalar(WAITING).fetch_one(&world.pool()).await.unwrap();
     assert!(stuck > 0, "the attempts still wait for the row");
     // It is the passing of that time that is tested.
     tokio::time::sleep(GOOD_FOR).await;
     holder.commit().await.unwrap();
     // What waited behind it is answered, stored or not, but within its limit.
     drop(tokio::time::timeout(GOOD_FOR * 3, behind).await.unwrap().unwrap());
-    until(&world, waiting, 0, GOOD_FOR).await;
+    until(&world, WAITING, 0, GOOD_FOR).await;
     let next = world.send_draft(&a, id, draft("next")).await.unwrap();
     let texts: Vec<String> = world.messages(&b, id).await.unwrap().into_iter().map(|m| m.text).collect();
     assert!(!texts.contains(&"late".to_owned()), "{texts:?}");

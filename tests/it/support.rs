@@ -1,6 +1,9 @@
 //! A fresh database and a running chat for each test.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use clap::Parser;
 use souk::storage::Storage;
@@ -52,6 +55,23 @@ pub async fn fresh_config() -> Config {
 /// Whether the tests run on a native Postgres, which takes several connections.
 pub fn is_native() -> bool {
     std::env::var("TEST_DATABASE_URL").is_ok()
+}
+
+/// How many statements wait for a lock.
+pub const WAITING: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+
+/// Waits until the count says what is wanted.
+pub async fn until(world: &World, sql: &'static str, wanted: i64, limit: Duration) {
+    let started = Instant::now();
+    loop {
+        let found: i64 = sqlx::query_scalar(sql).fetch_one(&world.pool()).await.unwrap();
+        if found == wanted {
+            return;
+        }
+        assert!(started.elapsed() < limit, "{sql}: {found} instead of {wanted}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 impl World {
