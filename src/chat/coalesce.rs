@@ -1,29 +1,29 @@
 //! One answer for those who ask the same at the same time.
 
-use std::{
-    collections::HashMap,
-    hash::Hash,
-    sync::{Arc, OnceLock},
-};
+use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use parking_lot::Mutex;
+use tokio::sync::{OnceCell, Semaphore};
 
 use crate::error::Result;
 
-type Turn = Arc<tokio::sync::Mutex<()>>;
-type Answer<V> = Arc<OnceLock<Result<V>>>;
+/// How often one question is asked at the same time. With one alone, who comes second would wait for the first even on
+/// an idle machine.
+const AT_ONCE: usize = 2;
 
-/// Lets one question be asked once at a time. Who comes while it is being asked waits and shares the next answer, never
-/// the one that is on its way: that may have been read before something which the caller knows of. So an answer is
-/// always younger than its question, and a user whose tabs all ask at once (as the app does when a message comes) is
-/// served by two statements, not by as many as there are tabs.
+type Answer<V> = Arc<OnceCell<Result<V>>>;
+
+/// Lets one question be asked no more than twice at a time. Who comes while it is, waits and shares the next answer with
+/// all others who do; never one that is on its way, which may have been read before something that the caller knows of. So
+/// an answer is always younger than its question, and a user whose tabs all ask at once (as the app does when a message
+/// comes) is served by a few statements, not by as many as there are tabs.
 pub struct Coalesced<K: Eq + Hash, V> {
     questions: Mutex<HashMap<K, Question<V>>>,
 }
 
 /// A question that is being asked.
 struct Question<V> {
-    turn: Turn,
+    turns: Arc<Semaphore>,
     /// The place for the answer of those who came since it was last begun.
     next: Option<Answer<V>>,
 }
@@ -40,22 +40,22 @@ impl<K: Clone + Eq + Hash, V: Clone> Coalesced<K, V> {
     /// Those of `ask`.
     pub async fn get(&self, key: K, ask: impl Future<Output = Result<V>>) -> Result<V> {
         let (asker, answer) = self.enter(key);
-        let _turn = asker.turn.lock().await;
-        if let Some(shared) = answer.get() {
-            return shared.clone();
-        }
-        asker.begin(&answer);
-        let found = ask.await;
-        // Only who has the turn sets it.
-        let _ = answer.set(found.clone());
-        found
+        // One of those who share it asks, and another goes on if that one goes away.
+        let found = answer.get_or_init(async || {
+            let _turn = asker.turns.acquire().await;
+            asker.begin(&answer);
+            ask.await
+        });
+        found.await.clone()
     }
 
     fn enter(&self, key: K) -> (Asker<'_, K, V>, Answer<V>) {
         let mut questions = self.questions.lock();
-        let question = questions.entry(key.clone()).or_insert_with(|| Question { turn: Turn::default(), next: None });
+        let question = questions
+            .entry(key.clone())
+            .or_insert_with(|| Question { turns: Arc::new(Semaphore::new(AT_ONCE)), next: None });
         let answer = question.next.get_or_insert_default().clone();
-        (Asker { all: self, key, turn: question.turn.clone() }, answer)
+        (Asker { all: self, key, turns: question.turns.clone() }, answer)
     }
 }
 
@@ -63,7 +63,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Coalesced<K, V> {
 struct Asker<'a, K: Eq + Hash, V> {
     all: &'a Coalesced<K, V>,
     key: K,
-    turn: Turn,
+    turns: Arc<Semaphore>,
 }
 
 impl<K: Eq + Hash, V> Asker<'_, K, V> {
@@ -79,7 +79,7 @@ impl<K: Eq + Hash, V> Drop for Asker<'_, K, V> {
     fn drop(&mut self) {
         let mut questions = self.all.questions.lock();
         // Its own and the map's; more are made under the lock alone.
-        if Arc::strong_count(&self.turn) == 2 {
+        if Arc::strong_count(&self.turns) == 2 {
             questions.remove(&self.key);
         }
     }
@@ -88,8 +88,6 @@ impl<K: Eq + Hash, V> Drop for Asker<'_, K, V> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
-
-    use tokio::sync::Semaphore;
 
     use super::*;
     use crate::error::Error;
@@ -119,28 +117,37 @@ mod tests {
             })
         }
 
-        /// Until that many are waiting or asking.
-        async fn askers(&self, key: u8, n: usize) {
-            while self.answers.questions.lock().get(&key).map_or(0, |q| Arc::strong_count(&q.turn) - 1) != n {
+        /// Until that many are waiting or asking, and this often it was asked.
+        async fn until(&self, key: u8, askers: usize, asked: u32) {
+            let now = || {
+                let askers = self.answers.questions.lock().get(&key).map_or(0, |q| Arc::strong_count(&q.turns) - 1);
+                (askers, self.asked.load(Ordering::SeqCst))
+            };
+            while now() != (askers, asked) {
                 tokio::task::yield_now().await;
             }
-            while self.asked.load(Ordering::SeqCst) == 0 {
-                tokio::task::yield_now().await;
-            }
+        }
+
+        /// Two who are asking.
+        async fn both_turns(&self) -> [tokio::task::JoinHandle<Result<u32>>; 2] {
+            let first = self.ask(1);
+            self.until(1, 1, 1).await;
+            let second = self.ask(1);
+            self.until(1, 2, 2).await;
+            [first, second]
         }
     }
 
     #[tokio::test]
     async fn who_comes_while_it_is_asked_shares_the_next_answer() {
         let slow = Slow::new();
-        let first = slow.ask(1);
-        slow.askers(1, 1).await;
+        let [first, second] = slow.both_turns().await;
         let later: Vec<_> = (0..5).map(|_| slow.ask(1)).collect();
-        slow.askers(1, 6).await;
-        slow.go.add_permits(2);
-        assert_eq!(first.await.unwrap(), Ok(1));
+        slow.until(1, 7, 2).await;
+        slow.go.add_permits(3);
+        assert_eq!((first.await.unwrap(), second.await.unwrap()), (Ok(1), Ok(2)));
         for one in later {
-            assert_eq!(one.await.unwrap(), Ok(2));
+            assert_eq!(one.await.unwrap(), Ok(3));
         }
         assert!(slow.answers.questions.lock().is_empty());
     }
@@ -148,26 +155,28 @@ mod tests {
     #[tokio::test]
     async fn who_goes_away_leaves_the_question_to_those_who_wait() {
         let slow = Slow::new();
-        let gone = slow.ask(1);
-        slow.askers(1, 1).await;
-        let waits = slow.ask(1);
-        slow.askers(1, 2).await;
+        let [first, second] = slow.both_turns().await;
+        let (gone, waits) = (slow.ask(1), slow.ask(1));
+        slow.until(1, 4, 2).await;
+        first.abort();
+        slow.until(1, 3, 3).await;
         gone.abort();
-        slow.go.add_permits(1);
-        assert_eq!(waits.await.unwrap(), Ok(2));
+        slow.until(1, 2, 4).await;
+        slow.go.add_permits(2);
+        assert_eq!((second.await.unwrap(), waits.await.unwrap()), (Ok(2), Ok(4)));
         assert!(slow.answers.questions.lock().is_empty());
     }
 
     #[tokio::test]
     async fn other_questions_do_not_wait_and_errors_are_shared() {
         let slow = Slow::new();
-        let (first, second) = (slow.ask(0), slow.ask(0));
-        slow.askers(0, 2).await;
-        let other = slow.ask(1);
-        slow.askers(1, 1).await;
-        slow.go.add_permits(3);
-        assert!(other.await.unwrap().is_ok());
-        assert_eq!((first.await.unwrap(), second.await.unwrap()), (Err(Error::Internal), Err(Error::Internal)));
+        let [first, second] = slow.both_turns().await;
+        let failing = [slow.ask(0), slow.ask(0)];
+        slow.go.add_permits(4);
+        for one in failing {
+            assert_eq!(one.await.unwrap(), Err(Error::Internal));
+        }
+        assert!(first.await.unwrap().is_ok() && second.await.unwrap().is_ok());
         assert!(slow.answers.questions.lock().is_empty());
     }
 }

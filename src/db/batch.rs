@@ -147,7 +147,7 @@ impl Db {
     ///
     /// # Errors
     /// [`super::DbError`]; nothing of the batch was stored, or the connection was lost and it is not known.
-    pub async fn write_messages(&self, batch: &[NewMessage], again: bool) -> DbResult<Vec<Written>> {
+    pub async fn write_messages(&self, batch: &[&NewMessage], again: bool) -> DbResult<Vec<Written>> {
         let sent_at = Utc::now();
         let deadline = self.clock.deadline(sent_at);
         let mut connection = self.pool().acquire().await.map_err(DbError::NoConnection)?;
@@ -167,7 +167,7 @@ impl Db {
     ///
     /// # Errors
     /// [`super::DbError`].
-    pub async fn settle_messages(&self, batch: &[NewMessage]) -> DbResult<Vec<Written>> {
+    pub async fn settle_messages(&self, batch: &[&NewMessage]) -> DbResult<Vec<Written>> {
         let conversations: Vec<Uuid> = batch.iter().map(|m| m.conversation_id.0).collect();
         let mut tx = self.pool().begin().await?;
         // A statement does not see what was committed while it waited for a lock; the one after it does.
@@ -182,7 +182,7 @@ impl Db {
 
 async fn run_batch(
     connection: &mut PgConnection,
-    batch: &[NewMessage],
+    batch: &[&NewMessage],
     again: bool,
     deadline: DateTime<Utc>,
 ) -> DbResult<Vec<Written>> {

@@ -21,7 +21,7 @@ pub struct Failed {
     pub may_be_stored: bool,
 }
 
-pub async fn write_batch(chat: &Chat, messages: &[NewMessage]) -> Vec<Result<Written, Failed>> {
+pub async fn write_batch(chat: &Chat, messages: &[&NewMessage]) -> Vec<Result<Written, Failed>> {
     match write_with_retries(chat, messages, false).await {
         Ok(written) => written.into_iter().map(Ok).collect(),
         Err((e, tried)) if messages.len() > 1 && e.is_statement_fault() => {
@@ -49,7 +49,7 @@ pub async fn write_batch(chat: &Chat, messages: &[NewMessage]) -> Vec<Result<Wri
 /// whether such an attempt was made.
 async fn write_with_retries(
     chat: &Chat,
-    messages: &[NewMessage],
+    messages: &[&NewMessage],
     mut again: bool,
 ) -> Result<Vec<Written>, (DbError, bool)> {
     let deadline = Instant::now() + RETRY_FOR;

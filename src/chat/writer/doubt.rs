@@ -23,30 +23,8 @@ pub async fn settle(
     queue: &mut mpsc::Receiver<Queued>,
     waiting: &mut Vec<Queued>,
 ) -> Batch {
-    let messages: Vec<NewMessage> = doubtful.iter().map(|q| q.message.clone()).collect();
-    let settled = async {
-        tokio::time::sleep(GOOD_FOR).await;
-        loop {
-            match in_time(chat.db.settle_messages(&messages)).await {
-                Ok(written) => return written,
-                Err(e) => tracing::warn!(error = %e, messages = messages.len(), "not known yet what was stored"),
-            }
-            tokio::time::sleep(SETTLE_PAUSE).await;
-        }
-    };
-    let mut settled = pin!(settled);
-    let mut tick = tokio::time::interval(RETRY_PAUSE);
-    let written = loop {
-        tokio::select! {
-            written = &mut settled => break written,
-            _ = tick.tick() => {
-                while let Ok(queued) = queue.try_recv() {
-                    waiting.push(queued);
-                }
-                fail_overdue(waiting);
-            }
-        }
-    };
+    let messages: Vec<&NewMessage> = doubtful.iter().map(|q| &q.message).collect();
+    let written = wait_until_known(chat, &messages, queue, waiting).await;
     let found: Batch = doubtful
         .into_iter()
         .zip(written)
@@ -55,4 +33,35 @@ pub async fn settle(
         .collect();
     tracing::warn!(stored = found.len(), "it is known now what was stored");
     found
+}
+
+async fn wait_until_known(
+    chat: &Chat,
+    messages: &[&NewMessage],
+    queue: &mut mpsc::Receiver<Queued>,
+    waiting: &mut Vec<Queued>,
+) -> Vec<Written> {
+    let settled = async {
+        tokio::time::sleep(GOOD_FOR).await;
+        loop {
+            match in_time(chat.db.settle_messages(messages)).await {
+                Ok(written) => return written,
+                Err(e) => tracing::warn!(error = %e, messages = messages.len(), "not known yet what was stored"),
+            }
+            tokio::time::sleep(SETTLE_PAUSE).await;
+        }
+    };
+    let mut settled = pin!(settled);
+    let mut tick = tokio::time::interval(RETRY_PAUSE);
+    loop {
+        tokio::select! {
+            written = &mut settled => return written,
+            _ = tick.tick() => {
+                while let Ok(queued) = queue.try_recv() {
+                    waiting.push(queued);
+                }
+                fail_overdue(waiting);
+            }
+        }
+    }
 }

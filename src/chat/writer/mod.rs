@@ -144,7 +144,7 @@ async fn write(chat: Arc<Chat>, lane: Lane, written: mpsc::Sender<Batch>, max: u
         if batch.is_empty() {
             continue;
         }
-        let messages: Vec<NewMessage> = batch.iter().map(|e| e.queued.message.clone()).collect();
+        let messages: Vec<&NewMessage> = batch.iter().map(|e| &e.queued.message).collect();
         let outcomes = write_batch(&chat, &messages).await;
         drop(turn);
         let doubtful = doubtful(&batch, &outcomes);
