@@ -5,7 +5,7 @@
 --   users 1 … 20,000   customers; the first 10,000 have conversation 1 … 10,000 with the seller
 --   from 30,000 on     1,000 pairs of a customer and a seller, each with an empty conversation
 --
--- Conversations 1 … 50 have 100 messages each whatever the size, so that a page of them is the same page at every
+-- Conversations 1 … 50 have 100 messages or one more each whatever the size, so that a page of them is the same page at every
 -- size; every twentieth of the others (498) has some that the seller has not read, so that there is as much to count. What
 -- is above 10,000 goes to all of the others. Messages are stored as they come in life: in the order of time, one
 -- conversation after the other, so that a page of one conversation is not one page of the table.

@@ -5,7 +5,7 @@
 use std::{
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -20,30 +20,36 @@ use tokio::{runtime::Handle, sync::Semaphore, time};
 
 /// How long a body is waited for that nobody wants.
 const LONGEST: Duration = Duration::from_secs(10);
-/// How much of it is read.
+/// How much of it is read, and how little a second is too slow to wait for.
 const MOST_BYTES: usize = 64 << 20;
+const LEAST_PER_SECOND: usize = 64 << 10;
+const SILENCE: Duration = Duration::from_secs(1);
 /// How many are read at the same time. Others keep their connection for [`UNREAD`], which is enough for clients that
 /// look at the answer while they send.
 const AT_ONCE: usize = 4;
-const UNREAD: Duration = Duration::from_secs(1);
+const UNREAD: Duration = Duration::from_secs(4);
 /// After this many bytes there is a pause: 50 MB/s for each, so that throwing away takes nothing from anyone.
 const STRIDE: usize = 256 << 10;
 const PAUSE: Duration = Duration::from_millis(5);
 
 static READERS: Semaphore = Semaphore::const_new(AT_ONCE);
 
-/// Has what is left of a request's body read, where there is any when the request has been dealt with. Not where the
-/// client waits to be asked for it (`Expect: 100-continue`): reading would ask.
+/// Has what is left of a request's body read, where there is any when the request has been dealt with.
 pub fn linger(request: Request) -> Request {
-    if request.body().is_end_stream() || request.headers().contains_key(header::EXPECT) {
+    if request.body().is_end_stream() {
         return request;
     }
-    request.map(|body| Body::new(Lingering { body: Some(body) }))
+    // Who sends `Expect: 100-continue` sends nothing before it is asked, and reading asks.
+    let is_sent = !request.headers().contains_key(header::EXPECT);
+    request.map(|body| Body::new(Lingering { body: Some(body), is_sent }))
 }
 
-/// A body that is read to its end after it was dropped. `None` once it has ended.
+/// A body that is read to its end after it was dropped.
 struct Lingering {
+    /// `None` once it has ended.
     body: Option<Body>,
+    /// Its client sends it, or has sent it.
+    is_sent: bool,
 }
 
 impl HttpBody for Lingering {
@@ -51,6 +57,7 @@ impl HttpBody for Lingering {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.is_sent = true;
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let frame = std::task::ready!(Pin::new(body).poll_frame(cx));
         if !matches!(frame, Some(Ok(_))) {
@@ -70,7 +77,7 @@ impl HttpBody for Lingering {
 
 impl Drop for Lingering {
     fn drop(&mut self) {
-        if let Some(body) = self.body.take().filter(|body| !body.is_end_stream())
+        if let Some(body) = self.body.take().filter(|body| self.is_sent && !body.is_end_stream())
             && let Ok(runtime) = Handle::try_current()
         {
             runtime.spawn(throw_away(body));
@@ -88,12 +95,14 @@ async fn throw_away(body: Body) {
 }
 
 async fn read(body: Body) {
+    let begun = Instant::now();
     let mut frames = body.into_data_stream();
     let (mut total, mut stride) = (0, 0);
-    while let Some(Ok(data)) = frames.next().await {
+    while let Ok(Some(Ok(data))) = time::timeout(SILENCE, frames.next()).await {
         total += data.len();
         stride += data.len();
-        if total > MOST_BYTES {
+        let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap_or(usize::MAX);
+        if total > MOST_BYTES || total < seconds.saturating_mul(LEAST_PER_SECOND) {
             return;
         }
         if stride >= STRIDE {

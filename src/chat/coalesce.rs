@@ -23,6 +23,7 @@ pub struct Coalesced<K: Eq + Hash, V> {
 
 /// A question that is being asked.
 struct Question<V> {
+    askers: usize,
     turns: Arc<Semaphore>,
     /// The place for the answer of those who came since it was last begun.
     next: Option<Answer<V>>,
@@ -51,9 +52,12 @@ impl<K: Clone + Eq + Hash, V: Clone> Coalesced<K, V> {
 
     fn enter(&self, key: K) -> (Asker<'_, K, V>, Answer<V>) {
         let mut questions = self.questions.lock();
-        let question = questions
-            .entry(key.clone())
-            .or_insert_with(|| Question { turns: Arc::new(Semaphore::new(AT_ONCE)), next: None });
+        let question = questions.entry(key.clone()).or_insert_with(|| Question {
+            askers: 0,
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            next: None,
+        });
+        question.askers += 1;
         let answer = question.next.get_or_insert_default().clone();
         (Asker { all: self, key, turns: question.turns.clone() }, answer)
     }
@@ -78,9 +82,11 @@ impl<K: Eq + Hash, V> Asker<'_, K, V> {
 impl<K: Eq + Hash, V> Drop for Asker<'_, K, V> {
     fn drop(&mut self) {
         let mut questions = self.all.questions.lock();
-        // Its own and the map's; more are made under the lock alone.
-        if Arc::strong_count(&self.turns) == 2 {
-            questions.remove(&self.key);
+        if let Some(question) = questions.get_mut(&self.key) {
+            question.askers -= 1;
+            if question.askers == 0 {
+                questions.remove(&self.key);
+            }
         }
     }
 }
@@ -120,7 +126,7 @@ mod tests {
         /// Until that many are waiting or asking, and this often it was asked.
         async fn until(&self, key: u8, askers: usize, asked: u32) {
             let now = || {
-                let askers = self.answers.questions.lock().get(&key).map_or(0, |q| Arc::strong_count(&q.turns) - 1);
+                let askers = self.answers.questions.lock().get(&key).map_or(0, |q| q.askers);
                 (askers, self.asked.load(Ordering::SeqCst))
             };
             while now() != (askers, asked) {
@@ -178,5 +184,18 @@ mod tests {
         }
         assert!(first.await.unwrap().is_ok() && second.await.unwrap().is_ok());
         assert!(slow.answers.questions.lock().is_empty());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nothing_is_left_of_those_who_leave_together() {
+        let slow = Slow::new();
+        slow.go.add_permits(10_000);
+        for _ in 0..200 {
+            let all: Vec<_> = (0..20).map(|_| slow.ask(1)).collect();
+            for one in all {
+                assert!(one.await.unwrap().is_ok());
+            }
+            assert!(slow.answers.questions.lock().is_empty());
+        }
     }
 }

@@ -6,9 +6,13 @@ WITH input AS (
 ), locked AS MATERIALIZED (
     SELECT c.id, c.status, c.last_seq FROM conversations c WHERE c.id = ANY($2) ORDER BY c.id FOR NO KEY UPDATE
 ), present AS MATERIALIZED (
-    -- Looked at when the locks are held. The statement's own snapshot may be older: from before someone who held the lock
-    -- had read everything, and then what is written here would not be unread to them.
+    -- From here on what the locks protect is looked at by functions with a snapshot of their own: the statement's may be
+    -- from before what their last holder did, such as reading everything.
     SELECT p.* FROM (SELECT array_agg(id) AS ids FROM locked) l, souk_members_now(l.ids) p
+), repeats AS MATERIALIZED (
+    SELECT r.* FROM (SELECT count(*) AS n FROM locked) l, souk_repeats_now($10 AND l.n >= 0, $1, $2, $3, $4, $6, $7, $8, $9) r
+), quotes AS MATERIALIZED (
+    SELECT q.* FROM (SELECT count(*) AS n FROM locked) l, souk_quotes_now($2, $3, CASE WHEN l.n >= 0 THEN $9::uuid[] END) q
 ), judged AS MATERIALIZED (
     SELECT l.*, clock_timestamp() AS at, souk_minute(clock_timestamp()) AS minute, COALESCE(g.members, '{}') AS members, cardinality(g.members) = 2 AND EXISTS (
                SELECT 1 FROM user_blocks b WHERE b.blocker_id = ANY (g.members) AND b.blocked_id = ANY (g.members)) AS blocked
@@ -19,9 +23,7 @@ WITH input AS (
     SELECT clock_timestamp() > $11 AS too_late FROM (SELECT count(*) FROM locked) l
 ), checked AS MATERIALIZED (
     SELECT i.*, l.last_seq, l.at, l.minute, l.members, d.seq AS repeat_seq, d.created_at AS repeat_at,
-           CASE WHEN q.id IS NOT NULL THEN
-               jsonb_build_object('id', q.id, 'sender_id', q.sender_id, 'created_at', q.created_at, 'is_deleted', q.is_deleted,
-                                  'message_text', CASE WHEN q.is_deleted THEN '' ELSE q.message_text END) END AS quote,
+           q.quote,
            CASE WHEN l.id IS NULL THEN 'not_found'
                 WHEN NOT i.sender_id = ANY (l.members) THEN 'not_member'
                 WHEN d.by_id THEN 'stored_before'
@@ -29,27 +31,13 @@ WITH input AS (
                 WHEN d.seq IS NOT NULL THEN 'repeat'
                 WHEN l.status <> 'active' THEN 'closed'
                 WHEN l.blocked THEN 'blocked'
-                WHEN i.reply_to IS NOT NULL AND q.id IS NULL THEN 'reply_not_found'
+                WHEN i.reply_to IS NOT NULL AND q.quote IS NULL THEN 'reply_not_found'
                 ELSE 'stored' END AS outcome
     FROM input i
     CROSS JOIN clock k
     LEFT JOIN judged l ON l.id = i.conversation_id
-    LEFT JOIN LATERAL (
-        SELECT x.seq, x.created_at, true AS by_id FROM messages x
-        WHERE $10 AND x.id = i.id AND x.conversation_id = i.conversation_id
-        UNION ALL
-        SELECT x.seq, x.created_at, false FROM messages x
-        WHERE i.client_message_id IS NOT NULL AND x.conversation_id = i.conversation_id AND x.sender_id = i.sender_id
-          AND x.client_message_id = i.client_message_id
-        UNION ALL
-        SELECT x.seq, x.created_at, false FROM messages x
-        WHERE i.client_message_id IS NULL AND i.temp_id IS NOT NULL AND x.sender_id = i.sender_id AND x.temp_id = i.temp_id
-          AND x.conversation_id = i.conversation_id AND x.created_at > now() - interval '10 minutes'
-          AND x.message_text = i.message_text AND x.attachments = i.attachments
-          AND x.reply_to_message_id IS NOT DISTINCT FROM i.reply_to
-        LIMIT 1) d ON true
-    LEFT JOIN messages q ON q.id = i.reply_to AND q.conversation_id = i.conversation_id AND NOT q.is_deleted
-        AND NOT EXISTS (SELECT 1 FROM message_deletions h WHERE h.message_id = q.id AND h.user_id = i.sender_id)
+    LEFT JOIN repeats d ON d.ord = i.ord
+    LEFT JOIN quotes q ON q.ord = i.ord
 ), numbered AS MATERIALIZED (
     -- A boolean, of which the planner expects half the rows: of an equality it expects one, and loops over all in all.
     SELECT *, last_seq + row_number() OVER (PARTITION BY conversation_id ORDER BY ord) AS seq
@@ -86,4 +74,7 @@ WITH input AS (
 SELECT c.outcome AS "outcome!", COALESCE(n.seq, c.repeat_seq) AS seq, COALESCE(c.repeat_at, c.at, now()) AS "created_at!",
        CASE WHEN c.outcome IN ('stored', 'stored_before', 'repeat') THEN c.members ELSE '{}' END AS "members!",
        clock_timestamp() AS "clock!", c.quote AS "reply_to: Json<Quote>"
-FROM checked c LEFT JOIN numbered n ON n.ord = c.ord ORDER BY c.ord
+FROM checked c LEFT JOIN numbered n ON n.ord = c.ord
+-- Who came to take part while this waited is not in its snapshot, and cannot be counted for.
+WHERE CASE WHEN (SELECT count(*) FROM touched) > (SELECT count(*) FROM own) THEN souk_conflict() ELSE true END
+ORDER BY c.ord

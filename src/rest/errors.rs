@@ -91,7 +91,7 @@ fn plain(status: StatusCode) -> AxumResponse {
     };
     let mut response = (status, Json(Failure::with_message(message, code))).into_response();
     if status == StatusCode::REQUEST_TIMEOUT {
-        // What is left of the request is not waited for (RFC 9110 §15.5.9).
+        // The next request comes on another connection (RFC 9110 §15.5.9).
         response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
     }
     response

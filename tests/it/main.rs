@@ -13,3 +13,4 @@ mod send;
 mod statements;
 mod support;
 mod sync;
+mod waiting;

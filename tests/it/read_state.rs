@@ -1,13 +1,8 @@
 //! Watermarks: read_by, status and unread counts are derived from them.
 
-use std::time::Duration;
+use souk::{domain::Role, error::Error};
 
-use souk::{
-    domain::{Draft, Role},
-    error::Error,
-};
-
-use crate::support::{WAITING, World, is_native, until};
+use crate::support::World;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reading_moves_every_message_to_read_at_once() {
@@ -65,26 +60,6 @@ async fn sends_racing_with_reads_never_count_as_ones_own_unread() {
     futures::future::join(sends, reads).await;
     assert_eq!(world.chat.unread_count(&a).await.unwrap(), 0);
     assert_eq!(world.chat.unread_count(&b).await.unwrap(), 60);
-    world.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_message_whose_statement_began_before_its_recipient_had_read_everything_is_unread() {
-    if !is_native() {
-        return;
-    }
-    let world = World::new().await;
-    let (a, b) = (world.user(Role::Customer).await, world.user(Role::Seller).await);
-    let id = world.open(&a, &b).await.unwrap();
-    world.send(&a, id, "read").await.unwrap();
-    let mut reader = world.pool().begin().await.unwrap();
-    sqlx::query("SELECT souk_mark_read($1, $2)").bind(id.0).bind(b.id.0).execute(&mut *reader).await.unwrap();
-    let sent = world.begin_send(&a, id, Draft { text: "unread".into(), ..Draft::default() });
-    until(&world, WAITING, 1, Duration::from_secs(5)).await;
-    reader.commit().await.unwrap();
-    assert_eq!(sent.await.unwrap().unwrap().seq, 2);
-    assert_eq!(world.chat.unread_count(&b).await.unwrap(), 1);
-    assert_eq!(world.chat.unread_count(&a).await.unwrap(), 0);
     world.close().await;
 }
 

@@ -117,16 +117,18 @@ async fn a_message_inserted_by_sql_gets_the_next_number_and_counts_as_unread() {
     let (a, b) = (world.user(Role::Customer).await, world.user(Role::Seller).await);
     let id = world.open(&a, &b).await.unwrap();
     world.send(&a, id, "one").await.unwrap();
+    world.chat.mark_read(&b, id, None).await.unwrap();
     sqlx::query("INSERT INTO messages (conversation_id, sender_id, message_text) VALUES ($1, $2, 'two')")
         .bind(id.0)
         .bind(a.id.0)
         .execute(&world.pool())
         .await
         .unwrap();
+    assert_eq!(world.chat.unread_count(&b).await.unwrap(), 1);
     world.send(&a, id, "three").await.unwrap();
     let texts: Vec<_> = world.messages(&b, id).await.unwrap().into_iter().map(|m| (m.seq, m.text)).collect();
     assert_eq!(texts, [(1, "one".into()), (2, "two".into()), (3, "three".into())]);
-    assert_eq!(world.chat.unread_count(&b).await.unwrap(), 3);
+    assert_eq!(world.chat.unread_count(&b).await.unwrap(), 2);
     assert_eq!(world.chat.unread_count(&a).await.unwrap(), 0);
     world.close().await;
 }
