@@ -142,8 +142,9 @@ impl Db {
     /// run when that wakes up, whoever has gone meanwhile: by then it stores nothing.
     ///
     /// The conversations' rows are locked in the order of their ids (no deadlock between servers), and `seq` is
-    /// taken under that lock: it follows the order of commits and has no gaps. A repeat stored by another server
-    /// after this statement's snapshot makes the unique index fail the statement; the next attempt sees it.
+    /// taken under that lock: it follows the order of commits and has no gaps. Repeats, members and quoted messages are
+    /// looked at when it is held; who came to take part while the statement waited makes it fail, and the next attempt
+    /// sees them.
     ///
     /// # Errors
     /// [`super::DbError`]; nothing of the batch was stored, or the connection was lost and it is not known.

@@ -62,8 +62,8 @@ async fn write_with_retries(
         };
         unknown |= e.is_unknown();
         if e.is_conflict() && conflicts < MAX_CONFLICTS {
-            // Another server stored the same clientMessageId after our snapshot, or an isolation level stricter than the
-            // default refuses what waited for a lock; the next attempt sees what is there.
+            // Someone came to take part while the statement waited, or an isolation level stricter than the default
+            // refuses what waited for a lock; the next attempt sees what is there.
             conflicts += 1;
             tokio::time::sleep(CONFLICT_PAUSE * (conflicts - 1)).await;
         } else if e.is_statement_fault() || Instant::now() >= deadline {
