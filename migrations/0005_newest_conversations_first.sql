@@ -5,9 +5,10 @@
 -- maybe_unread: whether anything may be unread; where it is false nothing is. It changes with the first message after
 -- everything was read, and when everything is read again.
 
--- Of functions that are immutable too, so that it is put in place of its call; and not of numeric, which is slow.
+-- Of functions that are immutable too, so that it is put in place of its call; and not of numeric, which is slow. From the
+-- year 6053 on it is always the last one that an integer can say.
 CREATE FUNCTION souk_minute(p_at timestamptz) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT floor(date_part('epoch', p_at AT TIME ZONE 'UTC') / 60)::integer
+    SELECT LEAST(floor(date_part('epoch', p_at AT TIME ZONE 'UTC') / 60), 2147483647)::integer
 $$;
 
 ALTER TABLE conversation_members

@@ -95,3 +95,14 @@ async fn the_list_pages_by_conversation_without_a_gap() {
     assert_eq!(seen, opened);
     world.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_may_begin_at_any_time_that_can_be_written() {
+    let world = World::new().await;
+    let (a, b) = (world.user(Role::Customer).await, world.user(Role::Seller).await);
+    world.open(&a, &b).await.unwrap();
+    for (before, found) in [("0000-01-01T00:00:00Z", 0), ("6053-01-23T02:08:00Z", 1), ("9999-12-31T23:59:60Z", 1)] {
+        assert_eq!(world.conversations(&a, json!({ "before": before })).await.len(), found, "{before}");
+    }
+    world.close().await;
+}
