@@ -70,11 +70,12 @@ BEGIN
 END $$;
 
 -- What the sending statement reads when it holds its locks. These are volatile, and so have a snapshot of their own: that
--- of a statement which waited for the locks is from before what their last holder did.
+-- of a statement which waited for the locks is from before what their last holder did. ROWS is told to the planner, which
+-- otherwise expects a thousand and reads whole tables for them.
 
 -- Who takes part.
 CREATE FUNCTION souk_members_now(p_conversations uuid[])
-RETURNS TABLE (conversation_id uuid, user_id uuid, active_minute integer, maybe_unread boolean) LANGUAGE plpgsql AS $$
+RETURNS TABLE (conversation_id uuid, user_id uuid, active_minute integer, maybe_unread boolean) LANGUAGE plpgsql ROWS 100 AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY SELECT m.conversation_id, m.user_id, m.active_minute, m.maybe_unread
@@ -85,7 +86,7 @@ END $$;
 -- attempt may have got through), with the same clientMessageId, or lately with the same tempId and content.
 CREATE FUNCTION souk_repeats_now(p_by_id boolean, p_ids uuid[], p_conversations uuid[], p_senders uuid[], p_texts text[],
                                  p_attachments jsonb[], p_client_ids text[], p_temp_ids text[], p_replies uuid[])
-RETURNS TABLE (ord bigint, seq bigint, created_at timestamptz, by_id boolean) LANGUAGE plpgsql AS $$
+RETURNS TABLE (ord bigint, seq bigint, created_at timestamptz, by_id boolean) LANGUAGE plpgsql ROWS 1 AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
@@ -110,7 +111,7 @@ END $$;
 
 -- The messages that these answer, in short, by their place in the arrays: those that are there and that the sender sees.
 CREATE FUNCTION souk_quotes_now(p_conversations uuid[], p_senders uuid[], p_replies uuid[])
-RETURNS TABLE (ord bigint, quote jsonb) LANGUAGE plpgsql AS $$
+RETURNS TABLE (ord bigint, quote jsonb) LANGUAGE plpgsql ROWS 1 AS $$
 #variable_conflict use_column
 BEGIN
     IF cardinality(array_remove(p_replies, NULL)) = 0 THEN

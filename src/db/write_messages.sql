@@ -65,7 +65,10 @@ WITH input AS (
       ON n.conversation_id = p.conversation_id AND n.sender_id = p.user_id
     WHERE n.count IS NOT NULL OR p.active_minute < h.minute OR NOT p.maybe_unread
 ), own AS (
-    SELECT t.* FROM touched t JOIN conversation_members m USING (conversation_id, user_id) ORDER BY 1, 2 FOR NO KEY UPDATE OF m
+    -- One row after the other, in their order, by the index however many there are.
+    SELECT t.* FROM (SELECT * FROM touched ORDER BY conversation_id, user_id) t
+    CROSS JOIN LATERAL (SELECT FROM conversation_members m WHERE m.conversation_id = t.conversation_id AND m.user_id = t.user_id
+                        FOR NO KEY UPDATE) m
 ), counted AS (
     UPDATE conversation_members m
     SET skipped = m.skipped + o.count, active_minute = GREATEST(m.active_minute, o.minute), maybe_unread = m.maybe_unread OR o.unread

@@ -76,3 +76,34 @@ async fn a_page_and_the_changes_of_a_long_conversation_take_up_no_more_than_they
     drop(connection);
     world.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sending_reads_no_whole_table() {
+    if !is_native() {
+        return;
+    }
+    let world = World::new().await;
+    let (a, b) = (world.user(Role::Customer).await, world.user(Role::Seller).await);
+    let fill = format!(
+        "INSERT INTO conversations (id, type, participant_ids)
+         SELECT gen_random_uuid(), 'customer_seller', jsonb_build_array('{}', '{}') FROM generate_series(1, 5000);
+         ANALYZE conversations, conversation_members",
+        a.id, b.id
+    );
+    let mut connection = world.pool().acquire().await.unwrap();
+    let prepare = format!(
+        "SET plan_cache_mode = force_generic_plan;
+         PREPARE send (uuid[], uuid[], uuid[], text[], text[], jsonb[], text[], text[], uuid[], bool, timestamptz) AS {}",
+        statement("A batch of messages as one statement"),
+    );
+    for sql in [fill, prepare] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut *connection).await.unwrap();
+    }
+    let explain = "EXPLAIN EXECUTE send ('{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', false, now())";
+    let plan: Vec<String> = sqlx::query_scalar(explain).fetch_all(&mut *connection).await.unwrap();
+    let whole =
+        plan.iter().find(|line| line.contains("Seq Scan on conversation") || line.contains("Seq Scan on messages"));
+    assert_eq!(whole, None);
+    drop(connection);
+    world.close().await;
+}

@@ -42,19 +42,27 @@ async fn a_page_of_messages_takes_at_most_three_statements_whatever_is_on_it() {
     let count = Arc::new(AtomicUsize::new(0));
     let subscriber = tracing_subscriber::registry().with(Statements(count.clone()));
     let guard = tracing::subscriber::set_default(subscriber);
+    // The fewest of several: what is done behind (marks, notifications) may come in between, but not each time.
     for limit in [1, 50, 100] {
-        count.store(0, Ordering::Relaxed);
-        let page = world.page(&a, id, json!({ "limit": limit })).await.unwrap();
-        assert_eq!(page.len(), limit);
-        assert!(
-            limit == 1 || page.iter().any(|m| m.reply_to.is_some()) && page.iter().any(|m| !m.reactions.is_empty())
-        );
-        let statements = count.load(Ordering::Relaxed);
-        assert!((1..=3).contains(&statements), "{statements} statements for {limit} messages");
+        let mut fewest = usize::MAX;
+        for _ in 0..5 {
+            count.store(0, Ordering::Relaxed);
+            let page = world.page(&a, id, json!({ "limit": limit })).await.unwrap();
+            fewest = fewest.min(count.load(Ordering::Relaxed));
+            assert_eq!(page.len(), limit);
+            assert!(
+                limit == 1 || page.iter().any(|m| m.reply_to.is_some()) && page.iter().any(|m| !m.reactions.is_empty())
+            );
+        }
+        assert!((1..=3).contains(&fewest), "{fewest} statements for {limit} messages");
     }
-    count.store(0, Ordering::Relaxed);
-    world.conversations(&a, json!({})).await;
-    assert!((1..=3).contains(&count.load(Ordering::Relaxed)));
+    let mut fewest = usize::MAX;
+    for _ in 0..5 {
+        count.store(0, Ordering::Relaxed);
+        world.conversations(&a, json!({})).await;
+        fewest = fewest.min(count.load(Ordering::Relaxed));
+    }
+    assert!((1..=3).contains(&fewest), "{fewest} statements for a list");
     drop(guard);
     world.close().await;
 }
