@@ -8,7 +8,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
-use sqlx::{PgConnection, types::Json};
+use sqlx::{Connection as _, PgConnection, types::Json};
 use uuid::Uuid;
 
 use super::{ANSWER_WITHIN, Db, DbError, DbResult};
@@ -153,7 +153,7 @@ impl Db {
         let deadline = self.clock.deadline(sent_at);
         let mut connection = self.pool().acquire().await.map_err(DbError::NoConnection)?;
         let written = run_batch(&mut connection, batch, again, deadline).await?;
-        drop(connection);
+        connection.done();
         if let Some(first) = written.first() {
             self.clock.heard(sent_at, first.clock);
         }
@@ -170,13 +170,15 @@ impl Db {
     /// [`super::DbError`].
     pub async fn settle_messages(&self, batch: &[&NewMessage]) -> DbResult<Vec<Written>> {
         let conversations: Vec<Uuid> = batch.iter().map(|m| m.conversation_id.0).collect();
-        let mut tx = self.pool().begin().await?;
+        let mut connection = self.pool().acquire().await?;
+        let mut tx = connection.begin().await?;
         // A statement does not see what was committed while it waited for a lock; the one after it does.
         sqlx::query!("SELECT id FROM conversations WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", &conversations)
             .fetch_all(&mut *tx)
             .await?;
         let written = run_batch(&mut tx, batch, true, DateTime::UNIX_EPOCH).await?;
         tx.commit().await?;
+        connection.done();
         Ok(written)
     }
 }

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use sqlx::Connection as _;
 use uuid::Uuid;
 
 use super::{Db, DbResult};
@@ -100,7 +101,8 @@ impl Db {
     pub async fn get_or_create_conversation(&self, new: &NewConversation) -> DbResult<Option<ConversationId>> {
         let (low, high) =
             if new.creator < new.participant { (new.creator, new.participant) } else { (new.participant, new.creator) };
-        let mut tx = self.pool().begin().await?;
+        let mut connection = self.pool().acquire().await?;
+        let mut tx = connection.begin().await?;
         sqlx::query!(
             "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
             format!("{}:{low}:{high}", new.kind.as_str())
@@ -144,6 +146,7 @@ impl Db {
             }
         };
         tx.commit().await?;
+        connection.done();
         Ok(id.map(ConversationId))
     }
 

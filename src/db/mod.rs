@@ -7,12 +7,12 @@ mod blocks;
 mod conversations;
 #[cfg(feature = "embedded")]
 pub mod embedded;
-mod health;
 mod members;
 mod message_rows;
 mod messages;
 mod notifications;
 mod people;
+mod pool;
 mod presence;
 mod report;
 mod sync;
@@ -26,10 +26,7 @@ use std::{
 
 use parking_lot::RwLock;
 
-use sqlx::{
-    ConnectOptions as _, Connection as _,
-    postgres::{PgConnectOptions, PgPool},
-};
+use sqlx::{ConnectOptions as _, Connection as _, postgres::PgConnectOptions};
 
 pub use actions::{Acted, Action};
 pub use batch::{GOOD_FOR, NewMessage, Outcome, Written};
@@ -37,10 +34,10 @@ pub use conversations::Participant;
 pub use members::{Access, Delivery, ReadMark, Watermark};
 pub use messages::{Page, Slice};
 pub use notifications::{Notification, NotificationTable};
+pub use pool::{Lease, Pool, PoolOptions};
 pub use presence::{Gone, OnlineStatus};
 pub use sync::{Hidden, Known, SyncState};
 
-use self::health::Health;
 use crate::{config::Config, error::Error};
 
 /// The migrations, built into the binary.
@@ -136,12 +133,9 @@ pub type DbResult<T> = Result<T, DbError>;
 /// The database.
 #[derive(Clone)]
 pub struct Db {
-    pool: Arc<RwLock<PgPool>>,
-    options: PgConnectOptions,
-    max_connections: u32,
-    acquire_timeout: Duration,
+    pool: Arc<RwLock<Pool>>,
+    options: PoolOptions,
     clock: Arc<batch::Clock>,
-    health: Arc<Health>,
 }
 
 impl Db {
@@ -173,21 +167,22 @@ impl Db {
                 Err(e) => return Err(e),
             }
         }
-        let acquire_timeout = config.acquire_timeout();
-        let health = Arc::new(Health::new(config.database_statement_cache > 0));
-        let pool = health.make_pool(options.clone(), max_connections, acquire_timeout);
-        let (pool, clock) = (Arc::new(RwLock::new(pool)), Arc::default());
-        Ok(Self { pool, options, max_connections, acquire_timeout, clock, health })
+        let options = PoolOptions {
+            connect: options,
+            max_connections,
+            acquire_timeout: config.acquire_timeout(),
+            keeps_statements: config.database_statement_cache > 0,
+        };
+        Ok(Self { pool: Arc::new(RwLock::new(Pool::new(options.clone()))), options, clock: Arc::default() })
     }
 
     /// Called when statements get no answer: where a new connection works, the pool's own are dead without knowing it
     /// (a proxy or a host that vanished), and a new pool takes their place.
     pub async fn revive(&self) {
-        let attempt = async { Ok(sqlx::PgConnection::connect_with(&self.options).await?.close().await?) };
+        let attempt = async { Ok(sqlx::PgConnection::connect_with(&self.options.connect).await?.close().await?) };
         // The embedded database has one connection, to which there is no second.
-        if self.max_connections > 1 && in_time(attempt).await.is_ok() {
-            let fresh = self.health.make_pool(self.options.clone(), self.max_connections, self.acquire_timeout);
-            let dead = std::mem::replace(&mut *self.pool.write(), fresh);
+        if self.options.max_connections > 1 && in_time(attempt).await.is_ok() {
+            let dead = std::mem::replace(&mut *self.pool.write(), Pool::new(self.options.clone()));
             tracing::warn!("the database's connections were dead, replaced them");
             tokio::spawn(async move { dead.close().await });
         }
@@ -199,7 +194,8 @@ impl Db {
     /// # Errors
     /// [`DbError`]; the database is then as it was.
     pub async fn migrate(&self) -> DbResult<usize> {
-        let mut tx = self.pool().begin().await?;
+        let mut connection = self.pool().acquire().await?;
+        let mut tx = connection.begin().await?;
         // Adoption of a large database takes minutes, and another server may wait for it: no timeout that the role may
         // have must cut it off. It holds from the next statement on.
         sqlx::query(
@@ -216,15 +212,14 @@ impl Db {
         migrator.run_direct(None, &mut *tx, false).await?;
         let after = applied(&mut tx).await?;
         tx.commit().await?;
+        connection.done();
         Ok(after - before)
     }
 
     /// The pool.
     #[must_use]
-    pub fn pool(&self) -> PgPool {
-        let pool = self.pool.read().clone();
-        self.health.look(&pool);
-        pool
+    pub fn pool(&self) -> Pool {
+        self.pool.read().clone()
     }
 
     /// Closes every connection.

@@ -2,6 +2,7 @@
 //! socket of theirs.
 
 use chrono::{DateTime, Utc};
+use sqlx::Connection as _;
 use uuid::Uuid;
 
 use super::{Db, DbResult};
@@ -49,7 +50,8 @@ impl Db {
     /// # Errors
     /// [`super::DbError`].
     pub async fn sweep_servers(&self, server: Option<&str>, stale_seconds: i32) -> DbResult<Vec<Gone>> {
-        let mut tx = self.pool().begin().await?;
+        let mut connection = self.pool().acquire().await?;
+        let mut tx = connection.begin().await?;
         // As in `set_offline`: first the lock, then a statement that sees what others did until then.
         sqlx::query!(
             "SELECT s.user_id FROM user_online_status s
@@ -81,6 +83,7 @@ impl Db {
         .fetch_all(&mut *tx)
         .await?;
         tx.commit().await?;
+        connection.done();
         Ok(rows.into_iter().map(|r| (UserId(r.user_id), r.seen)).collect())
     }
 
@@ -118,7 +121,8 @@ impl Db {
     /// # Errors
     /// [`super::DbError`].
     pub async fn set_offline(&self, server: &str, users: &[UserId]) -> DbResult<Vec<Gone>> {
-        let mut tx = self.pool().begin().await?;
+        let mut connection = self.pool().acquire().await?;
+        let mut tx = connection.begin().await?;
         // Another server may be taking the same user in: its row lock is waited for first, and the statement after
         // that sees what it wrote.
         sqlx::query!(
@@ -141,6 +145,7 @@ impl Db {
         .fetch_all(&mut *tx)
         .await?;
         tx.commit().await?;
+        connection.done();
         Ok(rows.into_iter().map(|r| (UserId(r.user_id), r.seen)).collect())
     }
 

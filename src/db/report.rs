@@ -1,6 +1,6 @@
 //! What a migration would do, without doing it: reads, in one read-only transaction.
 
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use super::{Db, DbResult, MIGRATIONS};
 
@@ -47,7 +47,8 @@ impl Db {
     /// # Errors
     /// [`super::DbError`].
     pub async fn migration_report(&self) -> DbResult<Vec<String>> {
-        let mut tx = self.pool().begin().await?;
+        let mut connection = self.pool().acquire().await?;
+        let mut tx = connection.begin().await?;
         sqlx::query("SET TRANSACTION READ ONLY").execute(&mut *tx).await?;
         let applied = applied(&mut tx).await?;
         let mut lines = Vec::new();
@@ -76,6 +77,7 @@ impl Db {
             }
         }
         tx.rollback().await?;
+        connection.done();
         Ok(lines)
     }
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use legacy::{CHAT, INSTALLATIONS, Legacy, SHOP, digest, of, rows, schema};
 use model::{Model, model};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use souk::db::Db;
-use sqlx::{AssertSqlSafe, PgPool};
+use souk::db::{Db, Pool};
+use sqlx::{AssertSqlSafe, Connection as _};
 use uuid::Uuid;
 
 use crate::support::World;
@@ -81,12 +81,14 @@ async fn an_adopted_database_has_what_a_new_one_has_and_keeps_what_is_the_shops(
 async fn the_sessions_time_zone_does_not_matter() {
     let legacy = Legacy::build("").await;
     let before = rows(&legacy.pool).await;
-    let mut tx = legacy.pool.begin().await.unwrap();
+    let mut connection = legacy.pool.acquire().await.unwrap();
+    let mut tx = connection.begin().await.unwrap();
     sqlx::raw_sql("SET timezone = 'America/New_York'").execute(&mut *tx).await.unwrap();
     for file in MIGRATIONS {
         sqlx::raw_sql(file).execute(&mut *tx).await.unwrap();
     }
     tx.commit().await.unwrap();
+    connection.done();
     sqlx::raw_sql("SET timezone = 'UTC'").execute(&legacy.pool).await.unwrap();
     compare::rows(&before, &rows(&legacy.pool).await, &model(&before));
     let config = legacy.release().await;
@@ -111,7 +113,7 @@ async fn after_adoption_the_legacy_functions_keep_every_count_right() {
     world.close().await;
 }
 
-async fn operate(pool: &PgPool, rng: &mut StdRng, model: &mut Model) {
+async fn operate(pool: &Pool, rng: &mut StdRng, model: &mut Model) {
     let pick = rng.random_range(0..model.len());
     let thread = model.iter_mut().nth(pick).unwrap();
     let (conversation, thread) = thread;
@@ -223,7 +225,7 @@ async fn killed_halfway_the_database_is_as_it_was_and_the_next_run_completes() {
 const HOLDER: &str = "SELECT l.pid FROM pg_locks l JOIN pg_database d ON d.oid = l.database
     WHERE d.datname = current_database() AND l.relation = 'messages'::regclass AND l.mode = 'AccessExclusiveLock' AND l.granted";
 
-async fn wait_for_adoption(pool: &PgPool) {
+async fn wait_for_adoption(pool: &Pool) {
     loop {
         let busy: i64 = sqlx::query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM ({HOLDER}) h")))
             .fetch_one(pool)

@@ -8,6 +8,8 @@ use souk::{
     error::Error,
 };
 
+use sqlx::Connection as _;
+
 use crate::support::{WAITING, World, is_native, until};
 
 fn draft(text: &str) -> Draft {
@@ -52,7 +54,8 @@ async fn a_statement_that_runs_after_its_time_stores_nothing() {
     let (a, b) = (world.user(Role::Customer).await, world.user(Role::Seller).await);
     let id = world.open(&a, &b).await.unwrap();
     // Whoever holds the conversation's row makes every attempt wait until it is too late.
-    let mut holder = world.pool().begin().await.unwrap();
+    let mut connection = world.pool().acquire().await.unwrap();
+    let mut holder = connection.begin().await.unwrap();
     sqlx::query("SELECT 1 FROM conversations WHERE id = $1 FOR UPDATE").bind(id.0).execute(&mut *holder).await.unwrap();
     let sent = world.begin_send(&a, id, draft("late"));
     let behind = world.begin_send(&b, id, draft("behind"));
@@ -62,6 +65,7 @@ async fn a_statement_that_runs_after_its_time_stores_nothing() {
     // It is the passing of that time that is tested.
     tokio::time::sleep(GOOD_FOR).await;
     holder.commit().await.unwrap();
+    connection.done();
     // What waited behind it is answered, stored or not, but within its limit.
     drop(tokio::time::timeout(GOOD_FOR * 3, behind).await.unwrap().unwrap());
     until(&world, WAITING, 0, GOOD_FOR).await;

@@ -6,6 +6,7 @@ mod conversations;
 mod doubt;
 mod migrations;
 mod plans;
+mod pool;
 mod presence;
 mod random_run;
 mod read_state;

@@ -83,7 +83,9 @@ async fn each_earlier_version_of_our_own_reaches_the_same_schema() {
     for version in 1..newest {
         let config = fresh_config().await;
         let store = Store::connect(&config).await.unwrap();
-        migrator.run_to(version, &store.db.pool()).await.unwrap();
+        let mut connection = store.db.pool().acquire().await.unwrap();
+        migrator.run_to(version, &mut *connection).await.unwrap();
+        connection.done();
         store.close().await;
         let world = World::on(config).await;
         assert_eq!(schema(&world).await, wanted, "from version {version}");

@@ -11,6 +11,7 @@ use souk::{
     app::Store,
     chat::{Chat, Sent, Uploads},
     config::Config,
+    db::Pool,
     domain::{ConversationId, Draft, Message, Role, User, UserId},
     error::Error,
     hub::Hub,
@@ -90,7 +91,7 @@ impl World {
         Self { chat, config, store: Some(store), dir }
     }
 
-    pub fn pool(&self) -> PgPool {
+    pub fn pool(&self) -> Pool {
         self.chat.db().pool()
     }
 

@@ -6,7 +6,7 @@ use souk::{
     domain::{ConversationId, Draft, Message, Role, User},
     error::Error,
 };
-use sqlx::{Postgres, Transaction};
+use sqlx::{PgPool, Postgres, Transaction};
 
 use crate::support::{WAITING, World, is_native, until};
 
@@ -33,7 +33,8 @@ impl Scene {
     }
 
     async fn holder(&self) -> Transaction<'static, Postgres> {
-        self.world.pool().begin().await.unwrap()
+        let url = self.world.config.database_url.as_ref().unwrap();
+        PgPool::connect(url.expose()).await.unwrap().begin().await.unwrap()
     }
 
     /// Sends while `holder` has the lock, and lets it go when the statement waits for it.

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
-use souk::domain::{ConversationId, UserId};
-use sqlx::PgPool;
+use souk::{
+    db::Pool,
+    domain::{ConversationId, UserId},
+};
 use uuid::Uuid;
 
 use super::{
@@ -135,7 +137,7 @@ fn preview(thread: &Thread) -> Value {
 }
 
 /// The views and functions that SQL users know say what the model says.
-pub async fn sql(pool: &PgPool, model: &Model) {
+pub async fn sql(pool: &Pool, model: &Model) {
     let counts: Vec<(Uuid, Uuid, i64)> =
         sqlx::query_as("SELECT conversation_id, user_id, unread_count FROM unread_message_counts")
             .fetch_all(pool)

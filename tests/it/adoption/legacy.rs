@@ -1,12 +1,15 @@
 //! Databases as the Node server left them, and what is in them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
-use souk::config::Config;
 #[cfg(feature = "embedded")]
 use souk::db::embedded::Embedded;
-use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
+use souk::{
+    config::Config,
+    db::{Pool, PoolOptions},
+};
+use sqlx::AssertSqlSafe;
 
 use crate::support::fresh_config;
 
@@ -45,7 +48,7 @@ pub type Rows = BTreeMap<&'static str, Vec<Value>>;
 /// A legacy database, and the configuration that opens it.
 pub struct Legacy {
     pub config: Config,
-    pub pool: PgPool,
+    pub pool: Pool,
     #[cfg(feature = "embedded")]
     embedded: Option<Embedded>,
 }
@@ -67,7 +70,12 @@ impl Legacy {
         #[cfg(not(feature = "embedded"))]
         let url = None;
         let url = url.unwrap_or_else(|| config.database_url.as_ref().unwrap().expose().to_owned());
-        let pool = PgPoolOptions::new().max_connections(1).connect(&url).await.unwrap();
+        let pool = Pool::new(PoolOptions {
+            connect: url.parse().unwrap(),
+            max_connections: 1,
+            acquire_timeout: Duration::from_secs(30),
+            keeps_statements: false,
+        });
         for sql in [SCHEMA, DATA, change] {
             sqlx::raw_sql(AssertSqlSafe(sql)).execute(&pool).await.unwrap();
         }
@@ -91,7 +99,7 @@ impl Legacy {
 }
 
 /// Every row of every table there is.
-pub async fn rows(pool: &PgPool) -> Rows {
+pub async fn rows(pool: &Pool) -> Rows {
     let mut all = Rows::new();
     for table in SHOP.into_iter().chain(CHAT).chain(["conversation_members", "message_deletions", "_sqlx_migrations"]) {
         let there: bool =
@@ -105,7 +113,7 @@ pub async fn rows(pool: &PgPool) -> Rows {
 }
 
 /// The rows of every table as one line each: enough to see whether anything changed.
-pub async fn digest(pool: &PgPool) -> Vec<String> {
+pub async fn digest(pool: &Pool) -> Vec<String> {
     let mut all = Vec::new();
     for table in SHOP.into_iter().chain(CHAT) {
         let select = format!(
@@ -117,7 +125,7 @@ pub async fn digest(pool: &PgPool) -> Vec<String> {
 }
 
 /// Everything that makes up the schema, a line each.
-pub async fn schema(pool: &PgPool) -> Vec<String> {
+pub async fn schema(pool: &Pool) -> Vec<String> {
     sqlx::query_scalar(
         "SELECT 'column ' || c.relname || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || ' '
                 || a.attnotnull || ' ' || COALESCE(pg_get_expr(d.adbin, d.adrelid), '')

@@ -1,0 +1,141 @@
+//! The pool of database connections.
+
+use std::time::Duration;
+
+use souk::db::{Pool, PoolOptions};
+use sqlx::{Connection as _, PgPool};
+
+use crate::support::{World, fresh_config, is_native, until};
+
+async fn pool_of(max_connections: u32) -> Option<Pool> {
+    if !is_native() {
+        return None;
+    }
+    let url = fresh_config().await.database_url.unwrap();
+    Some(Pool::new(PoolOptions {
+        connect: url.expose().parse().unwrap(),
+        max_connections,
+        acquire_timeout: Duration::from_secs(5),
+        keeps_statements: true,
+    }))
+}
+
+async fn backend(pool: &Pool) -> i32 {
+    sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(pool).await.unwrap()
+}
+
+#[tokio::test]
+async fn statements_that_follow_each_other_share_a_connection() {
+    let Some(pool) = pool_of(5).await else { return };
+    let first = backend(&pool).await;
+    for _ in 0..10 {
+        assert_eq!(backend(&pool).await, first);
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_given_up_leaves_no_lock() {
+    let Some(pool) = pool_of(2).await else { return };
+    sqlx::query("CREATE TABLE t (n integer)").execute(&pool).await.unwrap();
+    sqlx::query("INSERT INTO t VALUES (1)").execute(&pool).await.unwrap();
+    let mut lease = pool.acquire().await.unwrap();
+    let mut tx = lease.begin().await.unwrap();
+    sqlx::query("UPDATE t SET n = 2").execute(&mut *tx).await.unwrap();
+    drop(tx);
+    drop(lease);
+    let update = sqlx::query("UPDATE t SET n = n + 10").execute(&pool);
+    tokio::time::timeout(Duration::from_secs(5), update).await.unwrap().unwrap();
+    let n: i32 = sqlx::query_scalar("SELECT n FROM t").fetch_one(&pool).await.unwrap();
+    assert_eq!(n, 11);
+}
+
+#[tokio::test]
+async fn nobody_gets_the_answer_of_a_statement_that_was_given_up() {
+    let Some(pool) = pool_of(1).await else { return };
+    backend(&pool).await;
+    let given_up = sqlx::query_scalar::<_, i32>("SELECT 1 FROM pg_sleep(0.3)").fetch_one(&pool);
+    assert!(tokio::time::timeout(Duration::from_millis(50), given_up).await.is_err());
+    let two: i32 = sqlx::query_scalar("SELECT 2").fetch_one(&pool).await.unwrap();
+    assert_eq!(two, 2);
+}
+
+#[tokio::test]
+async fn a_statement_that_is_refused_leaves_its_connection_usable() {
+    let Some(pool) = pool_of(1).await else { return };
+    let before = backend(&pool).await;
+    assert!(sqlx::query("SELECT 1 / 0").execute(&pool).await.is_err());
+    assert_eq!(backend(&pool).await, before);
+}
+
+#[tokio::test]
+async fn after_one_connection_was_lost_the_others_are_asked_before_they_are_used() {
+    if !is_native() {
+        return;
+    }
+    let world = World::new().await;
+    let pool = world.pool();
+    // Several that are open and idle.
+    let (a, b, c) = (pool.acquire().await, pool.acquire().await, pool.acquire().await);
+    for lease in [a, b, c] {
+        lease.unwrap().done();
+    }
+    let other = PgPool::connect(world.config.database_url.as_ref().unwrap().expose()).await.unwrap();
+    let ended: Vec<bool> = sqlx::query_scalar(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name = 'souk'",
+    )
+    .fetch_all(&other)
+    .await
+    .unwrap();
+    assert!(ended.len() >= 3);
+    // At most one statement meets a dead connection.
+    let mut failed = 0;
+    for _ in 0..10 {
+        failed += i32::from(sqlx::query("SELECT 1").execute(&pool).await.is_err());
+    }
+    assert!(failed <= 1, "{failed} statements failed");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn who_waits_too_long_for_a_connection_is_told() {
+    let Some(_) = pool_of(1).await else { return };
+    let url = fresh_config().await.database_url.unwrap();
+    let pool = Pool::new(PoolOptions {
+        connect: url.expose().parse().unwrap(),
+        max_connections: 1,
+        acquire_timeout: Duration::from_millis(100),
+        keeps_statements: true,
+    });
+    let taken = pool.acquire().await.unwrap();
+    assert!(matches!(pool.acquire().await, Err(sqlx::Error::PoolTimedOut)));
+    taken.done();
+    assert!(pool.acquire().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_pool_that_closes_waits_for_what_is_out_and_ends_every_session() {
+    if !is_native() {
+        return;
+    }
+    let world = World::new().await;
+    let url = world.config.database_url.as_ref().unwrap().expose().to_owned();
+    let pool = Pool::new(PoolOptions {
+        connect: url.parse::<sqlx::postgres::PgConnectOptions>().unwrap().application_name("closing"),
+        max_connections: 3,
+        acquire_timeout: Duration::from_secs(5),
+        keeps_statements: true,
+    });
+    let out = pool.acquire().await.unwrap();
+    pool.acquire().await.unwrap().done();
+    let closing = pool.clone();
+    let closed = tokio::spawn(async move { closing.close().await });
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'closing'";
+    until(&world, sessions, 1, Duration::from_secs(5)).await;
+    assert!(!closed.is_finished());
+    out.done();
+    closed.await.unwrap();
+    until(&world, sessions, 0, Duration::from_secs(5)).await;
+    assert!(matches!(pool.acquire().await, Err(sqlx::Error::PoolClosed)));
+    world.close().await;
+}
