@@ -199,10 +199,10 @@ impl Chat {
     }
 
     /// Remembers who takes part, as a statement just said.
-    async fn remember_members(&self, conversation: ConversationId, members: &[UserId]) {
-        if self.members.get(&conversation).await.is_some_and(|known| *known == *members) {
+    async fn remember_members(&self, conversation: ConversationId, members: &Arc<[UserId]>) {
+        if self.members.get(&conversation).await.is_some_and(|known| known == *members) {
             return;
         }
-        self.members.insert(conversation, members.into()).await;
+        self.members.insert(conversation, members.clone()).await;
     }
 }

@@ -131,7 +131,6 @@ impl Chat {
     /// Tells everyone of a message that was just stored. `repeats` are further askings for the same.
     pub(super) async fn publish_stored(&self, stored: Stored, members: &[UserId], job: Job, repeats: Vec<Job>) {
         let conversation = stored.message.conversation_id;
-        self.remember_members(conversation, members).await;
         let sent = self.sent(stored.into_message(), job.sender.clone()).await;
         if let Some(origin) = &job.origin {
             self.hub.join(&origin.connection, conversation);

@@ -176,7 +176,7 @@ impl Chat {
         }
         let place: HashMap<ConversationId, usize> =
             missed.iter().enumerate().map(|(n, m)| (m.state.known.conversation, n)).collect();
-        let watermarks = |id| place.get(&id).map(|n| missed[*n].state.watermarks.clone()).unwrap_or_default();
+        let watermarks = |id| place.get(&id).map(|n| missed[*n].state.watermarks.as_slice()).unwrap_or_default();
         let messages = self.db.messages_of(user.id, &slices, watermarks).await?;
         for message in messages {
             if let Some(n) = place.get(&message.conversation_id) {

@@ -2,7 +2,11 @@
 //! previews and finds repeats. Either all of it holds or nothing.
 
 use std::{
-    sync::atomic::{AtomicI64, Ordering},
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -44,7 +48,7 @@ pub struct Written {
     /// What became of it.
     pub outcome: Outcome,
     /// Everyone who takes part in the conversation; empty where it was refused.
-    pub members: Vec<UserId>,
+    pub members: Arc<[UserId]>,
     /// The database's time when it ran.
     clock: DateTime<Utc>,
 }
@@ -107,13 +111,15 @@ struct Row {
     outcome: String,
     seq: Option<i64>,
     created_at: DateTime<Utc>,
-    members: Vec<Uuid>,
+    members: Option<Vec<Uuid>>,
     clock: DateTime<Utc>,
     reply_to: Option<Json<Quote>>,
 }
 
-impl From<Row> for Written {
-    fn from(r: Row) -> Self {
+impl Row {
+    /// What became of its message, whose conversation has these members.
+    fn into_written(self, members: Arc<[UserId]>) -> Written {
+        let r = self;
         let seq = r.seq.unwrap_or_default();
         let outcome = match r.outcome.as_str() {
             // Found by its own id: an earlier attempt had got through, and nobody was told yet.
@@ -128,7 +134,7 @@ impl From<Row> for Written {
             "too_late" => Outcome::TooLate,
             _ => Outcome::ReplyNotFound,
         };
-        Self { outcome, members: r.members.into_iter().map(UserId).collect(), clock: r.clock }
+        Written { outcome, members, clock: r.clock }
     }
 }
 
@@ -204,7 +210,7 @@ async fn run_batch(
         senders.push(m.sender_id.0);
         texts.push(m.text.as_str());
         kinds.push(m.kind);
-        attachments.push(&m.attachments);
+        attachments.push(m.attachments.as_array().is_none_or(|list| !list.is_empty()).then_some(&m.attachments));
         client_ids.push(m.client_message_id.as_deref());
         temp_ids.push(m.temp_id.as_deref());
         replies.push(m.reply_to.map(|r| r.0));
@@ -217,7 +223,7 @@ async fn run_batch(
         &senders,
         &texts as &[&str],
         &kinds as &[&str],
-        &attachments as &[&Value],
+        &attachments as &[Option<&Value>],
         &client_ids as &[Option<&str>],
         &temp_ids as &[Option<&str>],
         &replies as &[Option<Uuid>],
@@ -226,5 +232,18 @@ async fn run_batch(
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(Written::from).collect())
+    // They come with the first of a conversation's new messages, and those are in the order of the batch.
+    let mut members_of: HashMap<ConversationId, Arc<[UserId]>> = HashMap::new();
+    let written = batch.iter().zip(rows).map(|(message, mut row)| {
+        let members = match row.members.take() {
+            Some(ids) => {
+                let members: Arc<[UserId]> = ids.into_iter().map(UserId).collect();
+                members_of.insert(message.conversation_id, members.clone());
+                members
+            }
+            None => members_of.get(&message.conversation_id).cloned().unwrap_or_default(),
+        };
+        row.into_written(members)
+    });
+    Ok(written.collect())
 }

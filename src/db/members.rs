@@ -1,6 +1,6 @@
 //! Who takes part, and how far each has read.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -45,7 +45,7 @@ pub struct ReadMark {
     /// When it got there.
     pub read_at: DateTime<Utc>,
     /// Everyone who takes part.
-    pub members: Vec<UserId>,
+    pub members: Arc<[UserId]>,
 }
 
 /// A message that reached the participants who are online.
@@ -166,21 +166,20 @@ impl Db {
     /// # Errors
     /// [`super::DbError`].
     pub async fn mark_delivered(&self, deliveries: &[Delivery]) -> DbResult<DateTime<Utc>> {
-        let mut conversations: Vec<Uuid> = Vec::new();
-        let mut users: Vec<Uuid> = Vec::new();
-        let mut seqs: Vec<i64> = Vec::new();
+        // What came last covers what came before.
+        let mut last: HashMap<(Uuid, Uuid), i64> = HashMap::new();
         for d in deliveries {
             for user in &d.recipients {
-                conversations.push(d.conversation_id.0);
-                users.push(user.0);
-                seqs.push(d.seq);
+                let seq = last.entry((d.conversation_id.0, user.0)).or_insert(d.seq);
+                *seq = d.seq.max(*seq);
             }
         }
+        let (members, seqs): (Vec<(Uuid, Uuid)>, Vec<i64>) = last.into_iter().unzip();
+        let (conversations, users): (Vec<Uuid>, Vec<Uuid>) = members.into_iter().unzip();
         // Rows are locked in one order, as every statement that locks several does: no deadlock between servers.
         let at = sqlx::query_scalar!(
             r#"WITH input AS (
-                   SELECT conversation_id, user_id, max(seq) AS seq
-                   FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS i (conversation_id, user_id, seq) GROUP BY 1, 2
+                   SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS i (conversation_id, user_id, seq)
                ), locked AS (
                    SELECT m.conversation_id, m.user_id, i.seq
                    FROM conversation_members m JOIN input i USING (conversation_id, user_id)

@@ -46,7 +46,7 @@ impl Db {
             None => self.newest_rows(viewer, conversation, &page).await?,
             Some(_) => self.slices(viewer, &[Slice { conversation, page, changed_since: None }]).await?,
         };
-        Ok(rows.into_iter().map(|r| r.into_message(watermarks)).collect())
+        self.messages_from(viewer, rows, |_| watermarks).await
     }
 
     /// Slices of several conversations in one statement, each conversation's messages oldest first, without what
@@ -54,20 +54,14 @@ impl Db {
     ///
     /// # Errors
     /// [`super::DbError`].
-    pub async fn messages_of(
+    pub async fn messages_of<'w>(
         &self,
         viewer: UserId,
         slices: &[Slice],
-        watermarks: impl Fn(ConversationId) -> Vec<Watermark>,
+        watermarks: impl Fn(ConversationId) -> &'w [Watermark],
     ) -> DbResult<Vec<Message>> {
         let rows = self.slices(viewer, slices).await?;
-        Ok(rows
-            .into_iter()
-            .map(|r| {
-                let watermarks = watermarks(ConversationId(r.conversation_id));
-                r.into_message(&watermarks)
-            })
-            .collect())
+        self.messages_from(viewer, rows, watermarks).await
     }
 
     /// These messages by their numbers, with nobody's eyes.
@@ -86,7 +80,7 @@ impl Db {
         let slices: Vec<Slice> = wanted.iter().map(slice).collect();
         let ids: Vec<ConversationId> = wanted.iter().map(|w| w.0).collect();
         let watermarks = self.watermarks_of(&ids).await?;
-        let of = |id| watermarks.get(&id).cloned().unwrap_or_default();
+        let of = |id| watermarks.get(&id).map(Vec::as_slice).unwrap_or_default();
         let found = self.messages_of(UserId::NOBODY, &slices, of).await?;
         Ok(found.into_iter().map(|m| ((m.conversation_id, m.seq), m)).collect())
     }

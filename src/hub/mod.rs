@@ -200,11 +200,13 @@ impl Hub {
         }
     }
 
-    /// Answers one socket's event.
-    pub fn acknowledge<T: Serialize>(&self, connection: &Connection, ack: AckSender, answer: &T) {
-        let Event { payload, .. } = Event::new("acknowledgement", answer);
-        self.hand_over(connection, payload.get().len());
-        if let Err(SendError::Socket(SocketError::InternalChannelFull)) = ack.send(&payload) {
+    /// Answers one socket's event with what takes about so many bytes.
+    pub fn acknowledge<T>(&self, connection: &Connection, ack: AckSender, bytes: usize, answer: &T)
+    where
+        T: Serialize + ?Sized,
+    {
+        self.hand_over(connection, bytes);
+        if let Err(SendError::Socket(SocketError::InternalChannelFull)) = ack.send(answer) {
             self.cut(connection);
         }
     }
@@ -233,11 +235,20 @@ impl Hub {
         let takes_part = |id: &UserId| many.as_ref().map_or_else(|| audience.members.contains(id), |m| m.contains(id));
         let admitted = |c: &&Arc<Connection>| audience.spares(c) && takes_part(&c.user.id);
         let mut receivers: Vec<Arc<Connection>> = room.iter().filter(admitted).cloned().collect();
-        let in_room: HashSet<Uuid> =
-            if audience.users.is_empty() { HashSet::new() } else { receivers.iter().map(|c| c.id).collect() };
+        let in_room = receivers.len();
+        let ids: HashSet<Uuid> =
+            if in_room > SMALL_ROOM { receivers.iter().map(|c| c.id).collect() } else { HashSet::new() };
         for user in audience.users {
-            let theirs = state.users.get(user).map(Vec::as_slice).unwrap_or_default();
-            receivers.extend(theirs.iter().filter(|c| audience.spares(c) && !in_room.contains(&c.id)).cloned());
+            for c in state.users.get(user).map(Vec::as_slice).unwrap_or_default() {
+                let has_it = if in_room > SMALL_ROOM {
+                    ids.contains(&c.id)
+                } else {
+                    receivers[..in_room].iter().any(|r| Arc::ptr_eq(r, c))
+                };
+                if audience.spares(c) && !has_it {
+                    receivers.push(c.clone());
+                }
+            }
         }
         receivers
     }

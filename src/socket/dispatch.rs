@@ -200,9 +200,18 @@ impl Call {
         self.fail(failure);
     }
 
+    /// As [`Call::succeed`], with what an event said already.
+    pub fn succeed_with(&mut self, payload: &RawValue) {
+        if let Some(ack) = self.ack.lock().take() {
+            self.chat.hub().acknowledge(&self.connection, ack, payload.get().len(), &Ack::new(payload));
+        }
+    }
+
     fn acknowledge<T: Serialize>(&mut self, answer: &T) {
         if let Some(ack) = self.ack.lock().take() {
-            self.chat.hub().acknowledge(&self.connection, ack, answer);
+            let answer = Event::new("acknowledgement", answer);
+            let payload = answer.payload();
+            self.chat.hub().acknowledge(&self.connection, ack, payload.get().len(), payload);
         }
     }
 }

@@ -51,7 +51,7 @@ pub async fn send(mut call: Call) {
             let event = if is_reply { outgoing::REPLY_SENT } else { outgoing::MESSAGE_SENT };
             let event = Event::new(event, &sent.view().with_temp_id(sender.temp_id.as_ref()));
             call.chat.hub().emit_to(&call.connection, &event);
-            call.succeed(event.payload());
+            call.succeed_with(event.payload());
         }
         Err(e) => send_failed(&mut call, &sender, &e),
     });

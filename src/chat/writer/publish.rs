@@ -12,13 +12,16 @@ use crate::{
         send::{Job, Stored},
     },
     db::{Outcome, Written, in_time},
-    domain::{ConversationId, Message},
+    domain::{ConversationId, Message, UserId},
     error::Error,
 };
 
 pub async fn publish(chat: Arc<Chat>, mut batches: mpsc::Receiver<Batch>) {
     while let Some(batch) = batches.recv().await {
         let stored = stored_before(&chat, repeated(&batch)).await;
+        for (conversation, members) in members(&batch) {
+            chat.remember_members(conversation, members).await;
+        }
         for (entry, outcome) in batch {
             let published = AssertUnwindSafe(publish_one(&chat, entry, outcome, &stored)).catch_unwind().await;
             if published.is_err() {
@@ -26,6 +29,13 @@ pub async fn publish(chat: Arc<Chat>, mut batches: mpsc::Receiver<Batch>) {
             }
         }
     }
+}
+
+/// Who takes part in the conversations of a batch.
+fn members(batch: &Batch) -> HashMap<ConversationId, &Arc<[UserId]>> {
+    let written = batch.iter().filter_map(|(entry, outcome)| Some((entry, outcome.as_ref().ok()?)));
+    let stored = written.filter(|(_, written)| matches!(written.outcome, Outcome::Stored { .. }));
+    stored.map(|(entry, written)| (entry.queued.message.conversation_id, &written.members)).collect()
 }
 
 /// What a batch repeats, by number.
