@@ -114,6 +114,7 @@ const grown = runs.filter((r) => r.key.startsWith('growth'));
 if (grown.length > 0) {
   const levels = [...new Set(grown.map((r) => r.level))].sort((a, b) => a - b);
   const panels = [
+    ['growth-a1', '50 pairs, 1 in flight: messages/s', (r) => r.acked_per_s],
     ['growth-a8', '200 pairs, 8 in flight: messages/s', (r) => r.acked_per_s],
     ['growth-e-list-50', 'conversation list: p50 ms', (r) => r.call_ms.p50],
     ['growth-e-unread-50', 'unread count: p50 ms', (r) => r.call_ms.p50],

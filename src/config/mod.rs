@@ -108,7 +108,7 @@ pub struct Config {
     #[arg(long, env = "WRITER_QUEUE", default_value_t = 10_000, value_parser = positive(), global = true)]
     pub writer_queue: usize,
     /// Most messages written by one statement
-    #[arg(long, env = "WRITER_BATCH", default_value_t = 256, value_parser = positive(), global = true)]
+    #[arg(long, env = "WRITER_BATCH", default_value_t = 384, value_parser = positive(), global = true)]
     pub writer_batch: usize,
     /// Events of one socket that may wait to be handled; past that it is told the server is busy
     #[arg(long, env = "SOCKET_QUEUE", default_value_t = 1024, value_parser = positive(), global = true)]

@@ -5,25 +5,29 @@
 use std::{
     collections::HashMap,
     io,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
 };
 
+use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// Which session's WebSocket runs over which line.
 #[derive(Default)]
 pub struct Lines(Mutex<HashMap<String, Arc<Line>>>);
 
 /// One TCP connection.
+#[derive(Default)]
 pub struct Line {
-    cut: CancellationToken,
+    cut: AtomicBool,
+    /// Who waits for something to read, and who to write.
+    reader: AtomicWaker,
+    writer: AtomicWaker,
     session: OnceLock<String>,
     written: AtomicU64,
 }
@@ -31,16 +35,8 @@ pub struct Line {
 impl Lines {
     /// Wraps a stream so that its line can be cut. `guard` is dropped with it, whoever has the stream by then.
     pub fn wrap<S, G>(self: &Arc<Self>, stream: S, guard: G) -> (LineStream<S, G>, Arc<Line>) {
-        let line =
-            Arc::new(Line { cut: CancellationToken::new(), session: OnceLock::new(), written: AtomicU64::new(0) });
-        let stream = LineStream {
-            stream,
-            read_cut: Box::pin(line.cut.clone().cancelled_owned()),
-            write_cut: Box::pin(line.cut.clone().cancelled_owned()),
-            line: line.clone(),
-            lines: self.clone(),
-            _guard: guard,
-        };
+        let line = Arc::new(Line::default());
+        let stream = LineStream { stream, line: line.clone(), lines: self.clone(), _guard: guard };
         (stream, line)
     }
 
@@ -58,7 +54,7 @@ impl Lines {
 
     /// Cuts the line of `session`. False where none is known: it is polling.
     pub fn cut(&self, session: &str) -> bool {
-        self.of(session).inspect(|line| line.cut.cancel()).is_some()
+        self.of(session).inspect(|line| line.cut()).is_some()
     }
 }
 
@@ -66,6 +62,33 @@ impl Line {
     /// Bytes that the peer's kernel, or ours, has taken.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
+    }
+
+    fn cut(&self) {
+        self.cut.store(true, Ordering::SeqCst);
+        self.reader.wake();
+        self.writer.wake();
+    }
+
+    /// What polling says, unless the line is cut. Where it has to wait, `waker` is who is woken by a cut.
+    fn unless_cut<T>(
+        &self,
+        waker: &AtomicWaker,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if self.cut.load(Ordering::SeqCst) {
+            return Poll::Ready(Err(cut_error()));
+        }
+        let polled = poll(cx);
+        if polled.is_pending() {
+            waker.register(cx.waker());
+            // It may have been cut before it was known whom to wake.
+            if self.cut.load(Ordering::SeqCst) {
+                return Poll::Ready(Err(cut_error()));
+            }
+        }
+        polled
     }
 
     fn count(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -79,8 +102,6 @@ impl Line {
 /// A stream that ends in an error once its line is cut, reading and writing alike, however long its peer sleeps.
 pub struct LineStream<S, G> {
     stream: S,
-    read_cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    write_cut: Pin<Box<WaitForCancellationFutureOwned>>,
     line: Arc<Line>,
     lines: Arc<Lines>,
     _guard: G,
@@ -97,44 +118,39 @@ impl<S, G> Drop for LineStream<S, G> {
     }
 }
 
-fn was_cut(cut: &mut Pin<Box<WaitForCancellationFutureOwned>>, cx: &mut Context<'_>) -> io::Result<()> {
-    match pin!(cut).poll(cx) {
-        Poll::Ready(()) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "line cut")),
-        Poll::Pending => Ok(()),
-    }
+fn cut_error() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "line cut")
 }
 
 impl<S: AsyncRead + Unpin, G: Unpin> AsyncRead for LineStream<S, G> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        was_cut(&mut self.read_cut, cx)?;
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, line, .. } = self.get_mut();
+        line.unless_cut(&line.reader, cx, |cx| Pin::new(stream).poll_read(cx, buf))
     }
 }
 
 impl<S: AsyncWrite + Unpin, G: Unpin> AsyncWrite for LineStream<S, G> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        was_cut(&mut self.write_cut, cx)?;
-        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.line.count(result)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let Self { stream, line, .. } = self.get_mut();
+        line.count(line.unless_cut(&line.writer, cx, |cx| Pin::new(stream).poll_write(cx, buf)))
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        was_cut(&mut self.write_cut, cx)?;
-        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.line.count(result)
+        let Self { stream, line, .. } = self.get_mut();
+        line.count(line.unless_cut(&line.writer, cx, |cx| Pin::new(stream).poll_write_vectored(cx, bufs)))
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        was_cut(&mut self.write_cut, cx)?;
-        Pin::new(&mut self.stream).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, line, .. } = self.get_mut();
+        line.unless_cut(&line.writer, cx, |cx| Pin::new(stream).poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -10,11 +10,10 @@ mod event;
 mod hold;
 mod lines;
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::{Arc, atomic::Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
+// Keys are ids; by default they would be hashed for as long as the rest of a look-up takes.
+use foldhash::{HashMap, HashSet};
 use parking_lot::RwLock;
 use serde::Serialize;
 use socketioxide::{SendError, SocketError, extract::AckSender};
@@ -237,7 +236,7 @@ impl Hub {
         let mut receivers: Vec<Arc<Connection>> = room.iter().filter(admitted).cloned().collect();
         let in_room = receivers.len();
         let ids: HashSet<Uuid> =
-            if in_room > SMALL_ROOM { receivers.iter().map(|c| c.id).collect() } else { HashSet::new() };
+            if in_room > SMALL_ROOM { receivers.iter().map(|c| c.id).collect() } else { HashSet::default() };
         for user in audience.users {
             for c in state.users.get(user).map(Vec::as_slice).unwrap_or_default() {
                 let has_it = if in_room > SMALL_ROOM {

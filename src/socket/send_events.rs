@@ -19,12 +19,6 @@ struct Sender {
     conversation_id: Option<Value>,
 }
 
-impl From<SendMessage> for Sender {
-    fn from(send: SendMessage) -> Self {
-        Self { temp_id: send.temp_id, conversation_id: send.raw_conversation_id }
-    }
-}
-
 /// `chat:send_message` and `chat:send_reply`.
 pub async fn send(mut call: Call) {
     let is_reply = *call.event == *incoming::SEND_REPLY;
@@ -40,10 +34,10 @@ pub async fn send(mut call: Call) {
         *call.session.lane.lock() = Some(next);
     }
     let Ok(permit) = call.session.sends.clone().acquire_owned().await else { return };
-    let draft = asked.draft.clone();
-    let draws_itself = asked.temp_id.as_ref().is_some_and(|id| *id != Value::String(String::new()));
+    let SendMessage { draft, temp_id, raw_conversation_id, .. } = asked;
+    let draws_itself = temp_id.as_ref().is_some_and(|id| *id != Value::String(String::new()));
     let origin = Origin { connection: call.connection.clone(), draws_itself };
-    let sender = Sender::from(asked);
+    let sender = Sender { temp_id, conversation_id: raw_conversation_id };
     let chat = call.chat.clone();
     let user = call.connection.user.clone();
     let done = Box::new(move |result: Result<&Sent>| match result {
@@ -60,7 +54,8 @@ pub async fn send(mut call: Call) {
 
 /// Answers a send that is not handled at all.
 pub fn refuse(mut call: Call, error: &Error) {
-    let sender = Sender::from(SendMessage::from(&*call.payload));
+    let SendMessage { temp_id, raw_conversation_id: conversation_id, .. } = SendMessage::from(&*call.payload);
+    let sender = Sender { temp_id, conversation_id };
     send_failed(&mut call, &sender, error);
 }
 

@@ -1,6 +1,6 @@
 //! Messages that are sent again while the first sending still waits.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::Queued;
 use crate::{
@@ -27,7 +27,9 @@ impl<'a> RepeatKey<'a> {
         match (&m.client_message_id, &m.temp_id) {
             (Some(id), _) => Some(Self::Client(conversation, sender, id)),
             (None, Some(id)) => {
-                Some(Self::Temp(conversation, sender, id, &m.text, m.attachments.to_string(), m.reply_to))
+                let has_none = m.attachments.as_array().is_some_and(Vec::is_empty);
+                let attachments = if has_none { String::new() } else { m.attachments.to_string() };
+                Some(Self::Temp(conversation, sender, id, &m.text, attachments, m.reply_to))
             }
             (None, None) => None,
         }
@@ -37,13 +39,13 @@ impl<'a> RepeatKey<'a> {
 /// Puts repeats to what they repeat: a statement cannot see what it inserts itself, and after an outage, when everybody
 /// sends again what is queued already, they must not be written one by one.
 pub fn gather(queued: Vec<Queued>) -> Vec<Entry> {
-    let mut first = HashMap::new();
+    let mut first = HashMap::default();
     let repeated: Vec<usize> = queued
         .iter()
         .enumerate()
         .map(|(at, q)| RepeatKey::of(&q.message).map_or(at, |key| *first.entry(key).or_insert(at)))
         .collect();
-    let mut place = HashMap::new();
+    let mut place = HashMap::default();
     let mut entries: Vec<Entry> = Vec::with_capacity(queued.len());
     for ((at, queued), first) in queued.into_iter().enumerate().zip(repeated) {
         if at == first {
