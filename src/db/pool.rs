@@ -146,15 +146,15 @@ impl Pool {
         Ok(Lease { health: self.connections.manager().health.clone(), connection: Some(connection) })
     }
 
-    /// Gives out no connection any more, and closes each when it is back.
+    /// Gives out no connection any more, and waits until each is back and closed.
     pub async fn close(&self) {
-        loop {
-            for connection in self.connections.retain(|_, _| false).removed {
-                connection.close().await.ok();
-            }
-            if self.connections.status().size == 0 {
-                return self.connections.close();
-            }
+        let idle = self.connections.retain(|_, _| false).removed;
+        // What comes back from now on is dropped.
+        self.connections.close();
+        for connection in idle {
+            connection.close().await.ok();
+        }
+        while self.connections.status().size > 0 {
             tokio::time::sleep(CLOSE_PAUSE).await;
         }
     }

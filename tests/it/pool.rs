@@ -133,9 +133,9 @@ async fn a_pool_that_closes_waits_for_what_is_out_and_ends_every_session() {
     let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'closing'";
     until(&world, sessions, 1, Duration::from_secs(5)).await;
     assert!(!closed.is_finished());
+    assert!(matches!(pool.acquire().await, Err(sqlx::Error::PoolClosed)));
     out.done();
     closed.await.unwrap();
     until(&world, sessions, 0, Duration::from_secs(5)).await;
-    assert!(matches!(pool.acquire().await, Err(sqlx::Error::PoolClosed)));
     world.close().await;
 }
