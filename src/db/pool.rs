@@ -92,7 +92,8 @@ impl managed::Manager for Manager {
     type Error = Error;
 
     async fn create(&self) -> Result<PgConnection, Error> {
-        let mut connection = PgConnection::connect_with(&self.options.connect).await?;
+        // In a box, as pinging is: every statement's future has room for what it seldom does.
+        let mut connection = Box::pin(PgConnection::connect_with(&self.options.connect)).await?;
         if self.options.keeps_statements {
             // They are planned once. Left to itself Postgres takes some of ours for cheaper with each call's values, and
             // then plans them at every call, which takes longer than running them. A pooler's connections are others' too.
@@ -111,7 +112,7 @@ impl managed::Manager for Manager {
             return Err(RecycleError::message("old"));
         }
         if metrics.last_used() > PING_AFTER || self.health.is_suspect() {
-            connection.ping().await.inspect_err(|_| self.health.lost_one())?;
+            Box::pin(connection.ping()).await.inspect_err(|_| self.health.lost_one())?;
         }
         Ok(())
     }
