@@ -23,34 +23,42 @@ BEGIN
     END LOOP;
 END $$;
 
--- As in 0005, each way of finding a repeat by itself, and only where something could be found by it. A message may be found
--- by several, or several times.
+-- Whoever may react tells so, whether or not they may write to messages.
+DO $$
+BEGIN
+    EXECUTE format('ALTER FUNCTION souk_note_reaction() SECURITY DEFINER SET search_path = %I, pg_temp', current_schema());
+END $$;
+
+-- As in 0005, each way of finding a repeat by itself, and only where something could be found by it.
 CREATE OR REPLACE FUNCTION souk_repeats_now(p_by_id boolean, p_ids uuid[], p_conversations uuid[], p_senders uuid[], p_texts text[],
                                             p_attachments jsonb[], p_client_ids text[], p_temp_ids text[], p_replies uuid[])
 RETURNS TABLE (ord bigint, seq bigint, created_at timestamptz, by_id boolean) LANGUAGE plpgsql ROWS 1 AS $$
 #variable_conflict use_column
+DECLARE
+    have_client_ids boolean := cardinality(array_remove(p_client_ids, NULL)) > 0;
+    have_temp_ids   boolean := cardinality(array_remove(p_temp_ids, NULL)) > 0;
 BEGIN
-    IF p_by_id THEN
-        RETURN QUERY
-        SELECT i.ord, x.seq, x.created_at, true
+    RETURN QUERY
+    SELECT DISTINCT ON (r.ord) r.ord, r.seq, r.created_at, r.by_id
+    FROM (
+        SELECT i.ord, x.seq, x.created_at, true AS by_id
         FROM unnest(p_ids, p_conversations) WITH ORDINALITY AS i (id, conversation_id, ord)
-        JOIN messages x ON x.id = i.id AND x.conversation_id = i.conversation_id;
-    END IF;
-    IF cardinality(array_remove(p_client_ids, NULL)) > 0 THEN
-        RETURN QUERY
+        JOIN messages x ON x.id = i.id AND x.conversation_id = i.conversation_id
+        WHERE p_by_id
+        UNION ALL
         SELECT i.ord, x.seq, x.created_at, false
         FROM unnest(p_conversations, p_senders, p_client_ids) WITH ORDINALITY AS i (conversation_id, sender_id, client_message_id, ord)
         JOIN messages x ON x.conversation_id = i.conversation_id AND x.sender_id = i.sender_id
-                       AND x.client_message_id = i.client_message_id;
-    END IF;
-    IF cardinality(array_remove(p_temp_ids, NULL)) > 0 THEN
-        RETURN QUERY
+                       AND x.client_message_id = i.client_message_id
+        WHERE have_client_ids
+        UNION ALL
         SELECT i.ord, x.seq, x.created_at, false
         FROM unnest(p_senders, p_temp_ids) WITH ORDINALITY AS i (sender_id, temp_id, ord)
         JOIN messages x ON x.sender_id = i.sender_id AND x.temp_id = i.temp_id
-        WHERE x.created_at > now() - interval '10 minutes'
+        WHERE have_temp_ids AND x.created_at > now() - interval '10 minutes'
           AND p_client_ids[i.ord] IS NULL AND x.conversation_id = p_conversations[i.ord]
           AND x.message_text = p_texts[i.ord] AND x.attachments = COALESCE(p_attachments[i.ord], '[]')
-          AND x.reply_to_message_id IS NOT DISTINCT FROM p_replies[i.ord];
-    END IF;
+          AND x.reply_to_message_id IS NOT DISTINCT FROM p_replies[i.ord]
+    ) r
+    ORDER BY r.ord, r.by_id DESC, r.seq;
 END $$;

@@ -41,7 +41,7 @@ pub(super) struct MessageRow {
 }
 
 /// What hangs on a message from elsewhere, which few have.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Attached {
     reply_to: Option<Quote>,
     reactions: Vec<Reaction>,
@@ -153,10 +153,10 @@ impl Db {
         rows: Vec<MessageRow>,
         watermarks: impl Fn(ConversationId) -> &'w [Watermark],
     ) -> DbResult<Vec<Message>> {
-        let mut attached = self.attached(viewer, rows.iter().filter(|r| r.has_more()).map(|r| r.id).collect()).await?;
+        let attached = self.attached(viewer, rows.iter().filter(|r| r.has_more()).map(|r| r.id).collect()).await?;
         let message = |row: MessageRow| {
             let watermarks = watermarks(ConversationId(row.conversation_id));
-            let attached = attached.remove(&row.id).unwrap_or_default();
+            let attached = attached.get(&row.id).cloned().unwrap_or_default();
             row.into_message(attached, watermarks)
         };
         Ok(rows.into_iter().map(message).collect())

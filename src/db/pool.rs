@@ -93,7 +93,7 @@ impl managed::Manager for Manager {
 
     async fn create(&self) -> Result<PgConnection, Error> {
         // In a box, as pinging is: every statement's future has room for what it seldom does.
-        let mut connection = Box::pin(PgConnection::connect_with(&self.options.connect)).await?;
+        let mut connection = Box::pin(connect(&self.options.connect)).await?;
         if self.options.keeps_statements {
             // They are planned once. Left to itself Postgres takes some of ours for cheaper with each call's values, and
             // then plans them at every call, which takes longer than running them. A pooler's connections are others' too.
@@ -115,6 +115,29 @@ impl managed::Manager for Manager {
             Box::pin(connection.ping()).await.inspect_err(|_| self.health.lost_one())?;
         }
         Ok(())
+    }
+}
+
+/// Connects, and goes on trying while the database has no room or is just coming up: whoever waits has a limit of their own.
+async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Error> {
+    let mut pause = Duration::from_millis(10);
+    loop {
+        match PgConnection::connect_with(options).await {
+            Err(e) if is_passing(&e) => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(1));
+            }
+            connected => return connected,
+        }
+    }
+}
+
+/// Nobody listens, the database is starting or stopping (57P03), or it has too many connections (53300).
+fn is_passing(error: &Error) -> bool {
+    match error {
+        Error::Io(e) => e.kind() == std::io::ErrorKind::ConnectionRefused,
+        Error::Database(e) => e.code().is_some_and(|code| code == "57P03" || code == "53300"),
+        _ => false,
     }
 }
 
@@ -144,7 +167,9 @@ impl Pool {
             PoolError::Closed => Error::PoolClosed,
             PoolError::Timeout(_) | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => Error::PoolTimedOut,
         })?;
-        Ok(Lease { health: self.connections.manager().health.clone(), connection: Some(connection) })
+        let lease = Lease { health: self.connections.manager().health.clone(), connection: Some(connection) };
+        // It may have been connecting when the pool was closed.
+        if self.connections.is_closed() { Err(Error::PoolClosed) } else { Ok(lease) }
     }
 
     /// Gives out no connection any more, and waits until each is back and closed.
@@ -214,9 +239,12 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let Some(mut connection) = self.connection.take() else { return };
         let health = self.health.clone();
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return drop(Object::take(connection)) };
         runtime.spawn(async move {
-            let is_well = matches!(tokio::time::timeout(ANSWER_WITHIN, connection.ping()).await, Ok(Ok(())));
+            // sqlx rolls back what was begun, but a BEGIN that got no answer is not begun to it. Where no transaction is
+            // open this opens one, as a ROLLBACK alone would put a warning into the database's log.
+            let clean = connection.execute("BEGIN; ROLLBACK");
+            let is_well = matches!(tokio::time::timeout(ANSWER_WITHIN, clean).await, Ok(Ok(_)));
             if !is_well {
                 health.lost_one();
                 drop(Object::take(connection));

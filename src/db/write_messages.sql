@@ -10,8 +10,7 @@ WITH input AS (
     -- from before what their last holder did, such as reading everything.
     SELECT p.* FROM (SELECT array_agg(id) AS ids FROM locked) l, souk_members_now(l.ids) p
 ), repeats AS MATERIALIZED (
-    SELECT DISTINCT ON (r.ord) r.* FROM (SELECT count(*) AS n FROM locked) l, souk_repeats_now($10 AND l.n >= 0, $1, $2, $3, $4, $6, $7, $8, $9) r
-    ORDER BY r.ord, r.by_id DESC, r.seq
+    SELECT r.* FROM (SELECT count(*) AS n FROM locked) l, souk_repeats_now($10 AND l.n >= 0, $1, $2, $3, $4, $6, $7, $8, $9) r
 ), quotes AS MATERIALIZED (
     SELECT q.* FROM (SELECT count(*) AS n FROM locked) l, souk_quotes_now($2, $3, CASE WHEN l.n >= 0 THEN $9::uuid[] END) q
 ), judged AS MATERIALIZED (
@@ -65,13 +64,15 @@ WITH input AS (
     LEFT JOIN (SELECT conversation_id, sender_id, count(*) AS count FROM numbered GROUP BY 1, 2) n
       ON n.conversation_id = p.conversation_id AND n.sender_id = p.user_id
     WHERE n.count IS NOT NULL OR p.active_minute < h.minute OR NOT p.maybe_unread
+), own AS (
+    -- One row after the other, in their order, by the index however many there are: a join could be planned in any order.
+    SELECT t.* FROM (SELECT * FROM touched ORDER BY conversation_id, user_id) t
+    CROSS JOIN LATERAL (SELECT FROM conversation_members m WHERE m.conversation_id = t.conversation_id AND m.user_id = t.user_id
+                        FOR NO KEY UPDATE) m
 ), counted AS (
-    -- One row after the other, in their order, by the index however many there are.
     UPDATE conversation_members m
     SET skipped = m.skipped + o.count, active_minute = GREATEST(m.active_minute, o.minute), maybe_unread = m.maybe_unread OR o.unread
-    FROM (SELECT * FROM touched ORDER BY conversation_id, user_id OFFSET 0) o
-    WHERE m.conversation_id = o.conversation_id AND m.user_id = o.user_id
-    RETURNING 1
+    FROM own o WHERE m.conversation_id = o.conversation_id AND m.user_id = o.user_id
 )
 SELECT c.outcome AS "outcome!", COALESCE(n.seq, c.repeat_seq) AS seq, COALESCE(c.repeat_at, c.at, now()) AS "created_at!",
        -- Of each conversation's new messages the first one brings the members.
@@ -79,5 +80,5 @@ SELECT c.outcome AS "outcome!", COALESCE(n.seq, c.repeat_seq) AS seq, COALESCE(c
        clock_timestamp() AS "clock!", c.quote AS "reply_to: Json<Quote>"
 FROM checked c LEFT JOIN numbered n ON n.ord = c.ord
 -- Who came to take part while this waited is not in its snapshot, and cannot be counted for.
-WHERE CASE WHEN (SELECT count(*) FROM touched) > (SELECT count(*) FROM counted) THEN souk_conflict() ELSE true END
+WHERE CASE WHEN (SELECT count(*) FROM touched) > (SELECT count(*) FROM own) THEN souk_conflict() ELSE true END
 ORDER BY c.ord

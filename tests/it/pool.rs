@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use souk::db::{Pool, PoolOptions};
 use sqlx::{Connection as _, PgPool};
 
@@ -18,6 +19,14 @@ async fn pool_of(max_connections: u32) -> Option<Pool> {
         acquire_timeout: Duration::from_secs(5),
         keeps_statements: true,
     }))
+}
+
+/// A connection of one's own to the database of `pool`.
+async fn pool_of_same(pool: &Pool) -> Option<PgPool> {
+    let name: String = sqlx::query_scalar("SELECT current_database()").fetch_one(pool).await.unwrap();
+    let server = std::env::var("TEST_DATABASE_URL").ok()?;
+    let options: sqlx::postgres::PgConnectOptions = server.parse().unwrap();
+    Some(PgPool::connect_with(options.database(&name)).await.unwrap())
 }
 
 async fn backend(pool: &Pool) -> i32 {
@@ -50,6 +59,51 @@ async fn a_transaction_that_is_given_up_leaves_no_lock() {
 }
 
 #[tokio::test]
+async fn a_transaction_that_is_given_up_while_it_begins_is_over() {
+    let Some(pool) = pool_of(1).await else { return };
+    let Some(other) = pool_of_same(&pool).await else { return };
+    sqlx::query("CREATE TABLE t (n integer)").execute(&pool).await.unwrap();
+    let mut lease = pool.acquire().await.unwrap();
+    // Sent, and given up before it is answered.
+    assert!(lease.begin().now_or_never().is_none());
+    drop(lease);
+    sqlx::query("INSERT INTO t VALUES (1)").execute(&pool).await.unwrap();
+    let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM t").fetch_one(&other).await.unwrap();
+    assert_eq!(stored, 1, "committed, and not part of that transaction");
+}
+
+#[tokio::test]
+async fn who_asks_while_the_database_has_no_room_waits_for_it() {
+    let Some(pool) = pool_of(2).await else { return };
+    let (name, other): (String, _) = (
+        sqlx::query_scalar("SELECT current_database()").fetch_one(&pool).await.unwrap(),
+        PgPool::connect(&std::env::var("TEST_DATABASE_URL").unwrap()).await.unwrap(),
+    );
+    // A superuser is let in all the same; another is not while there is no room.
+    let role = format!("role_{name}");
+    let make = format!("CREATE ROLE {role} LOGIN CONNECTION LIMIT 1");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(make)).execute(&other).await.unwrap();
+    let url = fresh_config().await.database_url.unwrap();
+    let connect: sqlx::postgres::PgConnectOptions = url.expose().parse().unwrap();
+    let options = |limit| PoolOptions {
+        connect: connect.clone().username(&role),
+        max_connections: 1,
+        acquire_timeout: limit,
+        keeps_statements: true,
+    };
+    let (first, second) = (Pool::new(options(Duration::from_secs(5))), Pool::new(options(Duration::from_secs(5))));
+    let taken = first.acquire().await.unwrap();
+    let waiting = tokio::spawn(async move { backend(&second).await });
+    let hurried = Pool::new(options(Duration::from_millis(100)));
+    assert!(matches!(hurried.acquire().await, Err(sqlx::Error::PoolTimedOut)));
+    assert!(!waiting.is_finished());
+    taken.done();
+    first.close().await;
+    waiting.await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("DROP ROLE {role}"))).execute(&other).await.unwrap();
+}
+
+#[tokio::test]
 async fn nobody_gets_the_answer_of_a_statement_that_was_given_up() {
     let Some(pool) = pool_of(1).await else { return };
     backend(&pool).await;
@@ -59,12 +113,15 @@ async fn nobody_gets_the_answer_of_a_statement_that_was_given_up() {
     assert_eq!(two, 2);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_statement_that_is_refused_leaves_its_connection_usable() {
-    let Some(pool) = pool_of(1).await else { return };
-    let before = backend(&pool).await;
-    assert!(sqlx::query("SELECT 1 / 0").execute(&pool).await.is_err());
-    assert_eq!(backend(&pool).await, before);
+    let world = World::new().await;
+    for _ in 0..3 {
+        assert!(sqlx::query("SELECT 1 / 0").execute(&world.pool()).await.is_err());
+        let two: i32 = sqlx::query_scalar("SELECT 2").fetch_one(&world.pool()).await.unwrap();
+        assert_eq!(two, 2);
+    }
+    world.close().await;
 }
 
 #[tokio::test]
