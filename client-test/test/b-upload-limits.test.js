@@ -70,6 +70,12 @@ test('one too large among good ones: the good are stored, it is named', async (s
   assert.equal(stored(server).length, before + 2);
 });
 
+testWithOwnServer('a form larger than all the files it may have: 413, whatever it is made of', { env: { MAX_UPLOAD_BYTES: '1000', MAX_UPLOAD_FILES: '1' } }, async (small, scene) => {
+  await small.start();
+  const pieces = [head({ field: 'other' }), ...Array(48).fill(Buffer.alloc(64 * 1024, 0x5a)), Buffer.from('\r\n'), TAIL];
+  failure(await stream(scene, 'customer', pieces), 413, 'payload_too_large');
+});
+
 testWithOwnServer('a slow line: an upload that takes longer than a request may is not cut while it moves', { env: { REQUEST_TIMEOUT: '2' } }, async (slow, scene) => {
   await slow.start();
   async function* slowly() {

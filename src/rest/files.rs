@@ -1,5 +1,7 @@
 //! Uploading files and serving them (contract §3, Uploads).
 
+use std::{error::Error as StdError, iter::successors};
+
 use axum::{
     Json,
     body::Body,
@@ -10,6 +12,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use http_body_util::LengthLimitError;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
@@ -98,7 +101,9 @@ async fn receive_one(uploads: &Uploads, user: &User, name: &str, mut field: Fiel
 }
 
 fn broken(e: &MultipartError) -> Error {
-    if e.status() == StatusCode::PAYLOAD_TOO_LARGE {
+    // axum finds the limit's own error only where nothing else is around it.
+    let mut causes = successors(Some(e as &(dyn StdError + 'static)), |&cause| cause.source());
+    if e.status() == StatusCode::PAYLOAD_TOO_LARGE || causes.any(|cause| cause.is::<LengthLimitError>()) {
         return Error::FormTooLarge;
     }
     Error::InvalidPayload("The upload is broken off, or not a form with files".into())
