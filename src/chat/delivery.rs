@@ -18,7 +18,7 @@ use crate::{
 
 /// Marks that may wait.
 pub const QUEUE: usize = 20_000;
-const BATCH: usize = 4096;
+const BATCH: usize = QUEUE;
 /// From so many at once on there is so much to mark that it goes at a pace.
 const CROWD: usize = 16;
 /// From one statement to the next, then. The later messages of a conversation cover the earlier ones: to wait makes fewer

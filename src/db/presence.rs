@@ -24,6 +24,9 @@ pub struct OnlineStatus {
 /// A user who went offline, and when.
 pub type Gone = (UserId, DateTime<Utc>);
 
+// These statements are planned once per connection, often while nobody was ever here, when Postgres takes a join of all with
+// all for the cheapest. So they join little: what is looked for is an array, or a list that it hashes.
+
 fn uuids(users: &[UserId]) -> Vec<Uuid> {
     users.iter().map(|u| u.0).collect()
 }
@@ -55,9 +58,9 @@ impl Db {
         // As in `set_offline`: first the lock, then a statement that sees what others did until then.
         sqlx::query!(
             "SELECT s.user_id FROM user_online_status s
-             WHERE EXISTS (SELECT 1 FROM chat_server_users u JOIN chat_servers c ON c.name = u.server_name
-                           WHERE u.user_id = s.user_id
-                             AND (c.name = $1 OR c.heartbeat_at < now() - make_interval(secs => $2::int)))
+             WHERE s.user_id = ANY (ARRAY(
+                 SELECT u.user_id FROM chat_servers c JOIN chat_server_users u ON u.server_name = c.name
+                 WHERE c.name = $1 OR c.heartbeat_at < now() - make_interval(secs => $2::int)))
              ORDER BY s.user_id FOR UPDATE",
             server,
             stale_seconds
@@ -74,8 +77,8 @@ impl Db {
                )
                UPDATE user_online_status s SET is_online = false, last_seen_at = l.seen, updated_at = now(), socket_id = NULL
                FROM left_behind l
-               WHERE s.user_id = l.user_id AND s.is_online AND NOT EXISTS (
-                   SELECT 1 FROM chat_server_users o WHERE o.user_id = l.user_id AND o.server_name NOT IN (SELECT name FROM dead))
+               WHERE s.user_id = l.user_id AND s.is_online AND s.user_id NOT IN (
+                   SELECT o.user_id FROM chat_server_users o WHERE o.server_name NOT IN (SELECT name FROM dead))
                RETURNING s.user_id, l.seen AS "seen!""#,
             server,
             stale_seconds
@@ -100,7 +103,7 @@ impl Db {
                ), held AS (
                    INSERT INTO chat_server_users (server_name, user_id) SELECT $1, user_id FROM input ORDER BY user_id ON CONFLICT DO NOTHING
                ), before AS (
-                   SELECT s.user_id FROM user_online_status s JOIN input i ON i.user_id = s.user_id WHERE s.is_online
+                   SELECT s.user_id FROM user_online_status s WHERE s.user_id = ANY ($2) AND s.is_online
                ), done AS (
                    INSERT INTO user_online_status AS s (user_id, is_online, last_seen_at, socket_id, updated_at)
                    SELECT user_id, true, now(), connection, now() FROM input ORDER BY user_id
@@ -137,7 +140,7 @@ impl Db {
                )
                UPDATE user_online_status s SET is_online = false, last_seen_at = now(), updated_at = now(), socket_id = NULL
                WHERE s.user_id = ANY($2) AND s.is_online
-                 AND NOT EXISTS (SELECT 1 FROM chat_server_users o WHERE o.user_id = s.user_id AND o.server_name <> $1)
+                 AND s.user_id NOT IN (SELECT o.user_id FROM chat_server_users o WHERE o.user_id = ANY($2) AND o.server_name <> $1)
                RETURNING s.user_id, s.last_seen_at AS "seen!""#,
             server,
             &uuids(users)

@@ -1,9 +1,11 @@
 //! Presence over several servers on one database.
 
-use souk::domain::Role;
+use std::time::Duration;
+
+use souk::domain::{Role, UserId};
 use uuid::Uuid;
 
-use crate::support::World;
+use crate::support::{World, is_native};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_is_online_while_any_server_holds_them() {
@@ -54,5 +56,42 @@ async fn a_restarted_server_lets_go_of_its_earlier_life() {
     let config = world.stop_without_goodbye().await;
     let world = World::on(config).await;
     assert!(!world.chat.db().online_status(user).await.unwrap().unwrap().is_online);
+    world.close().await;
+}
+
+/// Statements are planned once per connection, and the first who come find empty tables.
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_who_come_after_a_few_are_online_soon() {
+    if !is_native() {
+        return;
+    }
+    let world = World::new().await;
+    let ids: Vec<Uuid> = (0..8000).map(|_| Uuid::new_v4()).collect();
+    sqlx::query(
+        "INSERT INTO users (id, email, password_hash, role)
+         SELECT id, id || '@test.example', '!', 'customer' FROM unnest($1::uuid[]) AS u (id)",
+    )
+    .bind(&ids)
+    .execute(&world.pool())
+    .await
+    .unwrap();
+    let db = world.chat.db();
+    let users: Vec<(UserId, Uuid)> = ids.iter().map(|id| (UserId(*id), Uuid::new_v4())).collect();
+    let ids: Vec<UserId> = users.iter().map(|(id, _)| *id).collect();
+    // Known to be empty, as after a night.
+    for table in ["user_online_status", "chat_server_users"] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("VACUUM ANALYZE {table}"))).execute(&world.pool()).await.unwrap();
+    }
+    db.sweep_servers(None, 45).await.unwrap();
+    db.set_online("test", &users[..1]).await.unwrap();
+    db.set_offline("test", &ids[..1]).await.unwrap();
+    // As long as the server waits for it. It takes a tenth of a second; with all compared to all, many.
+    let limit = Duration::from_secs(5);
+    let came = tokio::time::timeout(limit, db.set_online("test", &users)).await.unwrap().unwrap();
+    assert_eq!(came.len(), users.len());
+    let swept = tokio::time::timeout(limit, db.sweep_servers(None, 45)).await.unwrap().unwrap();
+    assert!(swept.is_empty());
+    let gone = tokio::time::timeout(limit, db.set_offline("test", &ids)).await.unwrap().unwrap();
+    assert_eq!(gone.len(), ids.len());
     world.close().await;
 }
