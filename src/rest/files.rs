@@ -103,7 +103,7 @@ async fn receive_one(uploads: &Uploads, user: &User, name: &str, mut field: Fiel
 fn broken(e: &MultipartError) -> Error {
     // axum finds the limit's own error only where nothing else is around it.
     let mut causes = successors(Some(e as &(dyn StdError + 'static)), |&cause| cause.source());
-    if e.status() == StatusCode::PAYLOAD_TOO_LARGE || causes.any(<(dyn StdError + 'static)>::is::<LengthLimitError>) {
+    if e.status() == StatusCode::PAYLOAD_TOO_LARGE || causes.any(<dyn StdError + 'static>::is::<LengthLimitError>) {
         return Error::FormTooLarge;
     }
     Error::InvalidPayload("The upload is broken off, or not a form with files".into())
