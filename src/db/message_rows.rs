@@ -212,7 +212,8 @@ impl Db {
         )
         .fetch_all(&self.pool())
         .await?;
-        rows.reverse();
+        // They come the newest first, which SQL does not promise.
+        rows.sort_by_key(|row| row.seq);
         Ok(rows)
     }
 
