@@ -155,6 +155,14 @@ pub async fn sql(pool: &Pool, model: &Model) {
             sqlx::query_scalar("SELECT get_unread_message_count($1)").bind(user).fetch_one(pool).await.unwrap();
         assert_eq!(i64::from(function), total);
     }
+    // A page asks for reactions only where a message says that it changed.
+    let silent: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM messages m WHERE changed_at IS NULL AND id IN (SELECT message_id FROM message_reactions)",
+    )
+    .fetch_one(pool)
+    .await
+    .unwrap();
+    assert_eq!(silent, 0);
     let views: Vec<Value> =
         sqlx::query_scalar("SELECT to_jsonb(m) FROM messages_with_reactions m").fetch_all(pool).await.unwrap();
     let views = by_key(&views, "id");
