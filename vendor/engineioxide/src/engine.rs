@@ -9,6 +9,7 @@ use http::request::Parts;
 use crate::{
     config::EngineIoConfig,
     handler::EngineIoHandler,
+    heartbeat::Heartbeats,
     socket::{DisconnectReason, Socket},
 };
 
@@ -18,6 +19,9 @@ type SocketMap<T> = RwLock<HashMap<Sid, Arc<T>>>;
 pub struct EngineIo<H: EngineIoHandler> {
     /// A map of all the sockets connected to the server
     sockets: SocketMap<Socket<H::Data>>,
+
+    /// The heartbeats of these sockets
+    pub(crate) heartbeats: Heartbeats,
 
     /// The handler for the engine.io server that will be called when events are received
     pub handler: Arc<H>,
@@ -31,6 +35,7 @@ impl<H: EngineIoHandler> EngineIo<H> {
     pub fn new(handler: Arc<H>, config: EngineIoConfig) -> Self {
         Self {
             sockets: RwLock::new(HashMap::new()),
+            heartbeats: Heartbeats::default(),
             config,
             handler,
         }

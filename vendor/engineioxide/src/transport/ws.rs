@@ -4,10 +4,11 @@
 //! Other functions are used internally to handle the websocket connection through tasks and channels
 //! and to handle upgrade from polling to ws
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use futures_util::{
     SinkExt, StreamExt, TryStreamExt,
+    future::{Either, select},
     stream::{SplitSink, SplitStream},
 };
 use http::{HeaderValue, Request, Response, StatusCode, request::Parts};
@@ -27,7 +28,8 @@ use engineioxide_core::{Packet, ProtocolVersion, Sid, Str, TransportType};
 
 use crate::{
     DisconnectReason, Socket, body::ResponseBody, config::EngineIoConfig, engine::EngineIo,
-    errors::Error, handler::EngineIoHandler, socket::InternalRx, transport::make_open_packet,
+    errors::Error, handler::EngineIoHandler, heartbeat, socket::InternalRx,
+    transport::make_open_packet,
 };
 
 /// Create a response for websocket upgrade
@@ -46,6 +48,12 @@ fn ws_response<B>(ws_key: &HeaderValue) -> Response<ResponseBody<B>> {
         .unwrap() // we are only using constants
 }
 
+/// The two halves of a websocket that is ready for packets.
+type Halves<S> = (
+    SplitSink<WebSocketStream<S>, Message>,
+    SplitStream<WebSocketStream<S>>,
+);
+
 /// Upgrade a websocket request to create a websocket connection.
 ///
 /// If a sid is provided in the query it means that is is upgraded from an existing HTTP polling request.
@@ -54,44 +62,46 @@ pub fn new_req<R: Send + 'static, B, H: EngineIoHandler>(
     engine: Arc<EngineIo<H>>,
     protocol: ProtocolVersion,
     sid: Option<Sid>,
-    req: Request<R>,
+    mut req: Request<R>,
 ) -> Result<Response<ResponseBody<B>>, Error> {
-    let (parts, body) = req.into_parts();
-    let req = Request::from_parts(parts.clone(), body);
-
-    let ws_key = parts
-        .headers
+    let ws_key = req
+        .headers()
         .get("Sec-WebSocket-Key")
         .ok_or(Error::InvalidWebSocketKey)?
         .clone();
+    // Taken out of the request, which lives as long as the socket.
+    let upgrade = hyper::upgrade::on(&mut req);
+    let (parts, _) = req.into_parts();
 
-    tokio::spawn(async move {
-        let conn = hyper::upgrade::on(req)
-            .await
-            .map(hyper_util::rt::TokioIo::new);
-
-        let res = match conn {
-            Ok(conn) => on_init(engine.clone(), conn, protocol, sid, parts).await,
-            Err(_e) => {
-                #[cfg(feature = "tracing")]
-                tracing::debug!("ws upgrade error: {}", _e);
-                return;
-            }
-        };
-
-        match res {
-            Ok(_) => {
-                #[cfg(feature = "tracing")]
-                tracing::debug!(?sid, "ws closed")
-            }
-            Err(Error::MultipleWebsocketRequests) => {}
-            Err(_e) => {
-                #[cfg(feature = "tracing")]
-                tracing::debug!(?sid, "ws closed with error: {_e}");
-                if let Some(sid) = sid {
-                    engine.close_session(sid, DisconnectReason::TransportError);
+    // In a box that is gone after the handshake: the task would keep the place for it until the socket closes.
+    let opening = Box::pin({
+        let engine = engine.clone();
+        async move {
+            let conn = match upgrade.await {
+                Ok(conn) => hyper_util::rt::TokioIo::new(conn),
+                Err(_e) => {
+                    #[cfg(feature = "tracing")]
+                    tracing::debug!("ws upgrade error: {}", _e);
+                    return None;
+                }
+            };
+            match open(&engine, conn, protocol, sid, parts).await {
+                Ok(opened) => Some(opened),
+                Err(Error::MultipleWebsocketRequests) => None,
+                Err(_e) => {
+                    #[cfg(feature = "tracing")]
+                    tracing::debug!(?sid, "ws closed with error: {_e}");
+                    if let Some(sid) = sid {
+                        engine.close_session(sid, DisconnectReason::TransportError);
+                    }
+                    None
                 }
             }
+        }
+    });
+    tokio::spawn(async move {
+        if let Some((socket, halves)) = opening.await {
+            run(engine, socket, halves).await;
         }
     });
 
@@ -103,10 +113,6 @@ pub fn new_req<R: Send + 'static, B, H: EngineIoHandler>(
 /// Sends an open packet if it is not an upgrade from a polling request
 ///
 /// Read packets from the websocket and handle them, it will block until the connection is closed
-#[cfg_attr(
-    feature = "tracing",
-    tracing::instrument(level = "trace", name = "init_websocket", skip(engine, conn, req_data))
-)]
 pub async fn on_init<H: EngineIoHandler, S>(
     engine: Arc<EngineIo<H>>,
     conn: S,
@@ -114,6 +120,26 @@ pub async fn on_init<H: EngineIoHandler, S>(
     sid: Option<Sid>,
     req_data: Parts,
 ) -> Result<(), Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (socket, halves) = Box::pin(open(&engine, conn, protocol, sid, req_data)).await?;
+    run(engine, socket, halves).await;
+    Ok(())
+}
+
+/// Makes the session, or takes it over from polling.
+#[cfg_attr(
+    feature = "tracing",
+    tracing::instrument(level = "trace", name = "init_websocket", skip(engine, conn, req_data))
+)]
+async fn open<H: EngineIoHandler, S>(
+    engine: &Arc<EngineIo<H>>,
+    conn: S,
+    protocol: ProtocolVersion,
+    sid: Option<Sid>,
+    req_data: Parts,
+) -> Result<(Arc<Socket<H::Data>>, Halves<S>), Error>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -158,23 +184,35 @@ where
         tracing::debug!("new websocket connection");
 
         let mut ws = ws_init().await;
-        init_handshake(socket.id, &mut ws, &engine.config).await?;
-        socket
-            .clone()
-            .spawn_heartbeat(engine.config.ping_interval, engine.config.ping_timeout);
+        if let Err(e) = init_handshake(socket.id, &mut ws, &engine.config).await {
+            // Without a heartbeat nothing else would end it.
+            engine.close_session(socket.id, DisconnectReason::TransportError);
+            return Err(e);
+        }
+        heartbeat::start(engine, socket.id);
         (socket, ws)
     };
-    let (tx, rx) = ws.split();
+    Ok((socket, ws.split()))
+}
 
-    // Pipe between websocket and internal socket channel.
-    tokio::spawn(forward_to_socket::<H, S>(socket.clone(), tx));
-
-    // pipe between internal socket channel and websocket
-    match forward_to_handler(&engine, rx, &socket)
-        .with_cancellation_token(&socket.cancellation_token)
-        .await
-    {
-        Some(Err(ref e)) => {
+/// Forwards packets both ways until the connection or the session is closed, in the task that it is called in.
+async fn run<H: EngineIoHandler, S>(
+    engine: Arc<EngineIo<H>>,
+    socket: Arc<Socket<H::Data>>,
+    (tx, rx): Halves<S>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let write = pin!(forward_to_socket::<H, S>(&socket, tx));
+    let read = pin!(forward_to_handler(&engine, rx, &socket));
+    // Who writes ends by itself when the session is closed: then nobody reads any more.
+    let Either::Left((read, write)) = select(read, write).await else {
+        #[cfg(feature = "tracing")]
+        tracing::debug!(sid = %socket.id, "socket is closing");
+        return;
+    };
+    match read {
+        Err(ref e) => {
             let reason =
                 Option::<DisconnectReason>::from(e).unwrap_or(DisconnectReason::TransportError);
 
@@ -182,17 +220,14 @@ where
             tracing::debug!("error when handling packet: {:?}", e);
             engine.close_session(socket.id, reason);
         }
-        Some(Ok(())) => {
+        Ok(()) => {
             #[cfg(feature = "tracing")]
             tracing::debug!(sid = %socket.id, "ws transport was closed");
             engine.close_session(socket.id, DisconnectReason::TransportClose);
         }
-        None => {
-            #[cfg(feature = "tracing")]
-            tracing::debug!(sid = %socket.id, "socket is closing");
-        }
     }
-    Ok(())
+    // What waits is sent, and the connection closed.
+    write.await;
 }
 
 /// Forwards all packets received from a websocket to a EngineIo [`Socket`]
@@ -205,6 +240,10 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     while let Some(msg) = rx.try_next().await? {
+        // The one that writes may be stuck, with a client that does not read, while the session is closed.
+        if socket.cancellation_token.is_cancelled() {
+            break;
+        }
         match msg {
             Message::Text(msg) => match Packet::parse(socket.protocol, ws_bytes_to_str(msg))? {
                 Packet::Close => {
@@ -214,8 +253,7 @@ where
                     break;
                 }
                 Packet::Pong | Packet::Ping => {
-                    // A full channel means that the client is already known to be alive.
-                    socket.heartbeat_tx.try_send(()).ok();
+                    socket.heard();
                     Ok::<(), Error>(())
                 }
                 Packet::Message(msg) => {
@@ -252,7 +290,7 @@ where
 ///
 /// The websocket stream is flushed only when the internal channel is drained
 async fn forward_to_socket<H: EngineIoHandler, S>(
-    socket: Arc<Socket<H::Data>>,
+    socket: &Socket<H::Data>,
     mut tx: SplitSink<WebSocketStream<S>, Message>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -513,7 +551,10 @@ mod tests {
         let (tx, _rx) = server.split();
 
         let polling = socket.internal_rx.lock().await;
-        let writer = tokio::spawn(forward_to_socket::<StubHandler, _>(socket.clone(), tx));
+        let writer = tokio::spawn({
+            let socket = socket.clone();
+            async move { forward_to_socket::<StubHandler, _>(&socket, tx).await }
+        });
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert!(!writer.is_finished(), "the writer should wait for the lock");
 
@@ -534,7 +575,10 @@ mod tests {
         let (tx, _rx) = server.split();
 
         let _polling = socket.internal_rx.lock().await;
-        let writer = tokio::spawn(forward_to_socket::<StubHandler, _>(socket.clone(), tx));
+        let writer = tokio::spawn({
+            let socket = socket.clone();
+            async move { forward_to_socket::<StubHandler, _>(&socket, tx).await }
+        });
         tokio::time::sleep(Duration::from_millis(20)).await;
 
         socket.cancellation_token.cancel();
