@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Chat;
 use crate::{
-    db::{Access, Acted, Action, Page, in_time},
+    db::{Access, Acted, Action, Page, Slice, in_time},
     domain::{ConversationId, Details, Draft, Edit, Emoji, Message, MessageId, Reaction, User, UserId},
     error::{Error, Result},
     hub::{Audience, Event},
@@ -148,7 +148,8 @@ impl Chat {
             return Err(Error::NotAuthorized);
         }
         let page = Page { limit: 1, offset: 0, before: Some(seq + 1), after: Some(seq - 1) };
-        let mut found = self.db.messages(conversation, eyes, page, &access.watermarks).await?;
+        let slice = Slice { conversation, page, changed_since: None };
+        let mut found = self.db.messages_of(eyes, &[slice], |_| access.watermarks.as_slice()).await?;
         found.pop().ok_or(Error::MessageNotFound)
     }
 

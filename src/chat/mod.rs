@@ -22,7 +22,7 @@ mod writer;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use moka::future::Cache;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use coalesce::Coalesced;
@@ -64,6 +64,8 @@ pub struct Chat {
     /// What an app asks for from all its tabs when something happens.
     lists: Coalesced<(UserId, ListConversations), Arc<Listed>>,
     unread: Coalesced<UserId, i64>,
+    /// How many pages of messages are read at a time.
+    page_turns: Arc<Semaphore>,
     online: online::OnlineState,
     /// Work that must be finished before the process may end.
     in_flight: TaskTracker,
@@ -98,6 +100,7 @@ impl Chat {
         let (accounts, lookups) = accounts::Accounts::new();
         let (writer, lanes) = writer::Writer::new(config);
         let chat = Arc::new(Self {
+            page_turns: Arc::new(Semaphore::new(db.reads_at_once())),
             db,
             hub,
             limits: Limits::new(&config.limits),

@@ -226,7 +226,7 @@ fn stored_message(new: NewMessage, seq: i64, created_at: DateTime<Utc>, reply_to
         sender_id: new.sender_id,
         seq,
         text: new.text,
-        kind: new.kind.to_owned(),
+        kind: new.kind.into(),
         attachments: new.attachments,
         read_by: vec![new.sender_id],
         delivered_to: Vec::new(),

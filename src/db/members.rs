@@ -18,6 +18,13 @@ pub struct Access {
     pub watermarks: Vec<Watermark>,
 }
 
+impl Access {
+    /// From the watermarks of all who take part, in the order of their ids.
+    pub(super) fn of(user: UserId, watermarks: Vec<Watermark>) -> Self {
+        Self { is_member: watermarks.iter().any(|w| w.user_id == user), watermarks }
+    }
+}
+
 /// How far one participant has read, and how far messages have reached them.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Watermark {
@@ -91,7 +98,7 @@ impl Db {
                 })
             })
             .collect();
-        Ok(Some(Access { is_member: watermarks.iter().any(|w| w.user_id == user), watermarks }))
+        Ok(Some(Access::of(user, watermarks)))
     }
 
     /// The watermarks of these conversations' members, by user id.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Db, DbResult, Watermark};
+use super::{Access, Db, DbResult, Watermark};
 use crate::domain::{ConversationId, Edit, Message, MessageId, UserId};
 use chrono::{DateTime, Utc};
 
@@ -31,22 +31,36 @@ pub struct Slice {
 }
 
 impl Db {
-    /// A page of a conversation, oldest first, without what `viewer` deleted for themselves.
+    /// A page of a conversation, oldest first, without what `viewer` deleted for themselves, and who takes part. It has no
+    /// messages for who does not; `None` where there is no such conversation.
     ///
     /// # Errors
     /// [`super::DbError`].
-    pub async fn messages(
+    pub async fn page(
         &self,
         conversation: ConversationId,
         viewer: UserId,
         page: Page,
-        watermarks: &[Watermark],
-    ) -> DbResult<Vec<Message>> {
-        let rows = match page.after {
-            None => self.newest_rows(viewer, conversation, &page).await?,
-            Some(_) => self.slices(viewer, &[Slice { conversation, page, changed_since: None }]).await?,
+    ) -> DbResult<Option<(Access, Vec<Message>)>> {
+        let newest = match page.after {
+            None => Some(self.newest(viewer, conversation, &page).await?),
+            Some(_) => None,
         };
-        self.messages_from(viewer, rows, |_| watermarks).await
+        let (access, rows) = match newest {
+            Some((access, rows)) if access.is_member => (access, rows),
+            // A page forward; or one for who takes no part, if there is such a conversation.
+            _ => {
+                let Some(access) = self.access(conversation, viewer).await? else { return Ok(None) };
+                let rows = if access.is_member {
+                    self.slices(viewer, &[Slice { conversation, page, changed_since: None }]).await?
+                } else {
+                    Vec::new()
+                };
+                (access, rows)
+            }
+        };
+        let messages = self.messages_from(viewer, rows, |_| access.watermarks.as_slice()).await?;
+        Ok(Some((access, messages)))
     }
 
     /// Slices of several conversations in one statement, each conversation's messages oldest first, without what

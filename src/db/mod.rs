@@ -11,6 +11,7 @@ mod members;
 mod message_rows;
 mod messages;
 mod notifications;
+mod pages;
 mod people;
 mod pool;
 mod presence;
@@ -20,6 +21,7 @@ mod typing;
 mod users;
 
 use std::{
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -186,6 +188,19 @@ impl Db {
             tracing::warn!("the database's connections were dead, replaced them");
             tokio::spawn(async move { dead.close().await });
         }
+    }
+
+    /// How many reads that keep a processor busy are best under way at a time: what the pool allows, but where Postgres
+    /// shares this machine twice the number of its processors. Never less than 1.
+    #[must_use]
+    pub fn reads_at_once(&self) -> usize {
+        let connections = self.options.max_connections as usize;
+        let host = self.options.connect.get_host();
+        let is_here = self.options.connect.get_socket().is_some()
+            || host == "localhost"
+            || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        if is_here { connections.min(2 * processors).max(1) } else { connections.max(1) }
     }
 
     /// Brings the schema up to date: all pending migrations in one transaction, under a lock that

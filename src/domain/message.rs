@@ -1,6 +1,6 @@
 //! Messages: what may be sent, and what is stored.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -77,7 +77,7 @@ pub struct Message {
     /// Text; empty once deleted for everyone.
     pub text: String,
     /// `text`, `image`, `file` or `system`.
-    pub kind: String,
+    pub kind: Cow<'static, str>,
     /// Files; none once deleted for everyone.
     pub attachments: serde_json::Value,
     /// Everyone who has read it, the sender first.

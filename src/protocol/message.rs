@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::outbound::{opt_time, time};
+use super::time::{opt_time, time};
 use crate::domain::{ConversationId, Details, Edit, Message, MessageId, Quote, Reaction, Role, Status, UserId};
 
 /// A message on the wire (contract §1, Message), with the sender's name and role in events.

@@ -7,6 +7,7 @@ mod message;
 mod outbound;
 mod sending;
 mod sync;
+mod time;
 
 pub use acting::{MessageRef, NewText, deletes_for_everyone, reaction};
 pub use inbound::{
@@ -16,13 +17,14 @@ pub use inbound::{
 pub use message::{EditView, MessageView};
 pub use outbound::{
     Ack, ConversationView, Failure, MessageDeleted, MessageDelivered, MessagesPage, MessagesRead, ParticipantView,
-    PersonView, ReactionChanged, RoomMember, SendFailure, UserStatus, UserTyping, rfc3339,
+    PersonView, ReactionChanged, RoomMember, SendFailure, UserStatus, UserTyping,
 };
 pub use sending::SendMessage;
 pub use sync::{
     HiddenView, JoinedView, KnownToClient, MissedView, ReadView, SyncRequest, SyncView, SyncedView, join_limit,
     last_seq,
 };
+pub use time::rfc3339;
 
 #[cfg(test)]
 mod tests {

@@ -1,32 +1,17 @@
 //! What the server sends. Field names and their mixed case are the contract's (§1, §2).
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use serde::{Serialize, Serializer};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::Value;
 
-use super::message::MessageView;
+use super::{
+    message::MessageView,
+    time::{opt_time, time},
+};
 use crate::{
     domain::{Conversation, ConversationId, MessageId, Person, Reaction, Role, User, UserId},
     error::Error,
 };
-
-/// RFC 3339 in UTC with `Z` and milliseconds, as JavaScript's `toISOString` writes it.
-#[must_use]
-pub fn rfc3339(time: &DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Millis, true)
-}
-
-pub(super) fn time<S: Serializer>(value: &DateTime<Utc>, s: S) -> Result<S::Ok, S::Error> {
-    s.serialize_str(&rfc3339(value))
-}
-
-#[allow(clippy::ref_option)] // the shape serde's `serialize_with` asks for
-pub(super) fn opt_time<S: Serializer>(value: &Option<DateTime<Utc>>, s: S) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(t) => time(t, s),
-        None => s.serialize_none(),
-    }
-}
 
 /// An acknowledgement: `{ success: true, data }`.
 #[derive(Serialize)]

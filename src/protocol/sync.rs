@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{
     Failure, MessageView, Payload,
     inbound::whole,
-    outbound::{opt_time, time},
+    time::{opt_time, time},
 };
 use crate::{
     domain::{ConversationId, MessageId, UserId},

@@ -148,7 +148,7 @@ impl World {
 
     pub async fn page(&self, user: &User, of: ConversationId, q: serde_json::Value) -> Result<Vec<Message>, Error> {
         let list = ListMessages::from(&Payload::from(q));
-        Ok(self.chat.messages(user, of, &list).await?.0)
+        Ok(self.chat.messages(user, of, &list).await?.messages)
     }
 
     /// The caller's conversations as the wire carries them.
