@@ -1,6 +1,8 @@
 //! Paging through messages.
 
-use tokio::sync::OwnedSemaphorePermit;
+use std::{pin::pin, time::Duration};
+
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use super::Chat;
 use crate::{
@@ -10,12 +12,15 @@ use crate::{
     protocol::{ListMessages, MessageView},
 };
 
+/// Longest that a page waits for its turn, and keeps it.
+const TURN: Duration = Duration::from_secs(1);
+
 /// A page of messages.
 pub struct MessageList {
     /// Oldest first.
     pub messages: Vec<Message>,
     /// Until it is written out, which takes as long as reading it.
-    _turn: OwnedSemaphorePermit,
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl MessageList {
@@ -39,12 +44,26 @@ impl Chat {
         conversation: ConversationId,
         list: &ListMessages,
     ) -> Result<MessageList> {
-        let turn = self.page_turns.clone().acquire_owned().await.map_err(|_| Error::Internal)?;
         let page = Page { limit: list.limit, offset: list.offset, before: list.before, after: list.after };
-        let (access, messages) = self.db.page(conversation, user.id, page).await?.ok_or(Error::ConversationNotFound)?;
+        let mut turn = self.page_turn().await;
+        let mut reading = pin!(self.db.page(conversation, user.id, page));
+        let found = match timeout(TURN, reading.as_mut()).await {
+            Ok(found) => found,
+            Err(_) => {
+                turn = None;
+                reading.await
+            }
+        };
+        let (access, messages) = found?.ok_or(Error::ConversationNotFound)?;
         if !access.is_member {
             return Err(Error::NotAuthorized);
         }
         Ok(MessageList { messages, _turn: turn })
+    }
+
+    /// Waits for a turn, but not for long: a database that is slow or gone is no reason to keep others from it.
+    async fn page_turn(&self) -> Option<OwnedSemaphorePermit> {
+        let turns = self.page_turns.clone()?;
+        timeout(TURN, turns.acquire_owned()).await.ok()?.ok()
     }
 }

@@ -64,8 +64,8 @@ pub struct Chat {
     /// What an app asks for from all its tabs when something happens.
     lists: Coalesced<(UserId, ListConversations), Arc<Listed>>,
     unread: Coalesced<UserId, i64>,
-    /// How many pages of messages are read at a time.
-    page_turns: Arc<Semaphore>,
+    /// Who reads a page of messages, where that is limited.
+    page_turns: Option<Arc<Semaphore>>,
     online: online::OnlineState,
     /// Work that must be finished before the process may end.
     in_flight: TaskTracker,
@@ -100,7 +100,7 @@ impl Chat {
         let (accounts, lookups) = accounts::Accounts::new();
         let (writer, lanes) = writer::Writer::new(config);
         let chat = Arc::new(Self {
-            page_turns: Arc::new(Semaphore::new(db.reads_at_once())),
+            page_turns: db.reads_at_once().map(|turns| Arc::new(Semaphore::new(turns))),
             db,
             hub,
             limits: Limits::new(&config.limits),

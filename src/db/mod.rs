@@ -190,17 +190,17 @@ impl Db {
         }
     }
 
-    /// How many reads that keep a processor busy are best under way at a time: what the pool allows, but where Postgres
-    /// shares this machine twice the number of its processors. Never less than 1.
+    /// How many reads that keep a processor busy are best under way at a time, where that is less than the pool allows:
+    /// twice as many as there are processors, if Postgres has the same ones.
     #[must_use]
-    pub fn reads_at_once(&self) -> usize {
-        let connections = self.options.max_connections as usize;
+    pub fn reads_at_once(&self) -> Option<usize> {
         let host = self.options.connect.get_host();
         let is_here = self.options.connect.get_socket().is_some()
+            || host.starts_with('/')
             || host == "localhost"
-            || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+            || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        if is_here { connections.min(2 * processors).max(1) } else { connections.max(1) }
+        (is_here && 2 * processors < self.options.max_connections as usize).then_some(2 * processors)
     }
 
     /// Brings the schema up to date: all pending migrations in one transaction, under a lock that

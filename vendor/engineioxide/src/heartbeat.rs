@@ -21,6 +21,9 @@ use crate::{DisconnectReason, Socket, engine::EngineIo, handler::EngineIoHandler
 /// What falls due within this of one another is done at once, in place of one wake-up each.
 const GRAIN: Duration = Duration::from_millis(2);
 
+/// How much is done before others get their turn.
+const AT_A_TIME: usize = 256;
+
 /// What a session knows of its own heartbeat.
 #[derive(Debug, Default)]
 pub(crate) struct Pulse {
@@ -63,7 +66,8 @@ struct Queues {
 }
 
 enum Due {
-    Beat(Sid),
+    /// The session's beat, and when it was due.
+    Beat(Sid, Instant),
     Deadline(Sid, u32),
     /// Nothing before that.
     Later(Instant),
@@ -77,20 +81,20 @@ impl Heartbeats {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what is due.
-    fn next(&self) -> Due {
+    /// Takes what is due. No session that begins meanwhile has anything due before `interval` is over.
+    fn next(&self, interval: Duration) -> Due {
         let mut queues = self.queues();
         let now = Instant::now();
         if let Some((_, sid, number)) = queues.deadlines.pop_front_if(|(at, ..)| *at <= now) {
             return Due::Deadline(sid, number);
         }
-        if let Some((_, sid)) = queues.beats.pop_front_if(|(at, _)| *at <= now) {
-            return Due::Beat(sid);
+        if let Some((at, sid)) = queues.beats.pop_front_if(|(at, _)| *at <= now) {
+            return Due::Beat(sid, at);
         }
         let beat = queues.beats.front().map(|(at, _)| *at);
         let deadline = queues.deadlines.front().map(|(at, ..)| *at);
         match [beat, deadline].into_iter().flatten().min() {
-            Some(at) => Due::Later(at.max(now + GRAIN)),
+            Some(at) => Due::Later(at.min(now + interval).max(now + GRAIN)),
             None => {
                 queues.driven = false;
                 Due::Never
@@ -104,7 +108,10 @@ pub(crate) fn start<H: EngineIoHandler>(engine: &Arc<EngineIo<H>>, sid: Sid) {
     let mut queues = engine.heartbeats.queues();
     let due = Instant::now() + engine.config.ping_interval;
     queues.beats.push_back((due, sid));
-    if !std::mem::replace(&mut queues.driven, true) {
+    let is_driven = std::mem::replace(&mut queues.driven, true);
+    // A runtime that shuts down drops the task at once, which locks them too.
+    drop(queues);
+    if !is_driven {
         tokio::spawn(drive(Driver(Arc::downgrade(engine))));
     }
 }
@@ -132,16 +139,17 @@ async fn drive<H: EngineIoHandler>(mut driver: Driver<H>) {
             return;
         };
         tokio::time::sleep_until(due).await;
+        tokio::task::yield_now().await;
     }
 }
 
-/// Does all that is due; when the next is.
+/// Does what is due, so much of it at a time that others get their turn; when to go on.
 fn beat<H: EngineIoHandler>(engine: &EngineIo<H>) -> Option<Instant> {
-    loop {
-        match engine.heartbeats.next() {
-            Due::Beat(sid) => {
+    for _ in 0..AT_A_TIME {
+        match engine.heartbeats.next(engine.config.ping_interval) {
+            Due::Beat(sid, at) => {
                 if let Some(socket) = engine.get_socket(sid) {
-                    ask(engine, &socket);
+                    ask(engine, &socket, at);
                 }
             }
             Due::Deadline(sid, number) => {
@@ -156,16 +164,18 @@ fn beat<H: EngineIoHandler>(engine: &EngineIo<H>) -> Option<Instant> {
             Due::Never => return None,
         }
     }
+    Some(Instant::now())
 }
 
-/// Asks whether the client lives, and again an interval from now.
-fn ask<H: EngineIoHandler>(engine: &EngineIo<H>, socket: &Socket<H::Data>) {
+/// Asks whether the client lives, and again an interval later: than it was due and not than now, or all that fell due while
+/// the machine paused would stay in step for ever.
+fn ask<H: EngineIoHandler>(engine: &EngineIo<H>, socket: &Socket<H::Data>, due: Instant) {
     let question = question(socket);
     let mut queues = engine.heartbeats.queues();
     let now = Instant::now();
     queues
         .beats
-        .push_back((now + engine.config.ping_interval, socket.id));
+        .push_back(((due + engine.config.ping_interval).max(now), socket.id));
     if let Some(number) = question {
         queues
             .deadlines

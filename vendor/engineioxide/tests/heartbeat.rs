@@ -183,3 +183,17 @@ fn sessions_on_another_runtime_are_pinged_too() {
         ping(&mut ws).await;
     });
 }
+
+#[tokio::test]
+async fn who_comes_when_only_old_deadlines_are_left_is_pinged_in_time() {
+    let (mut svc, mut closed) = create_server(60 * INTERVAL);
+    let mut first = create_ws_connection(&mut svc).await;
+    ping(&mut first).await;
+    drop(first);
+    within(closed.recv()).await;
+    // Time itself is what is waited for: its next beat finds it gone, and its deadline is far away.
+    tokio::time::sleep(3 * INTERVAL).await;
+    let mut second = create_ws_connection(&mut svc).await;
+    let in_time = tokio::time::timeout(20 * INTERVAL, ping(&mut second)).await;
+    assert!(in_time.is_ok(), "pinged too late");
+}

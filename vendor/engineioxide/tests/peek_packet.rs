@@ -13,11 +13,13 @@ use engineioxide::{
     service::EngineIoService,
     socket::{DisconnectReason, Socket},
 };
+use futures_util::{SinkExt, StreamExt};
 use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::Message;
 
 mod fixture;
 
-use fixture::{create_polling_connection, send_req_raw};
+use fixture::{create_polling_connection, create_ws_upgrade_connection, send_req_raw};
 
 /// A handler that forwards every connected socket to the test so it can emit on it directly.
 #[derive(Debug, Clone)]
@@ -101,4 +103,28 @@ async fn polling_peeked_packets_preserve_order() {
     assert_eq!(poll(&mut svc, &sid).await, "4hello");
     assert_eq!(poll(&mut svc, &sid).await, "4world");
     assert_eq!(poll(&mut svc, &sid).await, "4there");
+}
+
+/// A packet that did not fit into the last poll before an upgrade comes by the websocket.
+#[tokio::test]
+async fn peeked_packet_is_sent_after_the_upgrade() {
+    let (mut svc, mut socket_rx) = create_small_payload_server(10).await;
+    let sid = create_polling_connection(&mut svc).await;
+    let socket = socket_rx.recv().await.unwrap();
+
+    socket.emit("hello").unwrap();
+    socket.emit("world").unwrap();
+    socket.emit("there").unwrap();
+    assert_eq!(poll(&mut svc, &sid).await, "4hello");
+
+    let mut ws = create_ws_upgrade_connection(&mut svc, sid.parse().unwrap()).await;
+    ws.send(Message::text("2probe")).await.unwrap();
+    assert_eq!(ws.next().await.unwrap().unwrap(), Message::text("3probe"));
+    ws.send(Message::text("5")).await.unwrap();
+    for expected in ["4world", "4there"] {
+        let next = tokio::time::timeout(Duration::from_secs(1), ws.next())
+            .await
+            .expect("a packet was lost at the upgrade");
+        assert_eq!(next.unwrap().unwrap(), Message::text(expected));
+    }
 }

@@ -4,11 +4,15 @@
 //! Other functions are used internally to handle the websocket connection through tasks and channels
 //! and to handle upgrade from polling to ws
 
-use std::{pin::pin, sync::Arc};
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
 
 use futures_util::{
     SinkExt, StreamExt, TryStreamExt,
-    future::{Either, select},
     stream::{SplitSink, SplitStream},
 };
 use http::{HeaderValue, Request, Response, StatusCode, request::Parts};
@@ -203,10 +207,26 @@ async fn run<H: EngineIoHandler, S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let write = pin!(forward_to_socket::<H, S>(&socket, tx));
-    let read = pin!(forward_to_handler(&engine, rx, &socket));
+    let mut write = pin!(forward_to_socket::<H, S>(&socket, tx));
+    let mut read = pin!(forward_to_handler(&engine, rx, &socket));
+    // They take turns at being the first: both live on the one budget of their task, and who has much to do spends it.
+    let mut write_first = false;
+    let read = poll_fn(|cx| {
+        write_first = !write_first;
+        if write_first && write.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(result) = read.as_mut().poll(cx) {
+            return Poll::Ready(Some(result));
+        }
+        if !write_first && write.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        Poll::Pending
+    })
+    .await;
     // Who writes ends by itself when the session is closed: then nobody reads any more.
-    let Either::Left((read, write)) = select(read, write).await else {
+    let Some(read) = read else {
         #[cfg(feature = "tracing")]
         tracing::debug!(sid = %socket.id, "socket is closing");
         return;
@@ -308,7 +328,7 @@ async fn forward_to_socket<H: EngineIoHandler, S>(
     let InternalRx {
         buffered_rx,
         volatile_rx,
-        ..
+        peeked_packet,
     } = &mut *internal_rx;
 
     // map a packet to a websocket message
@@ -343,6 +363,14 @@ async fn forward_to_socket<H: EngineIoHandler, S>(
                 }
             };
         }
+
+    // What did not fit into the last answer to a polling request before the upgrade.
+    if let Some(packets) = peeked_packet.take() {
+        for item in packets {
+            map_fn!(item);
+        }
+        tx.flush().await.ok();
+    }
 
     // Forward buffered packets until the channel is closed or the session is cancelled.
     loop {
