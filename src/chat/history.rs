@@ -47,12 +47,11 @@ impl Chat {
         let page = Page { limit: list.limit, offset: list.offset, before: list.before, after: list.after };
         let mut turn = self.page_turn().await;
         let mut reading = pin!(self.db.page(conversation, user.id, page));
-        let found = match timeout(TURN, reading.as_mut()).await {
-            Ok(found) => found,
-            Err(_) => {
-                turn = None;
-                reading.await
-            }
+        let found = if let Ok(found) = timeout(TURN, reading.as_mut()).await {
+            found
+        } else {
+            turn = None;
+            reading.await
         };
         let (access, messages) = found?.ok_or(Error::ConversationNotFound)?;
         if !access.is_member {
