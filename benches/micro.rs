@@ -32,34 +32,8 @@ fn text(chars: usize) -> String {
 
 fn message(chars: usize) -> Message {
     let sender = UserId(Uuid::from_u128(1));
-    Message {
-        id: MessageId(Uuid::from_u128(2)),
-        conversation_id: ConversationId(Uuid::from_u128(3)),
-        sender_id: sender,
-        seq: 17,
-        text: text(chars),
-        kind: "text".into(),
-        attachments: json!([]),
-        read_by: vec![sender],
-        delivered_to: Vec::new(),
-        read_at: None,
-        delivered_at: None,
-        status: Status::Sent,
-        is_edited: false,
-        is_deleted: false,
-        created_at: Utc::now(),
-        updated_at: Utc::now(),
-        edited_at: None,
-        last_edited_at: None,
-        deleted_at: None,
-        deletion_type: None,
-        deleted_by: None,
-        edit_count: 0,
-        client_message_id: None,
-        reply_to_message_id: None,
-        reply_to: None,
-        reactions: Vec::new(),
-    }
+    let (id, conversation) = (MessageId(Uuid::from_u128(2)), ConversationId(Uuid::from_u128(3)));
+    Message { read_by: vec![sender], ..Message::plain(id, conversation, sender, 17, text(chars), Utc::now()) }
 }
 
 /// An event off the wire, up to the draft that a use case checks.

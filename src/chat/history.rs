@@ -32,9 +32,9 @@ impl MessageList {
 }
 
 impl Chat {
-    /// A page of a conversation, oldest first. Pages are read in the order in which they are asked for, as many at a time as
-    /// the machine has use for: with more, each would wait longer for its share of the processors. One statement whatever its size, and one more where
-    /// messages were edited, deleted, reacted to or are replies.
+    /// A page of a conversation, oldest first: one statement whatever its size, and one more where messages were edited,
+    /// deleted, reacted to or are replies. Pages are read in the order in which they are asked for, as many at a time as the
+    /// machine has use for: with more, each would wait longer for its share of the processors.
     ///
     /// # Errors
     /// [`Error::ConversationNotFound`], [`Error::NotAuthorized`], [`Error::Internal`].

@@ -9,7 +9,7 @@ use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use super::{Chat, delivery::Delivered, notifications::notification, writer::Queued};
 use crate::{
     db::NewMessage,
-    domain::{ConversationId, Details, Draft, Message, MessageId, Quote, Status, User, UserId},
+    domain::{ConversationId, Details, Draft, Message, MessageId, Quote, User, UserId},
     error::{Error, Result},
     hub::{Audience, Connection, Event},
     protocol::{MessageView, events::outgoing},
@@ -221,31 +221,12 @@ impl Stored {
 
 fn stored_message(new: NewMessage, seq: i64, created_at: DateTime<Utc>, reply_to: Option<Quote>) -> Message {
     Message {
-        id: new.id,
-        conversation_id: new.conversation_id,
-        sender_id: new.sender_id,
-        seq,
-        text: new.text,
         kind: new.kind.into(),
         attachments: new.attachments,
         read_by: vec![new.sender_id],
-        delivered_to: Vec::new(),
-        read_at: None,
-        delivered_at: None,
-        is_edited: false,
-        is_deleted: false,
-        created_at,
-        updated_at: created_at,
-        edited_at: None,
-        last_edited_at: None,
-        status: Status::Sent,
-        deleted_at: None,
-        deletion_type: None,
-        deleted_by: None,
-        edit_count: 0,
         client_message_id: new.client_message_id,
         reply_to_message_id: new.reply_to,
         reply_to,
-        reactions: Vec::new(),
+        ..Message::plain(new.id, new.conversation_id, new.sender_id, seq, new.text, created_at)
     }
 }

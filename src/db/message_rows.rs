@@ -114,13 +114,9 @@ impl MessageRow {
             (_, 1..) => Status::Delivered,
             _ => Status::Sent,
         };
+        let (id, conversation) = (MessageId(self.id), ConversationId(self.conversation_id));
         Message {
-            id: MessageId(self.id),
             status: derived.max(self.status.as_deref().map_or(Status::Sent, Status::parse)),
-            conversation_id: ConversationId(self.conversation_id),
-            sender_id: sender,
-            seq: self.seq,
-            text: self.message_text,
             kind: self.message_type.map_or(Cow::Borrowed("text"), Cow::Owned),
             attachments: self.attachments.unwrap_or_else(none),
             read_by,
@@ -128,20 +124,9 @@ impl MessageRow {
             // A watermark may be older than what it covers by the width of a clock; a time never is.
             read_at: read_at.map(|t| t.max(self.created_at)),
             delivered_at: delivered_at.or(read_at).map(|t| t.max(self.created_at)),
-            is_edited: false,
-            is_deleted: false,
-            created_at: self.created_at,
             updated_at: self.updated_at.unwrap_or(self.created_at),
-            edited_at: None,
-            last_edited_at: None,
-            deleted_at: None,
-            deletion_type: None,
-            deleted_by: None,
-            edit_count: 0,
             client_message_id: self.client_message_id,
-            reply_to_message_id: None,
-            reply_to: None,
-            reactions: Vec::new(),
+            ..Message::plain(id, conversation, sender, self.seq, self.message_text, self.created_at)
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Reading messages, with reactions and quotes in the same statement.
+//! Reading messages: pages, single ones, and what was edited or hidden.
 
 use std::collections::HashMap;
 

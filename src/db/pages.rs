@@ -1,4 +1,4 @@
-//! The two statements that read messages.
+//! The two statements that find messages: the newest of one conversation, and ranges of several.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;

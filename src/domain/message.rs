@@ -121,6 +121,46 @@ pub struct Message {
 }
 
 impl Message {
+    /// A text without files that nothing happened to yet; who has read it is for the caller to say.
+    #[must_use]
+    pub fn plain(
+        id: MessageId,
+        conversation_id: ConversationId,
+        sender_id: UserId,
+        seq: i64,
+        text: String,
+        created_at: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            id,
+            conversation_id,
+            sender_id,
+            seq,
+            text,
+            kind: Cow::Borrowed("text"),
+            attachments: serde_json::Value::Array(Vec::new()),
+            read_by: Vec::new(),
+            delivered_to: Vec::new(),
+            read_at: None,
+            delivered_at: None,
+            status: Status::Sent,
+            is_edited: false,
+            is_deleted: false,
+            created_at,
+            updated_at: created_at,
+            edited_at: None,
+            last_edited_at: None,
+            deleted_at: None,
+            deletion_type: None,
+            deleted_by: None,
+            edit_count: 0,
+            client_message_id: None,
+            reply_to_message_id: None,
+            reply_to: None,
+            reactions: Vec::new(),
+        }
+    }
+
     /// The same for someone who deleted the message it answers for themselves.
     #[must_use]
     pub fn with_blank_quote(mut self) -> Self {

@@ -5,6 +5,7 @@ mod architecture;
 mod conversations;
 mod doubt;
 mod migrations;
+mod pages;
 mod plans;
 mod pool;
 mod presence;
