@@ -11,7 +11,7 @@ use serde_json::json;
 use socketioxide::{SocketIo, extract::SocketRef, handler::Value};
 use souk::{
     config::Config,
-    domain::{ConversationId, Message, MessageId, Role, Status, User, UserId},
+    domain::{ConversationId, Message, MessageId, Role, User, UserId},
     hub::{Audience, Connection, Event, Hub},
     protocol::{MessageView, SendMessage, events::outgoing},
     socket::parse,
