@@ -28,6 +28,10 @@ pub enum Packet {
 
     /// Message packet used to send a message to the client
     Message(Str),
+    /// A packet that is encoded already, its type first, as a text frame carries it.
+    ///
+    /// It is only sent, and one buffer can be sent to many clients.
+    Encoded(Str),
     /// Upgrade packet to upgrade the connection from polling to websocket
     Upgrade,
 
@@ -149,6 +153,7 @@ impl Packet {
             Packet::PingUpgrade => 6,
             Packet::PongUpgrade => 6,
             Packet::Message(msg) => 1 + msg.len(),
+            Packet::Encoded(packet) => packet.len(),
             Packet::Upgrade => 1,
             Packet::Noop => 1,
             Packet::Binary(data) => {
@@ -194,6 +199,7 @@ impl From<Packet> for String {
                 buffer.push('4');
                 buffer.push_str(&msg);
             }
+            Packet::Encoded(packet) => return packet.into(),
             Packet::Upgrade => buffer.push('5'),
             Packet::Noop => buffer.push('6'),
             Packet::Binary(data) => {

@@ -149,6 +149,25 @@ impl Permit<'_> {
     }
 }
 
+/// Sends packets that are encoded already, its type first, as a text frame carries them: one buffer for many sockets.
+///
+/// It is in the extensions of [`Socket::req_parts`], and so within reach of whoever has those.
+#[derive(Debug, Clone)]
+pub struct EncodedSender(mpsc::Sender<PacketBuf>);
+
+impl EncodedSender {
+    /// Puts a packet into the channel in which the socket's other packets are.
+    ///
+    /// If the internal chan is full, the function will return a [`TrySendError::Full`] error.
+    /// If the socket is closed, the function will return a [`TrySendError::Closed`] error.
+    #[inline]
+    pub fn try_send(&self, packet: Str) -> Result<(), TrySendError<()>> {
+        let permit = self.0.try_reserve()?;
+        permit.send(smallvec![Packet::Encoded(packet)]);
+        Ok(())
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct InternalRx {
     pub buffered_rx: Receiver<PacketBuf>,
@@ -242,12 +261,15 @@ where
         protocol: ProtocolVersion,
         transport: TransportType,
         config: &EngineIoConfig,
-        req_parts: Parts,
+        mut req_parts: Parts,
         close_fn: Box<dyn Fn(Sid, DisconnectReason) + Send + Sync>,
         supports_binary: bool,
     ) -> Self {
         let (internal_tx, internal_rx) = mpsc::channel(config.max_buffer_size);
         let (volatile_tx, volatile_rx) = watch::channel(None);
+        req_parts
+            .extensions
+            .insert(EncodedSender(internal_tx.clone()));
 
         Self {
             id: Sid::new(),

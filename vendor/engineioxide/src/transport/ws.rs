@@ -352,6 +352,7 @@ async fn forward_to_socket<H: EngineIoHandler, S>(
                     // In the case that the packet was not poll in time it will remain in the buffer and therefore
                     // it should be discarded here
                     Packet::Noop => Ok(()),
+                    Packet::Encoded(packet) => tx.feed(Message::Text(str_to_ws_bytes(packet))).await,
                     _ => {
                         let packet: String = $item.try_into().unwrap();
                         tx.feed(Message::Text(packet.into())).await
@@ -527,6 +528,11 @@ where
 fn ws_bytes_to_str(bytes: tungstenite::Utf8Bytes) -> Str {
     // SAFETY: the bytes are guaranteed to be valid UTF-8 by the tungstenite parser
     unsafe { Str::from_bytes_unchecked(bytes.into()) }
+}
+
+fn str_to_ws_bytes(text: Str) -> tungstenite::Utf8Bytes {
+    // SAFETY: a `Str` is always valid UTF-8.
+    unsafe { tungstenite::Utf8Bytes::from_bytes_unchecked(text.into()) }
 }
 
 #[cfg(test)]
