@@ -13,7 +13,7 @@ use souk::{
     config::Config,
     domain::{ConversationId, Message, MessageId, Role, User, UserId},
     hub::{Audience, Connection, Event, Hub},
-    protocol::{MessageView, SendMessage, events::outgoing},
+    protocol::{MessageView, SendMessage, events::outgoing, json},
     socket::parse,
 };
 use tokio::runtime::Runtime;
@@ -55,7 +55,7 @@ fn serialise_new_message(bencher: Bencher, chars: usize) {
     let message = message(chars);
     bencher.bench(|| {
         let view = MessageView::from(black_box(&message)).from_sender("Anna", Role::Customer);
-        Event::new(outgoing::NEW_MESSAGE, &view)
+        Event::of_json(outgoing::NEW_MESSAGE, view.to_json().as_str())
     });
 }
 
@@ -65,7 +65,7 @@ fn serialise_page_of_50(bencher: Bencher) {
     let messages: Vec<Message> = (0..50).map(|_| message(50)).collect();
     bencher.bench(|| {
         let views: Vec<MessageView<'_>> = black_box(&messages).iter().map(MessageView::from).collect();
-        serde_json::to_string(&views)
+        json::to_vec(&views, 48 << 10)
     });
 }
 

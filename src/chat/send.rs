@@ -12,7 +12,7 @@ use crate::{
     domain::{ConversationId, Details, Draft, Message, MessageId, Quote, User, UserId},
     error::{Error, Result},
     hub::{Audience, Connection, Event},
-    protocol::{MessageView, events::outgoing},
+    protocol::{MessageJson, MessageView, events::outgoing},
 };
 
 /// How long a conversation's publisher may wait for a look at a stored message: others wait behind it.
@@ -23,13 +23,27 @@ pub struct Sent {
     details: Details,
     /// Its author.
     pub sender: Arc<User>,
+    json: MessageJson,
 }
 
 impl Sent {
+    fn new(details: Details, sender: Arc<User>) -> Self {
+        let is_reply = details.message.reply_to_message_id.is_some();
+        let view = if is_reply { (&details).into() } else { MessageView::from(&details.message) };
+        let json = view.from_sender(sender.name(), sender.role).to_json();
+        Self { details, sender, json }
+    }
+
     /// The message.
     #[must_use]
     pub fn message(&self) -> &Message {
         &self.details.message
+    }
+
+    /// As events carry it (contract §2 Sending, §3 `chat:send_reply`).
+    #[must_use]
+    pub fn json(&self) -> &MessageJson {
+        &self.json
     }
 
     /// Whether it answers another.
@@ -42,14 +56,7 @@ impl Sent {
     fn with_blank_quote(&self) -> Self {
         let message = self.message().clone().with_blank_quote();
         let details = Details { message, reply_to: None, ..self.details.clone() };
-        Self { details, sender: self.sender.clone() }
-    }
-
-    /// As events carry it (contract §2 Sending, §3 `chat:send_reply`).
-    #[must_use]
-    pub fn view(&self) -> MessageView<'_> {
-        let view = if self.is_reply() { (&self.details).into() } else { MessageView::from(self.message()) };
-        view.from_sender(self.sender.name(), self.sender.role)
+        Self::new(details, self.sender.clone())
     }
 }
 
@@ -159,7 +166,8 @@ impl Chat {
         let room = Some(sent.message().conversation_id);
         let audience = Audience { room, members, users: others, not_socket, not_user: None };
         let event = if sent.is_reply() { outgoing::NEW_REPLY } else { outgoing::NEW_MESSAGE };
-        let event = Event::new(event, &sent.view()).of_message(sent.message().conversation_id, sent.message().seq);
+        let event = Event::of_json(event, sent.json().as_str());
+        let event = event.of_message(sent.message().conversation_id, sent.message().seq);
         self.hub.emit(&audience, &event);
     }
 
@@ -184,7 +192,7 @@ impl Chat {
         };
         let quoted = quoted.ok().and_then(Result::ok).flatten();
         let details = Details { message, sender: Some(sender.clone()), edit_history: Vec::new(), reply_to: quoted };
-        Sent { details, sender }
+        Sent::new(details, sender)
     }
 
     /// Answers a repeat, and repeats of it, with the stored message, and tells nobody else twice. It is as the database has

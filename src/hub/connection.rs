@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
 };
 
+use engineioxide::socket::EncodedSender;
 use parking_lot::Mutex;
 use socketioxide::extract::SocketRef;
 use uuid::Uuid;
@@ -19,6 +20,8 @@ pub struct Connection {
     /// Whose it is.
     pub user: Arc<User>,
     pub(super) socket: SocketRef,
+    /// The way to its line past the library's encoding.
+    pub(super) packets: EncodedSender,
     /// Until when its token is good: seconds since 1970.
     expires_at: AtomicI64,
     /// Set once it was too slow: it gets nothing more, so that it sees no gap.
@@ -33,11 +36,16 @@ pub struct Connection {
 
 impl Connection {
     /// A connection over `socket`.
+    ///
+    /// # Panics
+    /// Not over a socket that has gone through a handshake.
     #[must_use]
     pub fn new(id: Uuid, user: Arc<User>, expires_at: i64, socket: SocketRef) -> Self {
         let (cut, line, handed) = (AtomicBool::new(false), OnceLock::new(), AtomicU64::new(0));
         let expires_at = AtomicI64::new(expires_at);
-        Self { id, user, socket, expires_at, cut, line, gate: Mutex::default(), handed }
+        let packets = socket.req_parts().extensions.get::<EncodedSender>().cloned();
+        let packets = packets.expect("the library puts it into every handshake");
+        Self { id, user, socket, packets, expires_at, cut, line, gate: Mutex::default(), handed }
     }
 
     /// The session's id. Sockets that come one after the other over one session share it.

@@ -1,17 +1,23 @@
 //! An event, and who is to get it.
 
+use engineioxide::Str;
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
 use super::Connection;
-use crate::domain::{ConversationId, UserId};
+use crate::{
+    domain::{ConversationId, UserId},
+    protocol::json,
+};
+
+/// What most payloads fit in.
+const PAYLOAD_BYTES: usize = 256;
 
 /// An event, serialised once for all its receivers.
 #[derive(Clone)]
 pub struct Event {
-    pub(super) name: &'static str,
-    pub(super) payload: Box<RawValue>,
+    /// As it goes over the line: an EVENT packet of Socket.IO in a message packet of Engine.IO, both in text.
+    pub(super) packet: Str,
     /// The new message that it brings: a socket that was told of it by the answer to its catching up is not told twice.
     pub(super) message: Option<(ConversationId, i64)>,
 }
@@ -20,24 +26,37 @@ impl Event {
     /// Serialises `payload`.
     #[must_use]
     pub fn new<T: Serialize>(name: &'static str, payload: &T) -> Self {
-        // Our payloads are plain structs with string keys, which always serialise; `null` is the honest rest.
-        let payload = to_raw_value(payload).unwrap_or_else(|e| {
-            tracing::error!(error = %e, event = name, "payload does not serialise");
-            RawValue::NULL.to_owned()
-        });
-        Self { name, payload, message: None }
+        Self::of_json(name, &json::to_string(payload, PAYLOAD_BYTES))
     }
 
-    /// The payload as it goes out, to be used again in another answer.
+    /// An event with a payload that is serialised already.
     #[must_use]
-    pub fn payload(&self) -> &RawValue {
-        &self.payload
+    pub fn of_json(name: &'static str, payload: &str) -> Self {
+        let packet = ["42[\"", name, "\",", payload, "]"].concat();
+        Self { packet: packet.into(), message: None }
     }
 
     /// Says which new message this brings.
     #[must_use]
     pub fn of_message(self, conversation: ConversationId, seq: i64) -> Self {
         Self { message: Some((conversation, seq)), ..self }
+    }
+}
+
+/// An answer to one event of one socket, as it goes over the line: an ACK packet of Socket.IO.
+pub struct Answer(pub(super) Str);
+
+impl Answer {
+    /// Serialises the answer to the event whose packet has this id.
+    #[must_use]
+    pub fn new<T: Serialize>(id: i64, answer: &T) -> Self {
+        Self::of_json(id, &json::to_string(answer, PAYLOAD_BYTES))
+    }
+
+    /// An answer that is serialised already.
+    #[must_use]
+    pub fn of_json(id: i64, answer: &str) -> Self {
+        Self(["43", itoa::Buffer::new().format(id), "[", answer, "]"].concat().into())
     }
 }
 

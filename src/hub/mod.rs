@@ -13,14 +13,14 @@ mod lines;
 use std::sync::{Arc, atomic::Ordering};
 
 // Keys are ids; by default they would be hashed for as long as the rest of a look-up takes.
+use engineioxide::Str;
 use foldhash::{HashMap, HashSet};
 use parking_lot::RwLock;
-use serde::Serialize;
-use socketioxide::{SendError, SocketError, extract::AckSender};
+use tokio::sync::mpsc::error::TrySendError;
 use uuid::Uuid;
 
 pub use connection::Connection;
-pub use event::{Audience, Event};
+pub use event::{Answer, Audience, Event};
 pub use hold::Hold;
 pub use lines::{Line, LineStream, Lines};
 pub use socketioxide::socket::Sid;
@@ -187,25 +187,22 @@ impl Hub {
 
     /// Sends to one socket, also while it is on hold.
     pub fn emit_now(&self, connection: &Connection, event: &Event) {
-        if connection.cut.load(Ordering::Relaxed) {
-            return;
-        }
-        self.hand_over(connection, event.payload.get().len());
-        // Closed: its disconnect is on the way. Serialising cannot fail for what is serialised already.
-        if let Err(SendError::Socket(SocketError::InternalChannelFull)) =
-            connection.socket.emit(event.name, &event.payload)
-        {
-            self.cut(connection);
+        if !connection.cut.load(Ordering::Relaxed) {
+            self.send(connection, event.packet.clone());
         }
     }
 
-    /// Answers one socket's event with what takes about so many bytes.
-    pub fn acknowledge<T>(&self, connection: &Connection, ack: AckSender, bytes: usize, answer: &T)
-    where
-        T: Serialize + ?Sized,
-    {
-        self.hand_over(connection, bytes);
-        if let Err(SendError::Socket(SocketError::InternalChannelFull)) = ack.send(answer) {
+    /// Answers one socket's event.
+    pub fn acknowledge(&self, connection: &Connection, answer: Answer) {
+        self.send(connection, answer.0);
+    }
+
+    fn send(&self, connection: &Connection, packet: Str) {
+        self.hand_over(connection, packet.len());
+        // Closed: its disconnect is on the way.
+        if connection.socket.connected()
+            && let Err(TrySendError::Full(())) = connection.packets.try_send(packet)
+        {
             self.cut(connection);
         }
     }

@@ -1,11 +1,19 @@
 //! A message on the wire.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::time::{opt_time, time};
+use super::{
+    json,
+    time::{opt_time, time},
+};
 use crate::domain::{ConversationId, Details, Edit, Message, MessageId, Quote, Reaction, Role, Status, UserId};
+
+/// What a message without text and files fits in.
+const MESSAGE_BYTES: usize = 1024;
 
 /// A message on the wire (contract §1, Message), with the sender's name and role in events.
 #[derive(Clone, Serialize)]
@@ -49,8 +57,6 @@ pub struct MessageView<'a> {
     sender_name: Option<&'a str>,
     #[serde(rename = "senderRole", skip_serializing_if = "Option::is_none")]
     sender_role: Option<Role>,
-    #[serde(rename = "tempId", skip_serializing_if = "Option::is_none")]
-    temp_id: Option<&'a Value>,
 }
 
 /// The message answered: in short everywhere but in a reply's own event and in `GET /messages/:id/details`.
@@ -138,7 +144,6 @@ impl<'a> From<&'a Message> for MessageView<'a> {
             reactions: &m.reactions,
             sender_name: None,
             sender_role: None,
-            temp_id: None,
         }
     }
 }
@@ -166,10 +171,31 @@ impl<'a> MessageView<'a> {
         self
     }
 
-    /// Adds the `tempId` that the sending socket gave.
+    /// Serialises it.
     #[must_use]
-    pub fn with_temp_id(mut self, temp_id: Option<&'a Value>) -> Self {
-        self.temp_id = temp_id;
-        self
+    pub fn to_json(&self) -> MessageJson {
+        MessageJson(json::to_string(self, MESSAGE_BYTES + self.message_text.len()))
+    }
+}
+
+/// A message that is serialised once for all who get it.
+pub struct MessageJson(String);
+
+impl MessageJson {
+    /// As most get it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// As its sender gets it, with the `tempId` that came with it.
+    #[must_use]
+    pub fn with_temp_id(&self, temp_id: Option<&Value>) -> Cow<'_, str> {
+        match (temp_id, self.0.strip_suffix('}')) {
+            (Some(temp_id), Some(fields)) => {
+                Cow::Owned([fields, ",\"tempId\":", &json::to_string(temp_id, 0), "}"].concat())
+            }
+            _ => Cow::Borrowed(&self.0),
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod acting;
 pub mod events;
 mod inbound;
+pub mod json;
 mod message;
 mod outbound;
 mod sending;
@@ -14,10 +15,10 @@ pub use inbound::{
     Before, ConversationRef, CreateConversation, FileLink, ListConversations, ListMessages, Payload, SearchUsers,
     Typing,
 };
-pub use message::{EditView, MessageView};
+pub use message::{EditView, MessageJson, MessageView};
 pub use outbound::{
     Ack, ConversationView, Failure, MessageDeleted, MessageDelivered, MessagesPage, MessagesRead, ParticipantView,
-    PersonView, ReactionChanged, RoomMember, SendFailure, UserStatus, UserTyping,
+    PersonView, ReactionChanged, RoomMember, SendFailure, UserStatus, UserTyping, ack_around,
 };
 pub use sending::SendMessage;
 pub use sync::{

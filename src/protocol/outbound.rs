@@ -27,6 +27,12 @@ impl<T> Ack<T> {
     }
 }
 
+/// [`Ack`] around what is serialised already.
+#[must_use]
+pub fn ack_around(data: &str) -> String {
+    ["{\"success\":true,\"data\":", data, "}"].concat()
+}
+
 /// `{ success: false, message, code }`: a failed acknowledgement, a REST error, and `chat:error`. With `retry_after_ms`
 /// where the same request may be sent again.
 #[derive(Debug, Serialize)]

@@ -14,12 +14,12 @@ use super::{
     auth::Caller,
     errors::RestError,
     extract::{ConversationPath, JsonBody, QueryPayload},
-    page,
+    json_body, page,
 };
 use crate::{
     chat::Sent,
     error::{Error, Result as ChatResult},
-    protocol::{Ack, ListMessages, SendMessage},
+    protocol::{ListMessages, SendMessage, ack_around},
 };
 
 type Answer = Result<Response, RestError>;
@@ -58,12 +58,12 @@ pub async fn send_draft(
     let (tell, told) = oneshot::channel();
     let temp_id = send.temp_id;
     let done = Box::new(move |result: ChatResult<&Sent>| {
-        let answer = result.map(|sent| Json(Ack::new(sent.view().with_temp_id(temp_id.as_ref()))).into_response());
+        let answer = result.map(|sent| ack_around(&sent.json().with_temp_id(temp_id.as_ref())));
         tell.send(answer).ok();
     });
     state.chat.send(user, id.required(), send.draft, None, None, done);
-    let response = told.await.unwrap_or(Err(Error::Internal)).map_err(|e| RestError::worded(e, NO_SEND))?;
-    Ok((StatusCode::CREATED, response).into_response())
+    let answer = told.await.unwrap_or(Err(Error::Internal)).map_err(|e| RestError::worded(e, NO_SEND))?;
+    Ok((StatusCode::CREATED, json_body(answer)).into_response())
 }
 
 /// Marks a conversation read.

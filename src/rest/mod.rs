@@ -17,6 +17,7 @@ use std::{sync::Arc, time::Instant};
 
 use axum::{
     Router,
+    body::Body,
     http::header,
     response::{IntoResponse as _, Response},
     routing::{delete, get, post, put},
@@ -25,7 +26,12 @@ use serde::Serialize;
 
 use self::errors::RestError;
 pub use self::errors::json_errors;
-use crate::{auth::Tokens, chat::Chat, error::Error, protocol::Ack};
+use crate::{
+    auth::Tokens,
+    chat::Chat,
+    error::Error,
+    protocol::{Ack, json},
+};
 
 /// What most pages of 50 fit in.
 const PAGE_BYTES: usize = 48 << 10;
@@ -85,7 +91,11 @@ pub fn router(state: RestState) -> Router {
 
 /// `{ success: true, data }` of a page, in one buffer that need not grow while it is written.
 fn page(data: impl Serialize) -> Result<Response, RestError> {
-    let mut json = Vec::with_capacity(PAGE_BYTES);
-    serde_json::to_writer(&mut json, &Ack::new(data)).map_err(|_| Error::Internal)?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
+    let body = json::to_vec(&Ack::new(data), PAGE_BYTES).map_err(|_| Error::Internal)?;
+    Ok(json_body(body))
+}
+
+/// A body that is JSON already.
+fn json_body(body: impl Into<Body>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body.into()).into_response()
 }

@@ -9,8 +9,8 @@ use serde_json::{Value as Json, value::RawValue};
 use socketioxide::{
     TransportType,
     adapter::LocalAdapter,
-    extract::{AckSender, SocketRef},
-    handler::{ConnectHandler, FromMessageParts as _, MessageHandler, Value},
+    extract::SocketRef,
+    handler::{ConnectHandler, MessageHandler, Value},
     socket::{DisconnectReason, Socket},
 };
 
@@ -22,8 +22,8 @@ use crate::{
     auth::Tokens,
     chat::Chat,
     error::Error,
-    hub::{Connection, Event, Line},
-    protocol::{Ack, Failure, Payload, events::outgoing},
+    hub::{Answer, Connection, Event, Line},
+    protocol::{Ack, Failure, Payload, ack_around, events::outgoing},
 };
 
 /// Marks our implementations of the library's handler traits, which it also has for closures.
@@ -74,12 +74,8 @@ fn note_line(state: &SocketState, socket: &Socket<LocalAdapter>) {
 pub struct OnEvent(pub SocketState);
 
 impl MessageHandler<LocalAdapter, Ordered> for OnEvent {
-    fn call(&self, socket: Arc<Socket<LocalAdapter>>, mut packet: Value, ack_id: Option<i64>) {
+    fn call(&self, socket: Arc<Socket<LocalAdapter>>, packet: Value, ack: Option<i64>) {
         let Some(session) = socket.extensions.get::<Arc<Session>>() else { return };
-        let ack = ack_id.is_some().then(|| match AckSender::from_message_parts(&socket, &mut packet, &ack_id) {
-            Ok(ack) => ack,
-            Err(never) => match never {},
-        });
         let incoming = Incoming::Event(RawEvent { packet, ack });
         let stopping = self.0.chat.is_stopping();
         let next = if stopping { session.refuse(incoming) } else { session.push(incoming, self.0.queue) };
@@ -153,7 +149,7 @@ pub struct Call {
     /// Its payload; empty when there was none, or none that is an object.
     pub payload: Arc<Payload>,
     /// Taken by the first answer.
-    ack: Arc<Mutex<Option<AckSender>>>,
+    ack: Arc<Mutex<Option<i64>>>,
 }
 
 impl Call {
@@ -200,18 +196,16 @@ impl Call {
         self.fail(failure);
     }
 
-    /// As [`Call::succeed`], with what an event said already.
-    pub fn succeed_with(&mut self, payload: &RawValue) {
-        if let Some(ack) = self.ack.lock().take() {
-            self.chat.hub().acknowledge(&self.connection, ack, payload.get().len(), &Ack::new(payload));
+    /// As [`Call::succeed`], with data that is serialised already.
+    pub fn succeed_with(&mut self, data: &str) {
+        if let Some(id) = self.ack.lock().take() {
+            self.chat.hub().acknowledge(&self.connection, Answer::of_json(id, &ack_around(data)));
         }
     }
 
     fn acknowledge<T: Serialize>(&mut self, answer: &T) {
-        if let Some(ack) = self.ack.lock().take() {
-            let answer = Event::new("acknowledgement", answer);
-            let payload = answer.payload();
-            self.chat.hub().acknowledge(&self.connection, ack, payload.get().len(), payload);
+        if let Some(id) = self.ack.lock().take() {
+            self.chat.hub().acknowledge(&self.connection, Answer::new(id, answer));
         }
     }
 }

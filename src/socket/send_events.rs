@@ -43,9 +43,9 @@ pub async fn send(mut call: Call) {
     let done = Box::new(move |result: Result<&Sent>| match result {
         Ok(sent) => {
             let event = if is_reply { outgoing::REPLY_SENT } else { outgoing::MESSAGE_SENT };
-            let event = Event::new(event, &sent.view().with_temp_id(sender.temp_id.as_ref()));
-            call.chat.hub().emit_to(&call.connection, &event);
-            call.succeed_with(event.payload());
+            let message = sent.json().with_temp_id(sender.temp_id.as_ref());
+            call.chat.hub().emit_to(&call.connection, &Event::of_json(event, &message));
+            call.succeed_with(&message);
         }
         Err(e) => send_failed(&mut call, &sender, &e),
     });

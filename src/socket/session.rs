@@ -5,7 +5,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use parking_lot::Mutex;
-use socketioxide::{extract::AckSender, handler::Value};
+use socketioxide::handler::Value;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -41,8 +41,8 @@ impl Incoming {
 pub struct RawEvent {
     /// The packet's JSON array: event name, arguments.
     pub packet: Value,
-    /// Set when the client wants an acknowledgement.
-    pub ack: Option<AckSender>,
+    /// The packet's id, when the client wants an acknowledgement.
+    pub ack: Option<i64>,
 }
 
 /// An authenticated socket's state beside the library's own.
