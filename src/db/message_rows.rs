@@ -3,6 +3,7 @@
 use std::{borrow::Cow, collections::HashMap};
 
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -18,18 +19,24 @@ pub(super) struct MessageRow {
     pub(super) sender_id: Uuid,
     pub(super) seq: i64,
     pub(super) message_text: String,
-    pub(super) message_type: Option<String>,
-    pub(super) attachments: Option<Value>,
-    pub(super) read_by: Option<Value>,
-    pub(super) delivered_to: Option<Value>,
     pub(super) created_at: DateTime<Utc>,
     pub(super) updated_at: Option<DateTime<Utc>>,
-    pub(super) status: Option<String>,
-    pub(super) delivered_at: Option<DateTime<Utc>>,
-    pub(super) read_at: Option<DateTime<Utc>>,
     pub(super) client_message_id: Option<String>,
+    pub(super) unusual: Option<Json<Box<Unusual>>>,
+}
+
+/// What is not the same as for most messages: files, and what only an adopted row says of its readers.
+#[derive(Deserialize)]
+pub(super) struct Unusual {
+    message_type: Option<String>,
+    status: Option<String>,
+    attachments: Option<Value>,
+    read_by: Option<Value>,
+    delivered_to: Option<Value>,
+    delivered_at: Option<DateTime<Utc>>,
+    read_at: Option<DateTime<Utc>>,
     /// Whether it was edited, deleted or reacted to, or is a reply: [`Attached`] has what follows from that.
-    pub(super) has_more: Option<bool>,
+    has_more: Option<bool>,
 }
 
 /// What few messages have: that they were changed, answer another, or were reacted to.
@@ -85,50 +92,61 @@ fn push_new(list: &mut Vec<UserId>, id: UserId) {
 }
 
 impl MessageRow {
+    fn has_more(&self) -> bool {
+        self.unusual.as_ref().is_some_and(|u| u.has_more == Some(true))
+    }
+
     /// Adds to what an adopted row says of its readers what the watermarks say.
     fn into_message(self, watermarks: &[Watermark]) -> Message {
-        let sender = UserId(self.sender_id);
-        let (mut read_by, mut delivered_to) = (vec![sender], Vec::new());
-        user_ids(self.read_by.as_ref()).for_each(|id| push_new(&mut read_by, id));
-        user_ids(self.delivered_to.as_ref()).for_each(|id| push_new(&mut delivered_to, id));
-        let (mut read_at, mut delivered_at) = (self.read_at, self.delivered_at);
-        let earliest = |a: Option<DateTime<Utc>>, b: Option<DateTime<Utc>>| match (a, b) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-        for w in watermarks.iter().filter(|w| w.user_id != sender) {
-            if w.last_read_seq >= self.seq {
-                push_new(&mut read_by, w.user_id);
-                read_at = earliest(read_at, w.last_read_at);
-            }
-            if w.last_read_seq.max(w.last_delivered_seq) >= self.seq {
-                push_new(&mut delivered_to, w.user_id);
-                delivered_at = earliest(delivered_at, w.last_delivered_at.or(w.last_read_at));
-            }
-        }
-        for id in read_by.iter().filter(|id| **id != sender) {
-            push_new(&mut delivered_to, *id);
-        }
-        let derived = match (read_by.len(), delivered_to.len()) {
-            (2.., _) => Status::Read,
-            (_, 1..) => Status::Delivered,
-            _ => Status::Sent,
-        };
         let (id, conversation) = (MessageId(self.id), ConversationId(self.conversation_id));
-        Message {
-            status: derived.max(self.status.as_deref().map_or(Status::Sent, Status::parse)),
-            kind: self.message_type.map_or(Cow::Borrowed("text"), Cow::Owned),
-            attachments: self.attachments.unwrap_or_else(none),
-            read_by,
-            delivered_to,
-            // A watermark may be older than what it covers by the width of a clock; a time never is.
-            read_at: read_at.map(|t| t.max(self.created_at)),
-            delivered_at: delivered_at.or(read_at).map(|t| t.max(self.created_at)),
-            updated_at: self.updated_at.unwrap_or(self.created_at),
-            client_message_id: self.client_message_id,
-            ..Message::plain(id, conversation, sender, self.seq, self.message_text, self.created_at)
+        let sender = UserId(self.sender_id);
+        let mut message = Message::plain(id, conversation, sender, self.seq, self.message_text, self.created_at);
+        message.updated_at = self.updated_at.unwrap_or(self.created_at);
+        message.client_message_id = self.client_message_id;
+        message.read_by = Vec::with_capacity(watermarks.len().max(1));
+        message.read_by.push(sender);
+        let mut least = Status::Sent;
+        if let Some(Json(unusual)) = self.unusual {
+            user_ids(unusual.read_by.as_ref()).for_each(|id| push_new(&mut message.read_by, id));
+            user_ids(unusual.delivered_to.as_ref()).for_each(|id| push_new(&mut message.delivered_to, id));
+            (message.read_at, message.delivered_at) = (unusual.read_at, unusual.delivered_at);
+            least = unusual.status.as_deref().map_or(Status::Sent, Status::parse);
+            message.kind = unusual.message_type.map_or(Cow::Borrowed("text"), Cow::Owned);
+            message.attachments = unusual.attachments.unwrap_or_else(none);
+        }
+        add_readers(&mut message, watermarks);
+        message.status = message.status.max(least);
+        message
+    }
+}
+
+/// Adds the readers of a message, who it has reached and when, as far as the watermarks tell, and what follows from all.
+fn add_readers(message: &mut Message, watermarks: &[Watermark]) {
+    let earliest = |a: Option<DateTime<Utc>>, b: Option<DateTime<Utc>>| match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    };
+    for w in watermarks.iter().filter(|w| w.user_id != message.sender_id) {
+        if w.last_read_seq >= message.seq {
+            push_new(&mut message.read_by, w.user_id);
+            message.read_at = earliest(message.read_at, w.last_read_at);
+        }
+        if w.last_read_seq.max(w.last_delivered_seq) >= message.seq {
+            push_new(&mut message.delivered_to, w.user_id);
+            message.delivered_at = earliest(message.delivered_at, w.last_delivered_at.or(w.last_read_at));
         }
     }
+    for id in message.read_by.iter().filter(|id| **id != message.sender_id) {
+        push_new(&mut message.delivered_to, *id);
+    }
+    message.status = match (message.read_by.len(), message.delivered_to.len()) {
+        (2.., _) => Status::Read,
+        (_, 1..) => Status::Delivered,
+        _ => Status::Sent,
+    };
+    // A watermark may be older than what it covers by the width of a clock; a time never is.
+    message.delivered_at = message.delivered_at.or(message.read_at).map(|t| t.max(message.created_at));
+    message.read_at = message.read_at.map(|t| t.max(message.created_at));
 }
 
 impl Db {
@@ -139,19 +157,21 @@ impl Db {
         rows: Vec<MessageRow>,
         watermarks: impl Fn(ConversationId) -> &'w [Watermark],
     ) -> DbResult<Vec<Message>> {
-        let more = |row: &MessageRow| row.has_more == Some(true);
-        let mut attached = self.attached(viewer, rows.iter().filter(|r| more(r)).map(|r| r.id).collect()).await?;
-        let message = |row: MessageRow| {
-            let (id, more) = (row.id, more(&row));
+        let with_more = rows.iter().filter(|r| r.has_more()).map(|r| r.id).collect();
+        let mut attached = self.attached(viewer, with_more).await?;
+        let mut messages = Vec::with_capacity(rows.len());
+        for row in rows {
+            let (id, has_more) = (row.id, row.has_more());
             let watermarks = watermarks(ConversationId(row.conversation_id));
             let mut message = row.into_message(watermarks);
-            if more {
+            if has_more {
                 // Without it the whole row is gone meanwhile.
-                attached.remove(&id)?.add_to(&mut message);
+                let Some(attached) = attached.remove(&id) else { continue };
+                attached.add_to(&mut message);
             }
-            Some(message)
-        };
-        Ok(rows.into_iter().filter_map(message).collect())
+            messages.push(message);
+        }
+        Ok(messages)
     }
 
     /// What these messages have besides. Most pages have none such, and nothing is asked for them.

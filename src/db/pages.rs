@@ -1,28 +1,40 @@
 //! The two statements that find messages: the newest of one conversation, and ranges of several.
 
+use std::future::ready;
+
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use futures::TryStreamExt as _;
+use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Access, Db, DbResult, Page, Slice, Watermark, message_rows::MessageRow};
+use super::{
+    Access, Db, DbResult, Page, Slice, Watermark,
+    message_rows::{MessageRow, Unusual},
+};
 use crate::domain::{ConversationId, UserId};
 
-/// The columns of messages `m`; what stands before and after says which. An empty JSON array takes 5 bytes: to look at
-/// the size is a tenth of the work of comparing it.
+/// The columns of messages `m`; what stands before and after says which. What few messages have is one column, since each
+/// column of each row takes its time, empty or not. An empty JSON array takes 5 bytes: to look at the size is a tenth of the
+/// work of comparing it.
 macro_rules! message_rows {
     ($row:ty, $select:literal, $from:literal, $($arg:expr),*) => {
         sqlx::query_as!(
             $row,
             $select + r#" m.id AS "id!", m.sender_id AS "sender_id!", m.seq AS "seq!",
-       CASE WHEN m.is_deleted THEN '' ELSE m.message_text END AS "message_text!", NULLIF(m.message_type, 'text') AS message_type,
-       CASE WHEN pg_column_size(m.attachments) > 5 AND NOT m.is_deleted THEN m.attachments END AS attachments,
-       CASE WHEN pg_column_size(m.read_by) > 5 THEN m.read_by END AS read_by,
-       CASE WHEN pg_column_size(m.delivered_to) > 5 THEN m.delivered_to END AS delivered_to,
-       m.created_at AS "created_at!", NULLIF(m.updated_at, m.created_at) AS updated_at, NULLIF(m.status, 'sent') AS status,
-       m.delivered_at, m.read_at, m.client_message_id,
-       CASE WHEN m.changed_at IS NOT NULL OR m.reply_to_message_id IS NOT NULL OR m.is_edited OR m.edit_count <> 0
+       CASE WHEN m.is_deleted THEN '' ELSE m.message_text END AS "message_text!", m.created_at AS "created_at!",
+       NULLIF(m.updated_at, m.created_at) AS updated_at, m.client_message_id,
+       CASE WHEN m.changed_at IS NOT NULL OR m.reply_to_message_id IS NOT NULL OR m.message_type <> 'text' OR m.status <> 'sent'
+              OR pg_column_size(m.attachments) > 5 OR pg_column_size(m.read_by) > 5 OR pg_column_size(m.delivered_to) > 5
+              OR m.delivered_at IS NOT NULL OR m.read_at IS NOT NULL OR m.is_edited OR m.edit_count <> 0
               OR m.edited_at IS NOT NULL OR m.last_edited_at IS NOT NULL OR m.is_deleted OR m.deleted_at IS NOT NULL
-              OR m.deletion_type IS NOT NULL OR m.deleted_by IS NOT NULL THEN true END AS has_more
+              OR m.deletion_type IS NOT NULL OR m.deleted_by IS NOT NULL
+            THEN json_build_object('message_type', m.message_type, 'status', m.status,
+                     'attachments', CASE WHEN NOT m.is_deleted THEN m.attachments END, 'read_by', m.read_by,
+                     'delivered_to', m.delivered_to, 'delivered_at', m.delivered_at, 'read_at', m.read_at,
+                     'has_more', m.changed_at IS NOT NULL OR m.reply_to_message_id IS NOT NULL OR m.is_edited
+                         OR m.edit_count <> 0 OR m.edited_at IS NOT NULL OR m.last_edited_at IS NOT NULL OR m.is_deleted
+                         OR m.deleted_at IS NOT NULL OR m.deletion_type IS NOT NULL OR m.deleted_by IS NOT NULL)
+            END AS "unusual: Json<Box<Unusual>>"
         "# + $from,
             $($arg),*
         )
@@ -36,17 +48,10 @@ struct PageRow {
     sender_id: Option<Uuid>,
     seq: Option<i64>,
     message_text: Option<String>,
-    message_type: Option<String>,
-    attachments: Option<Value>,
-    read_by: Option<Value>,
-    delivered_to: Option<Value>,
     created_at: Option<DateTime<Utc>>,
     updated_at: Option<DateTime<Utc>>,
-    status: Option<String>,
-    delivered_at: Option<DateTime<Utc>>,
-    read_at: Option<DateTime<Utc>>,
     client_message_id: Option<String>,
-    has_more: Option<bool>,
+    unusual: Option<Json<Box<Unusual>>>,
 }
 
 impl PageRow {
@@ -57,17 +62,10 @@ impl PageRow {
             sender_id: self.sender_id?,
             seq: self.seq?,
             message_text: self.message_text?,
-            message_type: self.message_type,
-            attachments: self.attachments,
-            read_by: self.read_by,
-            delivered_to: self.delivered_to,
             created_at: self.created_at?,
             updated_at: self.updated_at,
-            status: self.status,
-            delivered_at: self.delivered_at,
-            read_at: self.read_at,
             client_message_id: self.client_message_id,
-            has_more: self.has_more,
+            unusual: self.unusual,
         })
     }
 
@@ -94,12 +92,11 @@ impl Db {
         conversation: ConversationId,
         page: &Page,
     ) -> DbResult<(Access, Vec<MessageRow>)> {
-        let rows = message_rows!(
+        let query = message_rows!(
             PageRow,
             r#"SELECT w.last_delivered_seq AS "last_delivered_seq?", w.user_id AS "id?", NULL::uuid AS sender_id, w.last_read_seq AS "seq?",
-       NULL::text AS message_text, NULL::varchar AS message_type, NULL::jsonb AS attachments, NULL::jsonb AS read_by,
-       NULL::jsonb AS delivered_to, w.last_read_at AS "created_at?", w.last_delivered_at AS "updated_at?", NULL::varchar AS status,
-       NULL::timestamptz AS delivered_at, NULL::timestamptz AS read_at, NULL::varchar AS client_message_id, NULL::boolean AS has_more
+       NULL::text AS message_text, w.last_read_at AS "created_at?", w.last_delivered_at AS "updated_at?",
+       NULL::varchar AS client_message_id, NULL::json AS "unusual: Json<Box<Unusual>>"
 FROM conversation_members w WHERE w.conversation_id = $2
 UNION ALL
 (SELECT NULL::bigint,"#,
@@ -114,17 +111,20 @@ UNION ALL
             page.before.unwrap_or(i64::MAX),
             page.limit,
             page.offset
-        )
-        .fetch_all(&self.pool())
-        .await?;
+        );
+        let mut lease = self.pool().acquire().await?;
         let mut watermarks = Vec::new();
-        let mut messages = Vec::with_capacity(rows.len());
-        for row in rows {
+        // As they come, into room for all of them: a list of rows between takes as long as to make the messages.
+        let mut messages = Vec::with_capacity(usize::try_from(page.limit).unwrap_or(0));
+        let rows = query.fetch(&mut *lease).try_for_each(|row| {
             match row.message_text {
                 Some(_) => messages.extend(row.message(conversation)),
                 None => watermarks.extend(row.watermark()),
             }
-        }
+            ready(Ok(()))
+        });
+        let rows = rows.await;
+        lease.done_if_ok(rows)?;
         watermarks.sort_by_key(|w: &Watermark| w.user_id);
         messages.sort_by_key(|row: &MessageRow| row.seq);
         Ok((Access::of(viewer, watermarks), messages))

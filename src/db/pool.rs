@@ -200,7 +200,10 @@ impl Lease {
     }
 
     /// Gives it back where what it was asked for is `outcome`, and all of it came.
-    fn done_if_ok<T>(self, outcome: Result<T, Error>) -> Result<T, Error> {
+    ///
+    /// # Errors
+    /// The outcome's own.
+    pub fn done_if_ok<T>(self, outcome: Result<T, Error>) -> Result<T, Error> {
         match &outcome {
             Ok(_) => self.done(),
             Err(e) if is_loss(e) => self.health.lost_one(),
