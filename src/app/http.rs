@@ -12,6 +12,7 @@ use axum::{
 };
 use futures::{StreamExt as _, stream};
 use tokio::time::{Instant, timeout_at};
+use tower::ServiceBuilder;
 use tower_http::{
     compression::CompressionLayer,
     cors::{AllowHeaders, AllowOrigin, CorsLayer},
@@ -36,27 +37,30 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Limits, tracing and compression around the REST routes. Not around Socket.IO: its long polls are meant to wait.
 pub fn rest_layers(router: Router, chat: &Arc<Chat>, max_body: usize, seconds: u64) -> Router {
-    router
-        .layer(DefaultBodyLimit::max(max_body))
-        // Before anything of it is read, where its length is told.
-        .layer(RequestBodyLimitLayer::new(max_body))
-        .layer(middleware::from_fn_with_state((chat.clone(), Duration::from_secs(seconds)), finish_what_began))
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, Duration::from_secs(seconds)))
-        .layer(middleware::map_response(rest::json_errors))
-        .layer(CompressionLayer::new())
-        .layer(middleware::map_request(accept_plain))
-        .layer(TraceLayer::new_for_http().make_span_with(|request: &Request| {
-            let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
-            // The path alone: a query may carry what is not for the log.
-            tracing::info_span!("request", id, method = %request.method(), path = request.uri().path())
-        }))
-        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+    // In one piece, and from the outside in: one by one, each would box every request's future and copy what is within.
+    router.layer(
+        ServiceBuilder::new()
+            .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+            .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+            .layer(TraceLayer::new_for_http().make_span_with(|request: &Request| {
+                let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
+                // The path alone: a query may carry what is not for the log.
+                tracing::info_span!("request", id, method = %request.method(), path = request.uri().path())
+            }))
+            .map_request(accept_plain)
+            .layer(CompressionLayer::new())
+            .map_response(rest::json_errors)
+            .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, Duration::from_secs(seconds)))
+            .layer(middleware::from_fn_with_state((chat.clone(), Duration::from_secs(seconds)), finish_what_began))
+            // Before anything of it is read, where its length is told.
+            .layer(RequestBodyLimitLayer::new(max_body))
+            .layer(DefaultBodyLimit::max(max_body)),
+    )
 }
 
 /// Who wants anything but a plain answer gets a plain one where it is too short to be packed: the library would say 406,
 /// after the work was done (RFC 9110 §12.5.3 leaves the choice).
-async fn accept_plain(mut request: Request) -> Request {
+fn accept_plain(mut request: Request) -> Request {
     let refuses_plain = |value: &HeaderValue| {
         let value = value.to_str().unwrap_or_default().replace(' ', "");
         ["identity;q=0", "*;q=0"].iter().any(|refusal| value.contains(refusal))
@@ -114,11 +118,13 @@ pub fn wrap(router: Router, config: &Config, admission: Admission) -> Router {
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([REQUEST_ID, header::RETRY_AFTER])
         .max_age(Duration::from_hours(1));
-    router
-        .layer(middleware::from_fn_with_state(hub, note_line))
-        .layer(middleware::from_fn_with_state(admission, admit))
-        .layer(cors)
-        .layer(middleware::from_fn_with_state(origins, refuse_origins))
+    router.layer(
+        ServiceBuilder::new()
+            .layer(middleware::from_fn_with_state(origins, refuse_origins))
+            .layer(cors)
+            .layer(middleware::from_fn_with_state(admission, admit))
+            .layer(middleware::from_fn_with_state(hub, note_line)),
+    )
 }
 
 fn is_allowed(origins: &[String], origin: &HeaderValue) -> bool {

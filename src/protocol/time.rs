@@ -11,6 +11,8 @@ pub fn rfc3339(time: &DateTime<Utc>) -> String {
 
 /// The same without allocating: a page of messages has a hundred times. `None` outside the years that have four digits.
 fn four_digit_year(time: &DateTime<Utc>) -> Option<[u8; 24]> {
+    // Once: asked for its year and the rest, a time with a zone finds its date each time.
+    let time = time.naive_utc();
     let year = u32::try_from(time.year()).ok().filter(|year| *year <= 9999)?;
     let mut text = *b"0000-00-00T00:00:00.000Z";
     let mut put = |mut value: u32, places: std::ops::Range<usize>| {
@@ -27,7 +29,7 @@ fn four_digit_year(time: &DateTime<Utc>) -> Option<[u8; 24]> {
     put(time.minute(), 14..16);
     // A leap second counts as milliseconds from 1,000 on.
     put(time.second() + time.nanosecond() / 1_000_000_000, 17..19);
-    put(time.timestamp_subsec_millis() % 1000, 20..23);
+    put(time.nanosecond() / 1_000_000 % 1000, 20..23);
     Some(text)
 }
 

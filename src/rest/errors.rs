@@ -69,7 +69,7 @@ pub async fn method_not_allowed() -> AxumResponse {
 }
 
 /// Gives a body in our envelope to errors that middleware raised without one.
-pub async fn json_errors(response: Response<Body>) -> AxumResponse {
+pub fn json_errors(response: Response<Body>) -> AxumResponse {
     let status = response.status();
     let is_json =
         response.headers().get(header::CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
