@@ -25,7 +25,8 @@ pub(super) struct MessageRow {
     pub(super) unusual: Option<Json<Box<Unusual>>>,
 }
 
-/// What is not the same as for most messages: files, and what only an adopted row says of its readers.
+/// What is not the same as for most messages: files, and what only an adopted row says of its readers. It comes as a list, in
+/// this order.
 #[derive(Deserialize)]
 pub(super) struct Unusual {
     message_type: Option<String>,

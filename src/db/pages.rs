@@ -28,10 +28,9 @@ macro_rules! message_rows {
               OR m.delivered_at IS NOT NULL OR m.read_at IS NOT NULL OR m.is_edited OR m.edit_count <> 0
               OR m.edited_at IS NOT NULL OR m.last_edited_at IS NOT NULL OR m.is_deleted OR m.deleted_at IS NOT NULL
               OR m.deletion_type IS NOT NULL OR m.deleted_by IS NOT NULL
-            THEN json_build_object('message_type', m.message_type, 'status', m.status,
-                     'attachments', CASE WHEN NOT m.is_deleted THEN m.attachments END, 'read_by', m.read_by,
-                     'delivered_to', m.delivered_to, 'delivered_at', m.delivered_at, 'read_at', m.read_at,
-                     'has_more', m.changed_at IS NOT NULL OR m.reply_to_message_id IS NOT NULL OR m.is_edited
+            THEN json_build_array(m.message_type, m.status, CASE WHEN NOT m.is_deleted THEN m.attachments END, m.read_by,
+                     m.delivered_to, m.delivered_at, m.read_at,
+                     m.changed_at IS NOT NULL OR m.reply_to_message_id IS NOT NULL OR m.is_edited
                          OR m.edit_count <> 0 OR m.edited_at IS NOT NULL OR m.last_edited_at IS NOT NULL OR m.is_deleted
                          OR m.deleted_at IS NOT NULL OR m.deletion_type IS NOT NULL OR m.deleted_by IS NOT NULL)
             END AS "unusual: Json<Box<Unusual>>"
