@@ -33,6 +33,7 @@ fn write<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<()> {
 }
 
 /// Whether a text stands in JSON as it is. Without a way out in the middle, so that it takes many bytes at a time.
+#[expect(clippy::needless_bitwise_bool, reason = "a way out is what it must not have")]
 fn is_plain(text: &str) -> bool {
     text.bytes().fold(true, |plain, b| plain & (b >= b' ') & (b != b'"') & (b != b'\\'))
 }
@@ -41,15 +42,14 @@ struct Writer<'a>(&'a mut Vec<u8>);
 
 impl<'a> Writer<'a> {
     #[inline]
-    fn put(self, text: &str) -> Result<()> {
+    fn put(self, text: &str) {
         self.0.extend_from_slice(text.as_bytes());
-        Ok(())
     }
 
     #[inline]
-    fn compound(self, begin: &str, end: &'static str) -> Result<Compound<'a>> {
+    fn compound(self, begin: &str, end: &'static str) -> Compound<'a> {
         self.0.extend_from_slice(begin.as_bytes());
-        Ok(Compound { out: self.0, first: true, end })
+        Compound { out: self.0, first: true, end }
     }
 
     /// `{"variant":`, to be closed by a further brace.
@@ -111,7 +111,8 @@ macro_rules! integers {
     ($($method:ident($type:ty)),*) => {$(
         #[inline]
         fn $method(self, value: $type) -> Result<()> {
-            self.put(itoa::Buffer::new().format(value))
+            self.put(itoa::Buffer::new().format(value));
+            Ok(())
         }
     )*};
 }
@@ -141,7 +142,8 @@ impl<'a> Serializer for Writer<'a> {
     }
     #[inline]
     fn serialize_bool(self, value: bool) -> Result<()> {
-        self.put(if value { "true" } else { "false" })
+        self.put(if value { "true" } else { "false" });
+        Ok(())
     }
     integers! {
         serialize_i8(i8), serialize_i16(i16), serialize_i32(i32), serialize_i64(i64),
@@ -169,7 +171,8 @@ impl<'a> Serializer for Writer<'a> {
     }
     #[inline]
     fn serialize_unit(self) -> Result<()> {
-        self.put("null")
+        self.put("null");
+        Ok(())
     }
     fn serialize_unit_struct(self, _name: &'static str) -> Result<()> {
         self.serialize_unit()
@@ -194,13 +197,13 @@ impl<'a> Serializer for Writer<'a> {
         Ok(())
     }
     fn serialize_seq(self, _len: Option<usize>) -> Result<Compound<'a>> {
-        self.compound("[", "]")
+        Ok(self.compound("[", "]"))
     }
     fn serialize_tuple(self, _len: usize) -> Result<Compound<'a>> {
-        self.compound("[", "]")
+        Ok(self.compound("[", "]"))
     }
     fn serialize_tuple_struct(self, _name: &'static str, _len: usize) -> Result<Compound<'a>> {
-        self.compound("[", "]")
+        Ok(self.compound("[", "]"))
     }
     fn serialize_tuple_variant(
         self,
@@ -209,17 +212,17 @@ impl<'a> Serializer for Writer<'a> {
         variant: &'static str,
         _len: usize,
     ) -> Result<Compound<'a>> {
-        self.variant(variant).compound("[", "]}")
+        Ok(self.variant(variant).compound("[", "]}"))
     }
     fn serialize_map(self, _len: Option<usize>) -> Result<Compound<'a>> {
-        self.compound("{", "}")
+        Ok(self.compound("{", "}"))
     }
     #[inline]
     fn serialize_struct(self, name: &'static str, _len: usize) -> Result<Compound<'a>> {
         if name.starts_with("$serde_json") {
             return Err(Error::custom("raw JSON is no payload"));
         }
-        self.compound("{", "}")
+        Ok(self.compound("{", "}"))
     }
     fn serialize_struct_variant(
         self,
@@ -228,7 +231,7 @@ impl<'a> Serializer for Writer<'a> {
         variant: &'static str,
         _len: usize,
     ) -> Result<Compound<'a>> {
-        self.variant(variant).compound("{", "}}")
+        Ok(self.variant(variant).compound("{", "}}"))
     }
 }
 
@@ -239,7 +242,6 @@ macro_rules! compounds {
             type Ok = ();
             type Error = Error;
             $(
-                #[expect(clippy::inline_always, reason = "as what it calls")]
                 #[inline(always)]
                 fn $method<T: Serialize + ?Sized>(&mut self, $($name: $type,)? value: &T) -> Result<()> {
                     self.$writes($($name,)? value)

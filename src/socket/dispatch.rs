@@ -87,7 +87,7 @@ fn proceed(state: &SocketState, session: Arc<Session>, next: Next) {
     match next {
         Next::Start(connection) => drain(state, session, connection),
         Next::Refuse(Incoming::Event(event), Some(connection)) => {
-            let call = Call::new(state, session, connection, event);
+            let call = Call::new(state, session, connection, &event);
             chat_events::refuse(call, &Error::Busy);
         }
         Next::Wait | Next::Refuse(..) => {}
@@ -111,7 +111,8 @@ fn drain(state: &SocketState, session: Arc<Session>, connection: Arc<Connection>
 async fn handle(state: &SocketState, session: &Arc<Session>, connection: &Arc<Connection>, incoming: Incoming) {
     match incoming {
         Incoming::Event(event) => {
-            let call = Call::new(state, session.clone(), connection.clone(), event);
+            let call = Call::new(state, session.clone(), connection.clone(), &event);
+            drop(event);
             let spare = call.clone();
             if tokio::time::timeout(state.event_timeout, chat_events::dispatch(call)).await.is_err() {
                 tracing::error!(connection = %connection.id, "an event was not handled in time");
@@ -153,7 +154,7 @@ pub struct Call {
 }
 
 impl Call {
-    fn new(state: &SocketState, session: Arc<Session>, connection: Arc<Connection>, raw: RawEvent) -> Self {
+    fn new(state: &SocketState, session: Arc<Session>, connection: Arc<Connection>, raw: &RawEvent) -> Self {
         let (chat, tokens) = (state.chat.clone(), state.tokens.clone());
         let (event, payload) = parse(&raw.packet);
         let ack = Arc::new(Mutex::new(raw.ack));
