@@ -51,7 +51,7 @@ async fn a_page_and_the_changes_of_a_long_conversation_take_up_no_more_than_they
          PREPARE slices (uuid, uuid[], bigint[], bigint[], bigint[], bigint[], bool[], timestamptz[]) AS {};
          PREPARE newest (uuid, uuid, bigint, bigint, bigint) AS {}",
         statement("FROM page m"),
-        statement("ORDER BY n.seq DESC"),
+        statement("LIMIT CASE WHEN EXISTS"),
     );
     sqlx::raw_sql(sqlx::AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
     // As most conversations are: nothing in them ever changed.
