@@ -22,6 +22,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("sqlx", &["db"]),
     ("axum", &["rest", "app"]),
     ("socketioxide", &["socket", "hub", "app"]),
+    ("engineioxide", &["hub"]),
     ("pglite_oxide", &["db"]),
     ("object_store", &["storage"]),
     ("governor", &["limits"]),
