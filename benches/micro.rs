@@ -102,7 +102,7 @@ async fn fill(hub: &Arc<Hub>, room: ConversationId, sockets: usize) {
         let id = UserId(Uuid::new_v4());
         let user = User { id, email: "a@b.c".into(), role: Role::Customer, display_name: None, active: true };
         let connection = Arc::new(Connection::new(Uuid::new_v4(), Arc::new(user), i64::MAX, socket));
-        in_room.add(connection.clone());
+        in_room.expect(id).complete(&connection);
         in_room.join(&connection, room);
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -46,7 +46,8 @@ impl Chat {
     /// Whether a socket of `user` is connected to this server.
     #[must_use]
     pub fn is_here(&self, user: UserId) -> bool {
-        self.online.presence.lock().is_online(user)
+        // The hub knows of a socket that is on its way in, as its client may already.
+        !self.hub.present([user]).is_empty() || self.online.presence.lock().is_online(user)
     }
 
     /// What `viewer` may know of a user's presence; `None` if that is nothing.

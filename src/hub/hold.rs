@@ -41,7 +41,12 @@ impl Hub {
     /// after that. A socket has at most one hold, as its events are handled one after the other.
     #[must_use]
     pub fn hold<'a>(&'a self, connection: &'a Arc<Connection>) -> Hold<'a> {
-        connection.gate.lock().held.get_or_insert_default();
+        self.hold_with(connection, Vec::new())
+    }
+
+    /// A hold at whose end `events` are sent first.
+    pub(super) fn hold_with<'a>(&'a self, connection: &'a Arc<Connection>, events: Vec<Event>) -> Hold<'a> {
+        connection.gate.lock().held.get_or_insert(events);
         Hold { hub: self, connection }
     }
 }

@@ -4,6 +4,7 @@
 //! however many of its rooms are addressed. A socket whose outgoing channel is full would lose the packet without
 //! anybody noticing: it is disconnected instead, and its client reconnects and fetches what it missed.
 
+mod arrival;
 mod backlog;
 mod connection;
 mod event;
@@ -12,13 +13,13 @@ mod lines;
 
 use std::sync::{Arc, atomic::Ordering};
 
-// Keys are ids; by default they would be hashed for as long as the rest of a look-up takes.
 use engineioxide::Str;
 use foldhash::{HashMap, HashSet};
 use parking_lot::RwLock;
 use tokio::sync::mpsc::error::TrySendError;
 use uuid::Uuid;
 
+pub use arrival::Arrival;
 pub use connection::Connection;
 pub use event::{Answer, Audience, Event};
 pub use hold::Hold;
@@ -33,6 +34,7 @@ use crate::{
 /// Up to so many sockets their users are looked for in a list.
 const SMALL_ROOM: usize = 16;
 
+/// Keys are ids: hashed as by default, they would take as long as the rest of a look-up.
 #[derive(Default)]
 struct State {
     sockets: HashMap<Uuid, Arc<Connection>>,
@@ -40,6 +42,7 @@ struct State {
     users: HashMap<UserId, Vec<Arc<Connection>>>,
     rooms: HashMap<ConversationId, Vec<Arc<Connection>>>,
     rooms_of: HashMap<Uuid, HashSet<ConversationId>>,
+    arriving: HashMap<UserId, Vec<arrival::Waiting>>,
 }
 
 /// The sockets of this server.
@@ -71,14 +74,6 @@ impl Hub {
     #[must_use]
     pub fn lines(&self) -> &Arc<Lines> {
         &self.lines
-    }
-
-    /// Adds a socket to its user's room.
-    pub fn add(&self, connection: Arc<Connection>) {
-        let mut state = self.state.write();
-        state.users.entry(connection.user.id).or_default().push(connection.clone());
-        state.sessions.insert(connection.sid(), connection.clone());
-        state.sockets.insert(connection.id, connection);
     }
 
     /// Takes a socket out of everything. Returns the rooms it was in.
@@ -119,11 +114,11 @@ impl Hub {
         was_inside
     }
 
-    /// Those of `users` who have a socket here.
+    /// Those of `users` who have a socket here, or on its way in.
     #[must_use]
     pub fn present(&self, users: impl IntoIterator<Item = UserId>) -> Vec<UserId> {
         let state = self.state.read();
-        users.into_iter().filter(|u| state.users.contains_key(u)).collect()
+        users.into_iter().filter(|u| state.users.contains_key(u) || state.arriving.contains_key(u)).collect()
     }
 
     /// Everyone who has a socket here.
@@ -158,14 +153,21 @@ impl Hub {
 
     /// Disconnects every socket of these users: they may not be here any more.
     pub fn dismiss(&self, users: &[UserId]) {
-        for connection in self.receivers(&Audience { users, ..Audience::default() }) {
+        let receivers = self.state.read().receivers(&Audience { users, ..Audience::default() });
+        for connection in receivers {
             self.cut(&connection);
         }
     }
 
     /// Sends to every socket of `audience`, once each.
     pub fn emit(&self, audience: &Audience<'_>, event: &Event) {
-        for connection in self.receivers(audience) {
+        let receivers = {
+            let state = self.state.read();
+            // Under the same lock: a socket that comes in now gets it in one of the two ways.
+            state.keep(audience, event, self.max_held);
+            state.receivers(audience)
+        };
+        for connection in receivers {
             self.emit_to(&connection, event);
         }
     }
@@ -221,10 +223,18 @@ impl Hub {
     pub fn is_cut(&self, sid: Sid) -> bool {
         self.state.read().sessions.get(&sid).is_some_and(|c| c.cut.load(Ordering::Relaxed))
     }
+}
+
+impl State {
+    /// Adds a socket to its user's room.
+    fn add(&mut self, connection: Arc<Connection>) {
+        self.users.entry(connection.user.id).or_default().push(connection.clone());
+        self.sessions.insert(connection.sid(), connection.clone());
+        self.sockets.insert(connection.id, connection);
+    }
 
     fn receivers(&self, audience: &Audience<'_>) -> Vec<Arc<Connection>> {
-        let state = self.state.read();
-        let room = audience.room.and_then(|r| state.rooms.get(&r)).map(Vec::as_slice).unwrap_or_default();
+        let room = audience.room.and_then(|r| self.rooms.get(&r)).map(Vec::as_slice).unwrap_or_default();
         // In a large room a list would be searched once for each of those inside.
         let many: Option<HashSet<UserId>> =
             (room.len() > SMALL_ROOM).then(|| audience.members.iter().copied().collect());
@@ -235,7 +245,7 @@ impl Hub {
         let ids: HashSet<Uuid> =
             if in_room > SMALL_ROOM { receivers.iter().map(|c| c.id).collect() } else { HashSet::default() };
         for user in audience.users {
-            for c in state.users.get(user).map(Vec::as_slice).unwrap_or_default() {
+            for c in self.users.get(user).map(Vec::as_slice).unwrap_or_default() {
                 let has_it = if in_room > SMALL_ROOM {
                     ids.contains(&c.id)
                 } else {

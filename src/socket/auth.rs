@@ -111,7 +111,8 @@ impl Authenticate {
             return Err(Refusal::NotActive);
         }
         let place = limits.seats.of_user(user.id).ok_or(Refusal::TooMany)?;
-        Ok(Session::new(user, verified.expires_at, Some(place)))
+        let arrival = self.0.chat.hub().expect(user.id);
+        Ok(Session::new(user, verified.expires_at, Some(place), Some(arrival)))
     }
 }
 

@@ -36,10 +36,11 @@ pub struct OnConnect(pub SocketState);
 impl ConnectHandler<LocalAdapter, Ordered> for OnConnect {
     fn call(&self, socket: Arc<Socket<LocalAdapter>>, _auth: Option<Value>) {
         let Some(session) = socket.extensions.get::<Arc<Session>>() else { return };
+        let Some(arrival) = session.take_arrival() else { return };
         note_line(&self.0, &socket);
         let connection =
             Arc::new(Connection::new(session.id, session.user.clone(), session.expires_at, SocketRef::from(socket)));
-        self.0.chat.hub().add(connection.clone());
+        arrival.complete(&connection);
         self.0.chat.user_connected(&connection);
         let next = session.open(connection);
         proceed(&self.0, session, next);

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{User, UserId},
-    hub::Connection,
+    hub::{Arrival, Connection},
     limits::Place,
 };
 
@@ -59,6 +59,8 @@ pub struct Session<C = Connection> {
     pub lane: Mutex<Option<usize>>,
     /// Given back at the end, or when a socket that was never let in is dropped.
     place: Mutex<Option<Place<UserId>>>,
+    /// Its way into the hub, until it is there.
+    arrival: Mutex<Option<Arrival>>,
     inbox: Mutex<Inbox<C>>,
 }
 
@@ -84,7 +86,7 @@ pub enum Next<C = Connection> {
 
 impl<C> Session<C> {
     /// A session for `user`.
-    pub fn new(user: Arc<User>, expires_at: i64, place: Option<Place<UserId>>) -> Self {
+    pub fn new(user: Arc<User>, expires_at: i64, place: Option<Place<UserId>>, arrival: Option<Arrival>) -> Self {
         Self {
             id: Uuid::new_v4(),
             user,
@@ -92,6 +94,7 @@ impl<C> Session<C> {
             sends: Arc::new(Semaphore::new(MAX_SENDS_IN_FLIGHT as usize)),
             lane: Mutex::new(None),
             place: Mutex::new(place),
+            arrival: Mutex::new(arrival),
             inbox: Mutex::new(Inbox {
                 waiting: VecDeque::new(),
                 waiting_bytes: 0,
@@ -105,6 +108,11 @@ impl<C> Session<C> {
     /// The socket is gone, and another of its user may have its place.
     pub fn give_up_place(&self) {
         self.place.lock().take();
+    }
+
+    /// Takes its way into the hub, once.
+    pub fn take_arrival(&self) -> Option<Arrival> {
+        self.arrival.lock().take()
     }
 
     /// Lets the inbox be drained, with `connection` in the hub.
@@ -178,7 +186,7 @@ mod tests {
             display_name: None,
             active: true,
         };
-        Session::new(Arc::new(user), i64::MAX, None)
+        Session::new(Arc::new(user), i64::MAX, None, None)
     }
 
     fn event() -> Incoming {

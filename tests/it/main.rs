@@ -2,6 +2,7 @@
 
 mod adoption;
 mod architecture;
+mod arrival;
 mod conversations;
 mod doubt;
 mod migrations;
