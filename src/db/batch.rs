@@ -2,11 +2,8 @@
 //! previews and finds repeats. Either all of it holds or nothing.
 
 use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
+    collections::{BTreeMap, HashMap},
+    sync::atomic::{AtomicI64, Ordering},
     time::Duration,
 };
 
@@ -15,7 +12,10 @@ use serde_json::Value;
 use sqlx::{Connection as _, PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::{ANSWER_WITHIN, Db, DbError, DbResult};
+use super::{
+    ANSWER_WITHIN, Db, DbError, DbResult, Outcome, Written,
+    written::{Answers, Row},
+};
 use crate::domain::{ConversationId, MessageId, Quote, UserId};
 
 /// A message to be stored. Its `id` is made before the first attempt, so that a second attempt after a lost
@@ -42,17 +42,6 @@ pub struct NewMessage {
     pub reply_to: Option<MessageId>,
 }
 
-/// What became of one message of a batch.
-#[derive(Clone, Debug)]
-pub struct Written {
-    /// What became of it.
-    pub outcome: Outcome,
-    /// Everyone who takes part in the conversation; empty where it was refused.
-    pub members: Arc<[UserId]>,
-    /// The database's time when it ran.
-    clock: DateTime<Utc>,
-}
-
 /// What the database's clock says, as far as we know.
 #[derive(Debug, Default)]
 pub struct Clock {
@@ -75,68 +64,6 @@ impl Clock {
 
 /// How long after a batch was sent its statement may still take effect.
 pub const GOOD_FOR: Duration = ANSWER_WITHIN.saturating_mul(2);
-
-/// What became of one message of a batch.
-#[derive(Clone, Debug)]
-pub enum Outcome {
-    /// Stored under this number.
-    Stored {
-        /// Its number.
-        seq: i64,
-        /// When.
-        created_at: DateTime<Utc>,
-        /// The message it answers, in short.
-        reply_to: Option<Quote>,
-    },
-    /// A repeat of a stored message: nothing was written.
-    Repeat {
-        /// The number of the stored one.
-        seq: i64,
-    },
-    /// There is no such conversation.
-    NotFound,
-    /// The sender takes no part in it.
-    NotMember,
-    /// It is closed.
-    Closed,
-    /// One of its two participants blocked the other.
-    Blocked,
-    /// The statement ran after its time, and stored nothing.
-    TooLate,
-    /// The message to answer is not there.
-    ReplyNotFound,
-}
-
-struct Row {
-    outcome: String,
-    seq: Option<i64>,
-    created_at: DateTime<Utc>,
-    members: Option<Vec<Uuid>>,
-    clock: DateTime<Utc>,
-    reply_to: Option<Json<Quote>>,
-}
-
-impl Row {
-    /// What became of its message, whose conversation has these members.
-    fn into_written(self, members: Arc<[UserId]>) -> Written {
-        let r = self;
-        let seq = r.seq.unwrap_or_default();
-        let outcome = match r.outcome.as_str() {
-            // Found by its own id: an earlier attempt had got through, and nobody was told yet.
-            "stored" | "stored_before" => {
-                Outcome::Stored { seq, created_at: r.created_at, reply_to: r.reply_to.map(|q| q.0) }
-            }
-            "repeat" => Outcome::Repeat { seq },
-            "not_found" => Outcome::NotFound,
-            "not_member" => Outcome::NotMember,
-            "closed" => Outcome::Closed,
-            "blocked" => Outcome::Blocked,
-            "too_late" => Outcome::TooLate,
-            _ => Outcome::ReplyNotFound,
-        };
-        Written { outcome, members, clock: r.clock }
-    }
-}
 
 impl Db {
     /// Stores a batch as one statement; the answers come in the order of the messages.
@@ -204,7 +131,11 @@ async fn run_batch(
     let mut client_ids = Vec::with_capacity(batch.len());
     let mut temp_ids = Vec::with_capacity(batch.len());
     let mut replies = Vec::with_capacity(batch.len());
-    for m in batch {
+    let mut places = Vec::with_capacity(batch.len());
+    let mut count_of: HashMap<Uuid, i64> = HashMap::new();
+    // In order, as their rows are locked.
+    let mut pairs: BTreeMap<(Uuid, Uuid), (i64, i64)> = BTreeMap::new();
+    for (ord, m) in (1..).zip(batch) {
         ids.push(m.id.0);
         conversations.push(m.conversation_id.0);
         senders.push(m.sender_id.0);
@@ -214,7 +145,16 @@ async fn run_batch(
         client_ids.push(m.client_message_id.as_deref());
         temp_ids.push(m.temp_id.as_deref());
         replies.push(m.reply_to.map(|r| r.0));
+        let place = count_of.entry(m.conversation_id.0).or_default();
+        *place += 1;
+        places.push(*place);
+        let (count, last) = pairs.entry((m.conversation_id.0, m.sender_id.0)).or_default();
+        *count += 1;
+        *last = ord;
     }
+    let (pairs, counts): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+    let (pair_conversations, pair_senders): (Vec<Uuid>, Vec<Uuid>) = pairs.into_iter().unzip();
+    let (pair_counts, pair_last): (Vec<i64>, Vec<i64>) = counts.into_iter().unzip();
     let rows = sqlx::query_file_as!(
         Row,
         "src/db/write_messages.sql",
@@ -228,22 +168,17 @@ async fn run_batch(
         &temp_ids as &[Option<&str>],
         &replies as &[Option<Uuid>],
         again,
-        deadline
+        deadline,
+        &places,
+        &pair_conversations,
+        &pair_senders,
+        &pair_counts,
+        &pair_last
     )
     .fetch_all(connection)
     .await?;
-    // They come with the first of a conversation's new messages, and those are in the order of the batch.
-    let mut members_of: HashMap<ConversationId, Arc<[UserId]>> = HashMap::new();
-    let written = batch.iter().zip(rows).map(|(message, mut row)| {
-        let members = match row.members.take() {
-            Some(ids) => {
-                let members: Arc<[UserId]> = ids.into_iter().map(UserId).collect();
-                members_of.insert(message.conversation_id, members.clone());
-                members
-            }
-            None => members_of.get(&message.conversation_id).cloned().unwrap_or_default(),
-        };
-        row.into_written(members)
-    });
-    Ok(written.collect())
+    let mut answers = Answers::of(rows);
+    let written = (1..).zip(batch).map(|(ord, message)| answers.of_message(ord, message));
+    // Each is numbered or refused, or the statement is not what this was written for.
+    Ok(written.collect::<Option<Vec<_>>>().ok_or(sqlx::Error::RowNotFound)?)
 }

@@ -19,6 +19,7 @@ mod report;
 mod sync;
 mod typing;
 mod users;
+mod written;
 
 use std::{
     net::IpAddr,
@@ -31,7 +32,7 @@ use parking_lot::RwLock;
 use sqlx::{ConnectOptions as _, Connection as _, postgres::PgConnectOptions};
 
 pub use actions::{Acted, Action};
-pub use batch::{GOOD_FOR, NewMessage, Outcome, Written};
+pub use batch::{GOOD_FOR, NewMessage};
 pub use conversations::Participant;
 pub use members::{Access, Delivery, ReadMark, Watermark};
 pub use messages::{Page, Slice};
@@ -39,6 +40,7 @@ pub use notifications::{Notification, NotificationTable};
 pub use pool::{Lease, Pool, PoolOptions};
 pub use presence::{Gone, OnlineStatus};
 pub use sync::{Hidden, Known, SyncState};
+pub use written::{Outcome, Written};
 
 use crate::{config::Config, error::Error};
 

@@ -1,7 +1,8 @@
 //! Sending: order, gaps, repeats, refusals (contract §2, Sending).
 
 use souk::{
-    domain::{ConversationId, Draft, Role},
+    db::{NewMessage, Outcome, Written},
+    domain::{ConversationId, Draft, MessageId, Role, User},
     error::Error,
 };
 
@@ -81,6 +82,83 @@ async fn refusals_store_nothing() {
     }
     sqlx::query("UPDATE conversations SET status = 'active'").execute(&world.pool()).await.unwrap();
     assert_eq!(world.send(&a, id, "x").await.unwrap().seq, 1);
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_within_a_batch_leaves_no_gap_and_counts_for_nothing() {
+    let world = World::new().await;
+    let (a, b, c) = (world.user(Role::Customer).await, world.user(Role::Seller).await, world.user(Role::Seller).await);
+    let (x, y, closed) =
+        (world.open(&a, &b).await.unwrap(), world.open(&a, &c).await.unwrap(), ConversationId(uuid::Uuid::new_v4()));
+    sqlx::query(
+        "INSERT INTO conversations (id, type, participant_ids, status)
+         VALUES ($1, 'customer_seller', jsonb_build_array($2::text, $3::text), 'closed')",
+    )
+    .bind(closed.0)
+    .bind(a.id.to_string())
+    .bind(b.id.to_string())
+    .execute(&world.pool())
+    .await
+    .unwrap();
+    let first = Draft { client_message_id: Some("m-1".into()), ..draft("first") };
+    let first = world.send_draft(&a, x, first).await.unwrap();
+    let message = |to: ConversationId, from: &User, text: &str| NewMessage {
+        id: MessageId::new(),
+        conversation_id: to,
+        sender_id: from.id,
+        text: text.into(),
+        kind: "text",
+        attachments: serde_json::json!([]),
+        client_message_id: None,
+        temp_id: None,
+        reply_to: None,
+    };
+    let batch = [
+        message(x, &a, "second"),
+        message(x, &c, "no participant"),
+        NewMessage { reply_to: Some(MessageId::new()), ..message(x, &b, "to nothing") },
+        message(x, &b, "third"),
+        message(ConversationId(uuid::Uuid::new_v4()), &a, "nowhere"),
+        message(closed, &a, "closed"),
+        NewMessage { client_message_id: Some("m-1".into()), ..message(x, &a, "first again") },
+        NewMessage { reply_to: Some(first.id), ..message(x, &a, "fourth") },
+        message(y, &a, "elsewhere"),
+    ];
+    let batch: Vec<&NewMessage> = batch.iter().collect();
+    let outcomes = |written: Vec<Written>| -> Vec<String> {
+        let outcome = |w: &Written| match &w.outcome {
+            Outcome::Stored { seq, reply_to, .. } => {
+                format!("{seq} {} {}", w.members.len(), reply_to.as_ref().map_or("", |q| &q.message_text))
+            }
+            other => format!("{other:?} {}", w.members.len()),
+        };
+        written.iter().map(outcome).collect()
+    };
+    let first_time = outcomes(world.chat.db().write_messages(&batch, false).await.unwrap());
+    let expected = [
+        "2 2 ",
+        "NotMember 0",
+        "ReplyNotFound 0",
+        "3 2 ",
+        "NotFound 0",
+        "Closed 0",
+        "Repeat { seq: 1 } 2",
+        "4 2 first",
+        "1 2 ",
+    ];
+    assert_eq!(first_time, expected);
+    // Tried again after its answer was lost, it is the same.
+    assert_eq!(outcomes(world.chat.db().write_messages(&batch, true).await.unwrap()), expected);
+    let texts: Vec<_> = world.messages(&b, x).await.unwrap().into_iter().map(|m| (m.seq, m.text)).collect();
+    assert_eq!(texts, [(1, "first".into()), (2, "second".into()), (3, "third".into()), (4, "fourth".into())]);
+    let list = world.conversations(&a, serde_json::json!({})).await;
+    let last =
+        |id: ConversationId| list.iter().find(|c| c["id"] == id.to_string()).unwrap()["last_message_text"].clone();
+    assert_eq!([last(x), last(y)], ["fourth", "elsewhere"]);
+    for (user, unread) in [(&a, 1), (&b, 3), (&c, 1)] {
+        assert_eq!(world.chat.unread_count(user).await.unwrap(), unread);
+    }
     world.close().await;
 }
 
