@@ -65,11 +65,11 @@ impl Legacy {
                 Some(Embedded::start(&config.data_dir).await.unwrap())
             }
         };
+        let named = || config.database_url.as_ref().unwrap().expose().to_owned();
         #[cfg(feature = "embedded")]
-        let url = embedded.as_ref().map(Embedded::url);
+        let url = embedded.as_ref().map_or_else(named, Embedded::url);
         #[cfg(not(feature = "embedded"))]
-        let url = None;
-        let url = url.unwrap_or_else(|| config.database_url.as_ref().unwrap().expose().to_owned());
+        let url = named();
         let pool = Pool::new(PoolOptions {
             connect: url.parse().unwrap(),
             max_connections: 1,
