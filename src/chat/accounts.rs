@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Chat;
 use crate::{
-    db::{DbResult, in_time},
+    db::{DbError, DbResult, in_time},
     domain::{User, UserId},
     error::{Error, Result},
 };
@@ -51,7 +51,7 @@ impl Chat {
     /// The user with this id as the database has them now, active or not.
     ///
     /// # Errors
-    /// [`Error::Busy`] when too many lookups wait, [`Error::Internal`].
+    /// [`Error::Busy`] when too many lookups wait or the database does not answer in time, [`Error::Internal`].
     pub async fn account(&self, user: UserId) -> Result<Option<Arc<User>>> {
         let (answer, answered) = oneshot::channel();
         self.accounts.lookups.try_send(Lookup { user, answer }).map_err(|_| Error::Busy)?;
@@ -79,7 +79,11 @@ pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Lookup>) {
     let mut waiting = Vec::new();
     while chat.next_batch(&mut queue, &mut waiting, BATCH).await {
         let ids: Vec<UserId> = waiting.iter().map(|l| l.user).collect();
-        let found = look(&chat, &ids).await.map_err(Error::from);
+        let found = look(&chat, &ids).await.map_err(|e| match e {
+            // The time covers waiting for a connection too. Nothing was changed, and the same request may be sent again.
+            DbError::Timeout => Error::Busy,
+            e => e.into(),
+        });
         let found: Result<HashMap<UserId, Arc<User>>> =
             found.map(|users| users.into_iter().map(|u| (u.id, Arc::new(u))).collect());
         for lookup in waiting.drain(..) {

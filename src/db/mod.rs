@@ -103,6 +103,13 @@ impl DbError {
         )
     }
 
+    /// Whether no connection of the pool was free in time, or the pool is closed: nothing was asked of the database.
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        use sqlx::Error::{PoolClosed, PoolTimedOut};
+        matches!(self, Self::Sqlx(PoolTimedOut | PoolClosed) | Self::NoConnection(PoolTimedOut | PoolClosed))
+    }
+
     /// Whether another transaction got in between: a unique key taken meanwhile, a deadlock, a serialization failure.
     /// Trying again settles it.
     #[must_use]
@@ -114,6 +121,10 @@ impl DbError {
 
 impl From<DbError> for Error {
     fn from(e: DbError) -> Self {
+        if e.is_exhausted() {
+            tracing::warn!(error = %e, "no database connection was free in time");
+            return Self::Busy;
+        }
         tracing::error!(error = %e, "database");
         Self::Internal
     }

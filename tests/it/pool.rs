@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use souk::db::{Pool, PoolOptions};
+use souk::{
+    db::{Pool, PoolOptions},
+    domain::{Emoji, Role},
+    error::Error,
+    protocol::{ListConversations, Payload, SearchUsers},
+};
 use sqlx::{Connection as _, PgPool};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -238,5 +243,43 @@ async fn a_pool_that_closes_waits_for_what_is_out_and_ends_every_session() {
     out.done();
     closed.await.unwrap();
     until(&world, sessions, 0, Duration::from_secs(5)).await;
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_connection_is_free_every_use_case_answers_busy() {
+    let mut config = fresh_config().await;
+    (config.database_max_connections, config.database_acquire_timeout_ms) = (1, 200);
+    let world = World::on(config).await;
+    let (a, b) = (world.user(Role::Customer).await, world.user(Role::Seller).await);
+    let id = world.open(&a, &b).await.unwrap();
+    let sent = world.send(&a, id, "before").await.unwrap();
+    let lease = world.pool().acquire().await.unwrap();
+    let chat = &world.chat;
+    let list = ListConversations::try_from(&Payload::default()).unwrap();
+    let thumb = Emoji::parse("👍").unwrap();
+    let refusals = [
+        ("conversations", chat.conversations(&a, list).await.err()),
+        ("open", world.open(&a, &b).await.err()),
+        ("messages", world.messages(&a, id).await.err()),
+        ("unread", chat.unread_count(&a).await.err()),
+        ("read", chat.mark_read(&a, id, None).await.err()),
+        ("edit", chat.edit(&a, sent.id, "after".into()).await.err()),
+        ("delete", chat.delete(&a, sent.id, true).await.err()),
+        ("react", chat.react(&a, sent.id, &thumb, true).await.err()),
+        ("details", chat.details(&a, sent.id).await.err()),
+        ("search", chat.search_users(&a, &SearchUsers::from(&Payload::default())).await.err()),
+        ("available", chat.available_users(&a).await.err()),
+        ("support", chat.support_user(&a).await.err()),
+        ("account", chat.account(b.id).await.err()),
+    ];
+    for (what, refusal) in refusals {
+        let refusal = refusal.unwrap_or_else(|| panic!("{what} was done without a connection"));
+        assert_eq!(refusal, Error::Busy, "{what}");
+        assert_eq!((refusal.status(), refusal.code()), (503, "busy"));
+        assert!(refusal.retry_after_ms().is_some());
+    }
+    lease.done();
+    assert_eq!(world.messages(&a, id).await.unwrap().len(), 1, "nothing was done in the meantime");
     world.close().await;
 }
