@@ -18,6 +18,12 @@ impl From<&Payload> for MessageRef {
     }
 }
 
+/// The `messageId` as the client sent it, to be given back in a failure; `None` for what is too long to be one.
+#[must_use]
+pub fn named_message(p: &Payload) -> Option<&str> {
+    p.text("messageId").filter(|id| id.len() <= 64)
+}
+
 impl MessageRef {
     /// The id, or the answer for a message that does not exist.
     ///

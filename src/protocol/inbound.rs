@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
+use super::lenient;
 use crate::{
     domain::{ConversationId, UserId},
     error::{Error, Result},
@@ -38,6 +39,21 @@ pub struct FileLink {
 }
 
 impl Payload {
+    /// Reads an event's payload. One field that cannot be read does not hide the others; anything but an object is empty.
+    #[must_use]
+    pub fn of_event(text: &str) -> Self {
+        match lenient::value(text) {
+            Some(value) => value.into(),
+            None => Self(lenient::readable_fields(text)),
+        }
+    }
+
+    /// Reads a request's JSON body; `None` where it is none.
+    #[must_use]
+    pub fn of_body(body: &[u8]) -> Option<Self> {
+        lenient::bytes(body).map(Self::from)
+    }
+
     /// A token.
     #[must_use]
     pub fn token(&self) -> Option<&str> {

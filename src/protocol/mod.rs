@@ -4,13 +4,14 @@ mod acting;
 pub mod events;
 mod inbound;
 pub mod json;
+mod lenient;
 mod message;
 mod outbound;
 mod sending;
 mod sync;
 mod time;
 
-pub use acting::{MessageRef, NewText, deletes_for_everyone, reaction};
+pub use acting::{MessageRef, NewText, deletes_for_everyone, named_message, reaction};
 pub use inbound::{
     Before, ConversationRef, CreateConversation, FileLink, ListConversations, ListMessages, Payload, SearchUsers,
     Typing,

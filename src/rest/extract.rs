@@ -32,10 +32,7 @@ impl FromRequest<RestState> for JsonBody {
         if body.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self(Payload::default()));
         }
-        match serde_json::from_slice::<Value>(&body) {
-            Ok(value) => Ok(Self(Payload::from(value))),
-            Err(_) => Err(super::errors::invalid_json()),
-        }
+        Payload::of_body(&body).map(Self).ok_or_else(super::errors::invalid_json)
     }
 }
 

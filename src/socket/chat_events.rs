@@ -58,16 +58,24 @@ fn is_send(event: &str) -> bool {
     matches!(event, incoming::SEND_MESSAGE | incoming::SEND_REPLY)
 }
 
-/// Answers an event that is not handled at all, because too many came or wait.
+/// Answers an event that is not handled to its end: too many came or wait, or its handler panicked or took too long.
 pub fn refuse(mut call: Call, error: &Error) {
-    if is_send(&call.event) {
-        send_events::refuse(call, error);
-    } else if *call.event == *incoming::TYPING {
+    let failed = match &*call.event {
+        incoming::SEND_MESSAGE | incoming::SEND_REPLY => return send_events::refuse(call, error),
+        incoming::EDIT_MESSAGE | incoming::DELETE_MESSAGE | incoming::ADD_REACTION | incoming::REMOVE_REACTION => {
+            return message_events::refuse(call, error);
+        }
         // Nobody waits to hear that typing was not told.
-        call.fail(&Failure::new(error, "Failed to update typing status"));
-    } else {
-        call.error(error, "Request timed out");
-    }
+        incoming::TYPING => return call.fail(&Failure::new(error, "Failed to update typing status")),
+        incoming::JOIN => "Failed to join conversation",
+        incoming::LEAVE => "Failed to leave conversation",
+        incoming::MARK_READ => "Failed to mark messages as read",
+        incoming::GET_CONVERSATIONS => "Failed to get conversations",
+        incoming::GET_MESSAGES => "Failed to get messages",
+        incoming::SYNC => "Failed to sync",
+        _ => "Internal server error",
+    };
+    call.error(error, failed);
 }
 
 async fn join(mut call: Call) {

@@ -1,11 +1,11 @@
 //! From the library's callbacks to the inbox, and from the inbox to the handlers.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 use parking_lot::Mutex;
 use serde::Serialize;
-use serde_json::{Value as Json, value::RawValue};
+use serde_json::value::RawValue;
 use socketioxide::{
     TransportType,
     adapter::LocalAdapter,
@@ -115,8 +115,8 @@ async fn handle(state: &SocketState, session: &Arc<Session>, connection: &Arc<Co
             let call = Call::new(state, session.clone(), connection.clone(), &event);
             drop(event);
             let spare = call.clone();
-            if tokio::time::timeout(state.event_timeout, chat_events::dispatch(call)).await.is_err() {
-                tracing::error!(connection = %connection.id, "an event was not handled in time");
+            if let Err(why) = finish(chat_events::dispatch(call), state.event_timeout).await {
+                tracing::error!(connection = %connection.id, event = &*spare.event, %why, "an event was not handled");
                 chat_events::refuse(spare, &Error::Internal);
             }
         }
@@ -125,6 +125,24 @@ async fn handle(state: &SocketState, session: &Arc<Session>, connection: &Arc<Co
             session.sends_done().await;
             state.chat.disconnected(connection).await;
         }
+    }
+}
+
+/// Why a handler did not come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Unfinished {
+    #[error("it panicked")]
+    Panicked,
+    #[error("it took too long")]
+    TooLate,
+}
+
+/// Runs a handler to its end, unless it panics or takes too long: its client has to be answered then.
+async fn finish(handler: impl Future<Output = ()>, limit: Duration) -> Result<(), Unfinished> {
+    match tokio::time::timeout(limit, AssertUnwindSafe(handler).catch_unwind()).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(Unfinished::Panicked),
+        Err(_) => Err(Unfinished::TooLate),
     }
 }
 
@@ -212,22 +230,40 @@ impl Call {
     }
 }
 
-/// Takes a packet apart: `["event", payload, …]` (Socket.IO protocol, EVENT). Whatever is wrong with the payload, it is then
-/// an empty one, which each event answers like its error case. Binary leaves placeholder objects, which are no texts either.
+/// Takes a packet apart: `["event", payload, …]` (Socket.IO protocol, EVENT). Of a broken payload the readable fields are
+/// kept; each event answers it like its error case. Binary leaves placeholder objects, which are no texts either.
 #[must_use]
 pub fn parse(packet: &Value) -> (String, Payload) {
     let text = packet.as_str().map_or("", |s| s.as_str());
     let mut name = serde_json::Deserializer::from_str(text.get(1..).unwrap_or_default()).into_iter::<String>();
     let event = name.next().and_then(Result::ok).unwrap_or_default();
     let parts: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
-    let payload = parts.get(1).and_then(|p| serde_json::from_str::<Json>(p.get()).ok()).unwrap_or_default();
-    (event, Payload::from(payload))
+    let payload = parts.get(1).map_or_else(Payload::default, |p| Payload::of_event(p.get()));
+    (event, payload)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::ConversationRef;
+    use crate::protocol::{ConversationRef, SendMessage};
+
+    #[tokio::test]
+    async fn a_handler_that_panics_or_hangs_is_noticed() {
+        let limit = Duration::from_millis(1);
+        assert_eq!(finish(async { panic!("on purpose") }, limit).await, Err(Unfinished::Panicked));
+        assert_eq!(finish(std::future::pending(), limit).await, Err(Unfinished::TooLate));
+        assert_eq!(finish(async {}, limit).await, Ok(()));
+    }
+
+    #[test]
+    fn one_bad_field_does_not_hide_which_message_failed() {
+        let deep = format!("{}1{}", "[".repeat(1000), "]".repeat(1000));
+        let text = format!(r#"["chat:send_message",{{"message":"hi","attachments":{deep},"tempId":"t"}}]"#);
+        let (_, payload) = parse(&Value::Str(text.into(), None));
+        let send = SendMessage::from(&payload);
+        assert_eq!(send.temp_id, Some("t".into()));
+        assert!(matches!(send.draft, Err(Error::InvalidAttachment(_))));
+    }
 
     fn parsed(text: &str) -> (String, bool) {
         let (event, payload) = parse(&Value::Str(text.to_owned().into(), None));

@@ -4,11 +4,11 @@ use serde::Serialize;
 
 use super::dispatch::Call;
 use crate::{
-    error::Result,
+    error::{Error, Result},
     protocol::{
         Failure, MessageRef, MessageView, NewText, deletes_for_everyone,
         events::{incoming, outgoing},
-        reaction,
+        named_message, reaction,
     },
 };
 
@@ -18,6 +18,9 @@ struct ActionFailure<'a> {
     #[serde(flatten)]
     failure: &'a Failure,
     action: &'static str,
+    /// As the client sent it.
+    #[serde(rename = "messageId", skip_serializing_if = "Option::is_none")]
+    message_id: Option<&'a str>,
 }
 
 pub async fn edit_message(mut call: Call) {
@@ -68,7 +71,19 @@ pub async fn react(mut call: Call) {
     }
 }
 
+/// Answers an event that is not handled to its end.
+pub fn refuse(mut call: Call, error: &Error) {
+    let (message, action) = match &*call.event {
+        incoming::EDIT_MESSAGE => ("Failed to edit message", "edit_message"),
+        incoming::DELETE_MESSAGE => ("Failed to delete message", "delete_message"),
+        incoming::ADD_REACTION => ("Failed to add reaction", "add_reaction"),
+        _ => ("Failed to remove reaction", "remove_reaction"),
+    };
+    action_failed(&mut call, &Failure::new(error, message), action);
+}
+
 fn action_failed(call: &mut Call, failure: &Failure, action: &'static str) {
-    call.emit(outgoing::ERROR, &ActionFailure { failure, action });
+    let message_id = named_message(&call.payload);
+    call.emit(outgoing::ERROR, &ActionFailure { failure, action, message_id });
     call.fail(failure);
 }

@@ -17,6 +17,10 @@ use crate::{auth::Tokens, chat::Chat, config::Config};
 /// Bytes read of a WebSocket at once.
 const READ_BUFFER: usize = 1024;
 
+/// Binary attachments that one packet may have, and how many times `MAX_PAYLOAD_BYTES` all of them may hold.
+const MAX_BINARIES: usize = 256;
+const ALL_BINARIES: usize = 4;
+
 /// What the handlers work with.
 #[derive(Clone)]
 pub struct SocketState {
@@ -33,9 +37,10 @@ pub struct SocketState {
 /// Builds the Socket.IO layer and registers the namespace.
 #[must_use]
 pub fn layer(config: &Config, state: SocketState) -> (SocketIoLayer, SocketIo) {
-    // A packet may announce binaries; they are bounded like any other payload, and then refused.
-    let all_binaries = config.max_payload_bytes.saturating_mul(3);
-    let parser = ParserConfig::common().max_incoming_binaries(32).max_incoming_binary_buf_size(all_binaries);
+    // Files that an app sends along with a message by mistake. No event takes any, but one is answered only when all of its
+    // files have come, and a packet with more than these ends the socket.
+    let all_binaries = config.max_payload_bytes.saturating_mul(ALL_BINARIES);
+    let parser = ParserConfig::common().max_incoming_binaries(MAX_BINARIES).max_incoming_binary_buf_size(all_binaries);
     let (layer, io) = SocketIo::builder()
         .with_parser(parser)
         .ping_interval(Duration::from_secs(config.ping_interval))

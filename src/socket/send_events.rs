@@ -20,7 +20,7 @@ struct Sender {
 }
 
 /// `chat:send_message` and `chat:send_reply`.
-pub async fn send(mut call: Call) {
+pub async fn send(call: Call) {
     let is_reply = *call.event == *incoming::SEND_REPLY;
     let asked = if is_reply { SendMessage::reply(&call.payload) } else { SendMessage::from(&*call.payload) };
     let conversation = asked.conversation.required();
@@ -40,16 +40,40 @@ pub async fn send(mut call: Call) {
     let sender = Sender { temp_id, conversation_id: raw_conversation_id };
     let chat = call.chat.clone();
     let user = call.connection.user.clone();
-    let done = Box::new(move |result: Result<&Sent>| match result {
-        Ok(sent) => {
-            let event = if is_reply { outgoing::REPLY_SENT } else { outgoing::MESSAGE_SENT };
-            let message = sent.json().with_temp_id(sender.temp_id.as_ref());
-            call.chat.hub().emit_to(&call.connection, &Event::of_json(event, &message));
-            call.succeed_with(&message);
-        }
-        Err(e) => send_failed(&mut call, &sender, &e),
+    let mut unanswered = Unanswered(Some((call, sender)));
+    let done = Box::new(move |result: Result<&Sent>| {
+        unanswered.answer(result, is_reply);
     });
     chat.send(user, conversation, draft, Some(origin), Some(permit), done);
+}
+
+/// A send whose client waits for the outcome. Where nobody tells it, because what was to tell panicked, it hears that
+/// sending failed.
+struct Unanswered(Option<(Call, Sender)>);
+
+impl Unanswered {
+    fn answer(&mut self, result: Result<&Sent>, is_reply: bool) {
+        let Some((call, sender)) = &mut self.0 else { return };
+        match result {
+            Ok(sent) => {
+                let event = if is_reply { outgoing::REPLY_SENT } else { outgoing::MESSAGE_SENT };
+                let message = sent.json().with_temp_id(sender.temp_id.as_ref());
+                call.chat.hub().emit_to(&call.connection, &Event::of_json(event, &message));
+                call.succeed_with(&message);
+            }
+            Err(e) => send_failed(call, sender, &e),
+        }
+        self.0 = None;
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        // A server that stops drops what waits: its clients ask again when they are back.
+        if let Some((mut call, sender)) = self.0.take().filter(|(call, _)| !call.chat.is_stopping()) {
+            send_failed(&mut call, &sender, &Error::Internal);
+        }
+    }
 }
 
 /// Answers a send that is not handled at all.
