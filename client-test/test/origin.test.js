@@ -9,12 +9,13 @@ const { Server } = require('../lib/server');
 
 const SHOP = 'https://shop.example';
 const SECOND_SHOP = 'https://admin.shop.example';
-const FRONTEND_URL = `${SHOP}, ${SECOND_SHOP}`;
+const APPS = ['capacitor://localhost', 'ionic://localhost', 'tauri://localhost'];
+const FRONTEND_URL = [SHOP, SECOND_SHOP, ...APPS, 'wss://live.example:443/'].join(', ');
 
 const { test } = suite({ env: { FRONTEND_URL } });
 
-const ALLOWED = [SHOP, SECOND_SHOP, ...[3000, 3001, 4173, 5173].map((port) => `http://localhost:${port}`)];
-const REFUSED = ['https://evil.example', 'http://localhost:3002', 'http://shop.example', 'https://shop.example.evil.example', 'null'];
+const ALLOWED = [SHOP, SECOND_SHOP, 'wss://shop.example', 'https://live.example', ...APPS, ...[3000, 3001, 4173, 5173].map((port) => `http://localhost:${port}`)];
+const REFUSED = ['https://evil.example', 'http://localhost:3002', 'http://shop.example', 'https://shop.example.evil.example', 'capacitor://shop.example', 'null'];
 
 const rest = (scene, Origin) => scene.rest('customer', 'GET', '/api/chat/conversations', undefined, { headers: { Origin } });
 const socket = (scene, Origin, transport, who = 'customer') =>
@@ -83,6 +84,37 @@ for (const transport of ['polling', 'websocket']) {
     await scene.connect('customer', { transports: [transport] });
   });
 }
+
+/** The server's own origin, as clients other than browsers send it; `host` is what the request asks for. */
+const OWN = [
+  ['http', undefined], ['ws', undefined],
+  ['https', 'chat.example'], ['wss', 'chat.example'], ['wss', 'Chat.Example:443'], ['http', 'chat.example:80'],
+];
+for (const [scheme, host] of OWN) {
+  test(`the server's own origin is allowed: ${scheme}, ${host ?? 'host and port'}`, async (scene) => {
+    const headers = { Origin: `${scheme}://${host ?? new URL(scene.server.url).host}`, ...(host && { Host: host }) };
+    const answer = await scene.rest('customer', 'GET', '/api/chat/conversations', undefined, { headers });
+    assert.equal(answer.status, 200, answer.text);
+    // The client that polls here sends a Host of its own.
+    for (const transport of host ? ['websocket'] : ['polling', 'websocket']) {
+      await scene.connect('customer', { transports: [transport], reconnection: false, extraHeaders: headers });
+    }
+  });
+}
+
+test("a proxy's client may come from the host that the proxy was asked for", async (scene) => {
+  const headers = { Origin: 'https://chat.example', 'X-Forwarded-Host': 'chat.example' };
+  assert.equal((await scene.rest('customer', 'GET', '/api/chat/conversations', undefined, { headers })).status, 200);
+});
+
+test('a refused origin is logged once, with what to change', async (scene) => {
+  const Origin = 'https://forgotten.example';
+  for (let i = 0; i < 5; i++) assert.equal((await rest(scene, Origin)).status, 403);
+  await socket(scene, Origin, 'websocket').refused();
+  const lines = scene.server.log.split('\n').filter((line) => line.includes(Origin));
+  assert.equal(lines.length, 1, lines.join('\n'));
+  assert.match(lines[0], /WARN.*FRONTEND_URL/);
+});
 
 test('polling: the handshake answers an allowed site with its CORS headers', async (scene) => {
   const answer = await scene.rest(null, 'GET', '/socket.io/?EIO=4&transport=polling', undefined, { headers: { Origin: SHOP } });

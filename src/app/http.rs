@@ -1,4 +1,4 @@
-//! What every request passes through: origins, CORS, limits, tracing.
+//! What every request passes through: origins and CORS, limits, tracing.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,12 +22,14 @@ use tower_http::{
     trace::TraceLayer,
 };
 
-use super::admission::{Admission, admit};
+use super::{
+    admission::{Admission, admit},
+    origins::{Origins, refuse_others},
+};
 use crate::{
     chat::Chat,
     config::Config,
     hub::{Hub, Line},
-    protocol::Failure,
     rest,
 };
 
@@ -109,10 +111,12 @@ fn ends_within(body: Body, limit: Duration) -> Body {
 /// Origins and CORS around everything, the Socket.IO handshake too (contract §0).
 pub fn wrap(router: Router, config: &Config, admission: Admission) -> Router {
     let hub = admission.chat.hub().clone();
-    let origins: Arc<[String]> = config.allowed_origins().into();
+    let origins = Arc::new(Origins::new(config, admission.proxies.clone()));
     let for_cors = origins.clone();
     let cors = CorsLayer::new()
-        .allow_origin(AllowOrigin::predicate(move |origin, _| is_allowed(&for_cors, origin)))
+        .allow_origin(AllowOrigin::predicate(move |origin, request| {
+            for_cors.allows(origin, &request.headers, &request.extensions)
+        }))
         .allow_credentials(true)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS])
         .allow_headers(AllowHeaders::mirror_request())
@@ -120,26 +124,11 @@ pub fn wrap(router: Router, config: &Config, admission: Admission) -> Router {
         .max_age(Duration::from_hours(1));
     router.layer(
         ServiceBuilder::new()
-            .layer(middleware::from_fn_with_state(origins, refuse_origins))
+            .layer(middleware::from_fn_with_state(origins, refuse_others))
             .layer(cors)
             .layer(middleware::from_fn_with_state(admission, admit))
             .layer(middleware::from_fn_with_state(hub, note_line)),
     )
-}
-
-fn is_allowed(origins: &[String], origin: &HeaderValue) -> bool {
-    origin.to_str().is_ok_and(|o| origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(o)))
-}
-
-/// A browser always says where it comes from; curl and apps do not, and may come.
-async fn refuse_origins(State(origins): State<Arc<[String]>>, request: Request, next: Next) -> Response {
-    match request.headers().get(header::ORIGIN) {
-        Some(origin) if !is_allowed(&origins, origin) => {
-            (StatusCode::FORBIDDEN, Json(Failure::with_message("Origin not allowed", "origin_not_allowed")))
-                .into_response()
-        }
-        _ => next.run(request).await,
-    }
 }
 
 /// Learns which session's WebSocket a TCP line carries, and lets no session poll that was given up as too slow.

@@ -54,7 +54,7 @@ pub struct LimitsConfig {
     /// REST requests of one user at a time
     #[arg(long, env = "MAX_REQUESTS_PER_USER", default_value_t = 64, global = true)]
     pub max_requests_per_user: usize,
-    /// Proxies whose X-Forwarded-For is believed: networks or addresses, separated by commas
+    /// Proxies whose X-Forwarded-For and X-Forwarded-Host are believed: networks or addresses, separated by commas
     #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',', default_value = "127.0.0.0/8,::1", value_parser = network, global = true)]
     pub trusted_proxies: Vec<IpNet>,
 }

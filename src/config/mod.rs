@@ -1,12 +1,14 @@
 //! Configuration: environment, `.env` and flags, in one documented struct. `.env.example` lists the same.
 
 mod limits;
+mod origin;
 
 use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
 pub use limits::LimitsConfig;
+pub use origin::{normal_origin, without_default_port};
 
 /// A value that must not reach a log.
 #[derive(Clone, PartialEq, Eq)]
@@ -59,7 +61,7 @@ pub struct Config {
     /// Secret of the HS256 tokens, at least 32 bytes; required with DATABASE_URL, else generated
     #[arg(long, env = "JWT_SECRET", hide_env_values = true, global = true)]
     pub jwt_secret: Option<Secret>,
-    /// Origins a browser may come from, separated by commas
+    /// Origins that browsers and apps may come from, separated by commas, e.g. https://shop.example,capacitor://localhost
     #[arg(long, env = "FRONTEND_URL", value_delimiter = ',', global = true)]
     pub frontend_url: Vec<String>,
     /// `production` refuses the localhost origins that development allows
@@ -185,11 +187,10 @@ impl Config {
         if self.jwt_secret.as_ref().is_some_and(|s| s.expose().len() < 32) {
             return Err("JWT_SECRET: must be at least 32 bytes".into());
         }
-        for origin in self.frontend_url.iter().map(|o| o.trim()).filter(|o| !o.is_empty()) {
-            let rest = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-            if !rest.is_some_and(|host| !host.is_empty() && !host.trim_end_matches('/').contains('/')) {
-                return Err(format!("FRONTEND_URL: {origin:?} is not an origin such as https://shop.example"));
-            }
+        if let Some(origin) = self.frontend_origins().find(|origin| normal_origin(origin).is_none()) {
+            return Err(format!(
+                "FRONTEND_URL: {origin:?} is not an origin such as https://shop.example or capacitor://localhost"
+            ));
         }
         if self.max_payload_bytes < self.max_message_chars {
             return Err("MAX_PAYLOAD_BYTES: must not be below MAX_MESSAGE_CHARS".into());
@@ -203,15 +204,15 @@ impl Config {
         self.environment == "production"
     }
 
-    /// The origins that browsers may come from (contract §0).
+    /// `FRONTEND_URL` as it is written, without slashes at the end.
+    fn frontend_origins(&self) -> impl Iterator<Item = &str> {
+        self.frontend_url.iter().map(|origin| origin.trim().trim_end_matches('/')).filter(|origin| !origin.is_empty())
+    }
+
+    /// The origins that browsers and apps may come from (contract §0), as [`normal_origin`] spells them.
     #[must_use]
     pub fn allowed_origins(&self) -> Vec<String> {
-        let mut origins: Vec<String> = self
-            .frontend_url
-            .iter()
-            .map(|o| o.trim().trim_end_matches('/').to_lowercase())
-            .filter(|o| !o.is_empty())
-            .collect();
+        let mut origins: Vec<String> = self.frontend_origins().filter_map(normal_origin).collect();
         if !self.is_production() {
             origins.extend([3000, 3001, 4173, 5173].map(|port| format!("http://localhost:{port}")));
         }
