@@ -3,6 +3,8 @@
 mod admission;
 mod http;
 mod linger;
+mod origins;
+mod paths;
 mod server;
 
 use std::{
@@ -148,7 +150,8 @@ impl App {
         let (layer, io) = socket::layer(config, state);
         let environment = config.environment.as_str().into();
         let public_url = config.public_url.as_deref().map(Into::into);
-        let rest_state = RestState { chat: chat.clone(), tokens, started: Instant::now(), environment, public_url };
+        let (started, max_body) = (Instant::now(), config.max_body_bytes);
+        let rest_state = RestState { chat: chat.clone(), tokens, started, environment, public_url, max_body };
         let rest =
             http::rest_layers(rest::router(rest_state.clone()), &chat, config.max_body_bytes, config.request_timeout);
         let max_form = config.max_upload_bytes.saturating_mul(config.max_upload_files).saturating_add(1 << 20);

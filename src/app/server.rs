@@ -15,6 +15,7 @@ use tower::{ServiceExt as _, service_fn};
 use super::{
     admission::{self, Peer},
     linger::linger,
+    paths::as_routed,
 };
 use crate::{
     config::LimitsConfig,
@@ -122,6 +123,7 @@ fn serve(stream: TcpStream, peer: Peer, places: Places, router: Router, lines: &
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(line.clone());
         request.extensions_mut().insert(peer);
+        as_routed(request.uri_mut());
         router.clone().oneshot(linger(request.map(Body::new)))
     });
     let connection = http1::Builder::new()

@@ -97,6 +97,17 @@ fn plain(status: StatusCode) -> AxumResponse {
     response
 }
 
+/// 413 for a body that is too large.
+pub fn too_large() -> AxumResponse {
+    plain(StatusCode::PAYLOAD_TOO_LARGE)
+}
+
+/// 415 for a body that is packed in a way that is not known.
+pub fn unknown_encoding() -> AxumResponse {
+    let failure = Failure::with_message("Content-Encoding is not supported", "unsupported_media_type");
+    (StatusCode::UNSUPPORTED_MEDIA_TYPE, Json(failure)).into_response()
+}
+
 /// 400 for a body that is no JSON.
 pub fn invalid_json() -> AxumResponse {
     (StatusCode::BAD_REQUEST, Json(Failure::with_message("Request body is not valid JSON", "invalid_json")))

@@ -5,12 +5,12 @@ use std::{collections::HashMap, sync::Arc};
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
-    http::request::Parts,
+    http::{header::CONTENT_ENCODING, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde_json::{Map, Value};
 
-use super::RestState;
+use super::{RestState, unpack::unpacked};
 use crate::{
     domain::{ConversationId, MessageId, UserId},
     error::{Error, Result},
@@ -28,7 +28,9 @@ impl FromRequest<RestState> for JsonBody {
     async fn from_request(request: Request, state: &RestState) -> std::result::Result<Self, Response> {
         // While it is read, it is one of its caller's requests at a time; its reader lets go of everything else at once.
         let _place = request.extensions().get::<Arc<Place<UserId>>>().cloned();
+        let encoding = request.headers().get(CONTENT_ENCODING).cloned();
         let body = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
+        let body = unpacked(body, encoding.as_ref(), state.max_body).map_err(IntoResponse::into_response)?;
         if body.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self(Payload::default()));
         }

@@ -12,6 +12,7 @@ mod messages;
 mod people;
 mod status;
 mod sync;
+mod unpack;
 
 use std::{sync::Arc, time::Instant};
 
@@ -49,6 +50,8 @@ pub struct RestState {
     pub environment: Arc<str>,
     /// `PUBLIC_URL`.
     pub public_url: Option<Arc<str>>,
+    /// `MAX_BODY_BYTES`.
+    pub max_body: usize,
 }
 
 /// The routes whose bodies are large and may take their time.

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use serde_json::Value as Json;
+use percent_encoding::percent_decode_str;
 use socketioxide::{
     adapter::LocalAdapter,
     handler::{ConnectMiddleware, Value},
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     auth::{TokenError, strip_bearer},
     limits::ClientAddress,
-    protocol::Failure,
+    protocol::{Failure, Payload},
 };
 
 /// How late a refusal comes once an address had too many, and how late a user is let in who goes on after being cut.
@@ -85,10 +85,9 @@ impl ConnectMiddleware<LocalAdapter, ByToken> for Authenticate {
 
 impl Authenticate {
     async fn authenticate(&self, socket: &Socket<LocalAdapter>, auth: Option<&Value>) -> Result<Session, Refusal> {
-        let token = token_of(auth).or_else(|| {
-            let header = socket.req_parts().headers.get("authorization")?.to_str().ok()?;
-            Some(header.to_owned())
-        });
+        let request = socket.req_parts();
+        let header = || Some(request.headers.get("authorization")?.to_str().ok()?.to_owned());
+        let token = token_of(auth).or_else(header).or_else(|| token_in(request.uri.query()?));
         let token = token.as_deref().map(strip_bearer).filter(|t| !t.is_empty()).ok_or(Refusal::NoToken)?;
         let limits = self.0.chat.limits();
         let address = socket.req_parts().extensions.get::<ClientAddress>().copied();
@@ -118,9 +117,17 @@ impl Authenticate {
 
 /// The `token` of the client's `auth` object, if it is a text with something in it.
 fn token_of(auth: Option<&Value>) -> Option<String> {
-    let auth: Json = serde_json::from_str(auth?.as_str()?).ok()?;
-    let token = auth.get("token")?.as_str()?;
+    let auth = Payload::of_event(auth?.as_str()?);
+    let token = auth.token()?;
     (!token.trim().is_empty()).then(|| token.to_owned())
+}
+
+/// The `token` in the handshake's query, where old mobile clients have it. Queries are never logged.
+fn token_in(query: &str) -> Option<String> {
+    let token = query.split('&').find_map(|pair| pair.strip_prefix("token="))?;
+    // A `+` is a space here, as in `Bearer+…`.
+    let token = token.replace('+', " ");
+    percent_decode_str(&token).decode_utf8().ok().map(Into::into)
 }
 
 /// `chat:authenticate { token }`: a new token of the same user renews the socket's, without a reconnect.
