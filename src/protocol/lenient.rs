@@ -96,6 +96,8 @@ fn escaped_unit(text: &str, at: usize) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -149,7 +151,8 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_javascript_writes_is_read(units in proptest::collection::vec(any::<u16>(), 0..40)) {
-            let escaped: String = units.iter().map(|unit| format!("\\u{unit:04x}")).collect();
+            let mut escaped = String::new();
+            units.iter().try_for_each(|unit| write!(escaped, "\\u{unit:04x}"))?;
             prop_assert_eq!(value(&format!("\"{escaped}\"")), Some(json!(String::from_utf16_lossy(&units))));
         }
     }
