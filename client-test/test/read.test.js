@@ -152,3 +152,10 @@ test('both read each other: each is told of the other', async (scene) => {
   assert.equal((await seller.waitFor('chat:messages_read')).userId, USERS.customer.id);
   assert.equal((await customer.waitFor('chat:messages_read')).userId, USERS.seller.id);
 });
+
+test('POST /conversations/:id/read says in its data that it succeeded, and how many became read', async (scene) => {
+  const { conversationId } = await threeUnread(scene);
+  const read = () => scene.rest('customer', 'POST', `/api/chat/conversations/${conversationId}/read`);
+  assert.deepEqual((await read()).body.data, { success: true, count: 3 });
+  assert.deepEqual((await read()).body.data, { success: true, count: 0 });
+});

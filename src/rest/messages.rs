@@ -71,7 +71,8 @@ pub async fn mark_read(State(state): State<RestState>, Caller(user): Caller, id:
     let worded = |e: Error| RestError::worded(e, NO_ACCESS);
     let id = id.required().map_err(worded)?;
     let count = state.chat.mark_read(&user, id, None).await.map_err(worded)?;
-    Ok(Json(json!({ "success": true, "count": count, "data": { "count": count } })).into_response())
+    let data = json!({ "success": true, "count": count });
+    Ok(Json(json!({ "success": true, "count": count, "data": data })).into_response())
 }
 
 /// Unread messages over all conversations.
