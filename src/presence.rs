@@ -1,7 +1,11 @@
-//! Who is online here. A connection is not a user: someone with three tabs comes once and goes once.
+//! Who is online here. A connection is not a user: someone with three tabs comes once and goes once, and a user who is back
+//! within the grace (a page that is loaded again) never went.
 //! Pure: sockets come and go, changes come out; writing and telling them is `chat::online`'s.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    time::{Duration, Instant},
+};
 
 use uuid::Uuid;
 
@@ -10,9 +14,16 @@ use crate::domain::UserId;
 /// Connections per user, and what the world was last told of each.
 #[derive(Debug, Default)]
 pub struct Presence {
+    /// How long after their last connection went a user counts as online.
+    grace: Duration,
     connections: HashMap<UserId, Vec<Uuid>>,
     told_online: HashSet<UserId>,
-    changed: HashSet<UserId>,
+    /// Users who came since the last look.
+    came: HashSet<UserId>,
+    /// Users without a connection who are not told offline yet, and since when.
+    leaving: HashMap<UserId, Instant>,
+    /// The same in the order of leaving. An entry that `leaving` does not have any more says nothing.
+    queue: VecDeque<(Instant, UserId)>,
 }
 
 /// What the world has to be told.
@@ -20,8 +31,8 @@ pub struct Presence {
 pub struct Changes {
     /// Users who came, with their latest connection.
     pub online: Vec<(UserId, Uuid)>,
-    /// Users who went.
-    pub offline: Vec<UserId>,
+    /// Users who went, and when their last connection did.
+    pub offline: Vec<(UserId, Instant)>,
 }
 
 impl Changes {
@@ -33,58 +44,94 @@ impl Changes {
 }
 
 impl Presence {
+    /// Nobody is here. Who goes is offline after `grace`.
+    #[must_use]
+    pub fn new(grace: Duration) -> Self {
+        Self { grace, ..Self::default() }
+    }
+
     /// A connection of `user` came.
     pub fn connect(&mut self, user: UserId, connection: Uuid) {
         self.connections.entry(user).or_default().push(connection);
-        self.changed.insert(user);
+        self.leaving.remove(&user);
+        self.came.insert(user);
     }
 
     /// A connection of `user` went. One that is not known changes nothing.
-    pub fn disconnect(&mut self, user: UserId, connection: Uuid) {
+    pub fn disconnect(&mut self, user: UserId, connection: Uuid, now: Instant) {
         if let Some(list) = self.connections.get_mut(&user) {
             list.retain(|c| *c != connection);
             if list.is_empty() {
                 self.connections.remove(&user);
+                self.leaving.insert(user, now);
+                self.queue.push_back((now, user));
             }
-            self.changed.insert(user);
         }
     }
 
-    /// Users of whom there may be something to tell.
+    /// Users who came and of whom there may be something to tell.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.changed.len()
+        self.came.len()
     }
 
-    /// What changed since the last call. Who came and went in between is not mentioned.
-    pub fn take_changes(&mut self) -> Changes {
+    /// When the next user's grace ends.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Instant> {
+        self.queue.front().map(|(at, _)| *at + self.grace)
+    }
+
+    /// What changed since the last call. Who came and went in between, or is back within the grace, is not mentioned.
+    pub fn take_changes(&mut self, now: Instant) -> Changes {
         let mut changes = Changes::default();
-        for user in self.changed.drain() {
-            match self.connections.get(&user).and_then(|list| list.last()) {
-                Some(latest) if self.told_online.insert(user) => changes.online.push((user, *latest)),
-                None if self.told_online.remove(&user) => changes.offline.push(user),
-                _ => {}
+        for user in self.came.drain() {
+            if let Some(latest) = self.connections.get(&user).and_then(|list| list.last())
+                && self.told_online.insert(user)
+            {
+                changes.online.push((user, *latest));
+            }
+        }
+        while let Some((at, user)) = self.queue.pop_front_if(|(at, _)| *at + self.grace <= now) {
+            if self.leaving.get(&user) == Some(&at) {
+                self.leaving.remove(&user);
+                if self.told_online.remove(&user) {
+                    changes.offline.push((user, at));
+                }
             }
         }
         changes
+    }
+
+    /// The service stops: nobody is waited for.
+    pub fn end_grace(&mut self) {
+        self.grace = Duration::ZERO;
     }
 
     /// Telling failed: the changes come out again next time.
     pub fn put_back(&mut self, changes: &Changes) {
         for (user, _) in &changes.online {
             self.told_online.remove(user);
-            self.changed.insert(*user);
+            self.came.insert(*user);
         }
-        for user in &changes.offline {
-            self.told_online.insert(*user);
-            self.changed.insert(*user);
+        for (user, at) in changes.offline.iter().rev() {
+            if self.connections.contains_key(user) {
+                // They are back. The world may have been told that they went all the same, and is told that they came.
+                self.came.insert(*user);
+            } else {
+                self.told_online.insert(*user);
+                // One who came and went again meanwhile is leaving since then.
+                if !self.leaving.contains_key(user) {
+                    self.leaving.insert(*user, *at);
+                    self.queue.push_front((*at, *user));
+                }
+            }
         }
     }
 
     /// The world forgot us: everyone who is here has to be told again.
     pub fn forget_told(&mut self) {
         self.told_online.clear();
-        self.changed.extend(self.connections.keys());
+        self.came.extend(self.connections.keys());
     }
 
     /// Whether `user` has a connection here.
@@ -106,53 +153,93 @@ mod tests {
         Uuid::from_u128(n)
     }
 
+    const GRACE: Duration = Duration::from_secs(5);
+
     #[test]
     fn three_tabs_are_one_user() {
-        let mut p = Presence::default();
+        let (mut p, now) = (Presence::default(), Instant::now());
         for n in 1..=3 {
             p.connect(user(1), tab(n));
         }
-        assert_eq!(p.take_changes().online, [(user(1), tab(3))]);
-        p.disconnect(user(1), tab(1));
-        p.disconnect(user(1), tab(2));
-        assert!(p.take_changes().is_empty());
-        p.disconnect(user(1), tab(3));
-        assert_eq!(p.take_changes().offline, [user(1)]);
-        assert!(p.take_changes().is_empty());
+        assert_eq!(p.take_changes(now).online, [(user(1), tab(3))]);
+        p.disconnect(user(1), tab(1), now);
+        p.disconnect(user(1), tab(2), now);
+        assert!(p.take_changes(now).is_empty());
+        p.disconnect(user(1), tab(3), now);
+        assert_eq!(p.take_changes(now).offline, [(user(1), now)]);
+        assert!(p.take_changes(now).is_empty());
     }
 
     #[test]
     fn a_reconnect_between_two_looks_is_no_change() {
-        let mut p = Presence::default();
+        let (mut p, now) = (Presence::default(), Instant::now());
         p.connect(user(1), tab(1));
-        p.take_changes();
-        p.disconnect(user(1), tab(1));
+        p.take_changes(now);
+        p.disconnect(user(1), tab(1), now);
         p.connect(user(1), tab(2));
-        assert!(p.take_changes().is_empty());
+        assert!(p.take_changes(now).is_empty());
+    }
+
+    #[test]
+    fn a_reconnect_within_the_grace_is_no_change_and_the_next_end_has_a_grace_of_its_own() {
+        let (mut p, start) = (Presence::new(GRACE), Instant::now());
+        p.connect(user(1), tab(1));
+        p.take_changes(start);
+        p.disconnect(user(1), tab(1), start);
+        assert!(p.take_changes(start).is_empty());
+        p.connect(user(1), tab(2));
+        let later = start + GRACE / 2;
+        p.disconnect(user(1), tab(2), later);
+        assert!(p.take_changes(start + GRACE).is_empty(), "the first grace counts no more");
+        assert_eq!(p.next_due(), Some(later + GRACE));
+        assert_eq!(p.take_changes(later + GRACE).offline, [(user(1), later)]);
+        assert_eq!(p.next_due(), None);
+    }
+
+    #[test]
+    fn a_service_that_stops_waits_for_nobody() {
+        let (mut p, now) = (Presence::new(GRACE), Instant::now());
+        p.connect(user(1), tab(1));
+        p.take_changes(now);
+        p.disconnect(user(1), tab(1), now);
+        p.end_grace();
+        assert_eq!(p.take_changes(now).offline, [(user(1), now)]);
     }
 
     #[test]
     fn what_could_not_be_told_is_told_later() {
-        let mut p = Presence::default();
+        let (mut p, now) = (Presence::new(GRACE), Instant::now());
         p.connect(user(1), tab(1));
-        let changes = p.take_changes();
+        let changes = p.take_changes(now);
         p.put_back(&changes);
-        assert_eq!(p.take_changes(), changes);
-        p.disconnect(user(1), tab(1));
-        let changes = p.take_changes();
+        assert_eq!(p.take_changes(now), changes);
+        p.disconnect(user(1), tab(1), now);
+        let changes = p.take_changes(now + GRACE);
         p.put_back(&changes);
-        assert_eq!(p.take_changes(), changes);
+        assert_eq!(p.take_changes(now + GRACE), changes);
+    }
+
+    #[test]
+    fn who_is_back_while_their_end_could_not_be_told_is_told_online_again() {
+        let (mut p, now) = (Presence::default(), Instant::now());
+        p.connect(user(1), tab(1));
+        p.take_changes(now);
+        p.disconnect(user(1), tab(1), now);
+        let changes = p.take_changes(now);
+        p.connect(user(1), tab(2));
+        p.put_back(&changes);
+        assert_eq!(p.take_changes(now), Changes { online: vec![(user(1), tab(2))], offline: Vec::new() });
     }
 
     #[test]
     fn a_second_disconnect_of_the_same_tab_changes_nothing() {
-        let mut p = Presence::default();
+        let (mut p, now) = (Presence::default(), Instant::now());
         p.connect(user(1), tab(1));
         p.connect(user(1), tab(2));
-        p.take_changes();
-        p.disconnect(user(1), tab(1));
-        p.disconnect(user(1), tab(1));
-        assert!(p.take_changes().is_empty());
+        p.take_changes(now);
+        p.disconnect(user(1), tab(1), now);
+        p.disconnect(user(1), tab(1), now);
+        assert!(p.take_changes(now).is_empty());
         assert!(p.is_online(user(1)));
     }
 }

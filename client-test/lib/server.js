@@ -75,6 +75,8 @@ class Server {
       DATA_DIR: this.dataDir,
       DATABASE_URL: this.database?.url,
       JWT_SECRET: SECRET,
+      // Who goes is offline at once: presence-grace.test.js has the grace.
+      PRESENCE_GRACE: '0',
       ...CROWD,
       ...this.env,
     };

@@ -114,7 +114,7 @@ impl Chat {
             accounts,
             lists: Coalesced::new(),
             unread: Coalesced::new(),
-            online: online::OnlineState::default(),
+            online: online::OnlineState::new(Duration::from_secs(config.presence_grace)),
             behind: Behind { deliveries, notifications },
             background: TaskTracker::new(),
             in_flight: TaskTracker::new(),

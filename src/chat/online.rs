@@ -1,7 +1,11 @@
 //! Presence, told to the database and to contacts. One task writes what changed since it last looked, for all users
 //! at once, and tells their contacts after it is written.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::MissedTickBehavior};
@@ -25,10 +29,25 @@ const GATHER: Duration = Duration::from_millis(20);
 const CROWD: usize = 16;
 
 /// Presence and its alarm clock.
-#[derive(Default)]
 pub struct OnlineState {
     presence: Mutex<Presence>,
     changed: Notify,
+}
+
+impl OnlineState {
+    /// Nobody is here; who goes is offline after `grace`.
+    pub fn new(grace: Duration) -> Self {
+        Self { presence: Mutex::new(Presence::new(grace)), changed: Notify::default() }
+    }
+
+    /// Waits until the next user's grace ends; for ever where nobody is leaving.
+    async fn due(&self) {
+        let next = self.presence.lock().next_due();
+        match next {
+            Some(at) => tokio::time::sleep_until(at.into()).await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 impl Chat {
@@ -39,7 +58,7 @@ impl Chat {
     }
 
     pub(super) fn user_disconnected(&self, connection: &Connection) {
-        self.online.presence.lock().disconnect(connection.user.id, connection.id);
+        self.online.presence.lock().disconnect(connection.user.id, connection.id, Instant::now());
         self.online.changed.notify_one();
     }
 
@@ -90,7 +109,7 @@ impl Chat {
     }
 
     async fn write_presence(&self) -> DbResult<()> {
-        let changes = self.online.presence.lock().take_changes();
+        let changes = self.online.presence.lock().take_changes(Instant::now());
         if changes.is_empty() {
             return Ok(());
         }
@@ -113,7 +132,11 @@ impl Chat {
         };
         let gone = match changes.offline.as_slice() {
             [] => Vec::new(),
-            users => self.db.set_offline(&self.server_name, users).await?,
+            users => {
+                // By how long ago, as the database's clock is not ours.
+                let ago = users.iter().map(|(user, at)| (*user, at.elapsed())).collect::<Vec<_>>();
+                self.db.set_offline(&self.server_name, &ago).await?
+            }
         };
         Ok((came, gone))
     }
@@ -180,12 +203,20 @@ pub async fn run(chat: Arc<Chat>) {
                 }
                 chat.write_presence().await
             }
+            () = chat.online.due() => chat.write_presence().await,
             _ = heartbeat.tick() => {
                 chat.end_expired();
                 chat.limits.rates.forget();
                 in_time(chat.beat()).await
             }
-            () = chat.stop.cancelled() => return,
+            () = chat.stop.cancelled() => {
+                // Those who left a moment ago are offline since then; the others when the server is unregistered.
+                chat.online.presence.lock().end_grace();
+                if let Err(e) = chat.write_presence().await {
+                    tracing::warn!(error = %e, "presence not written at the end");
+                }
+                return;
+            }
         };
         if let Err(e) = outcome {
             tracing::warn!(error = %e, "presence not written, trying again");

@@ -133,6 +133,9 @@ pub struct Config {
     /// Seconds a client has to answer a ping
     #[arg(long, env = "PING_TIMEOUT", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..), global = true)]
     pub ping_timeout: u64,
+    /// Seconds after their last socket went until a user is told offline; who is back by then never went
+    #[arg(long, env = "PRESENCE_GRACE", default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=600), global = true)]
+    pub presence_grace: u64,
     /// Seconds a REST request or a socket event may take
     #[arg(long, env = "REQUEST_TIMEOUT", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..), global = true)]
     pub request_timeout: u64,

@@ -1,6 +1,8 @@
 //! Who is online, over all servers on this database. A user is online while some server whose heart beats holds a
 //! socket of theirs.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use sqlx::Connection as _;
 use uuid::Uuid;
@@ -26,10 +28,6 @@ pub type Gone = (UserId, DateTime<Utc>);
 
 // These statements are planned once per connection, often while nobody was ever here, when Postgres takes a join of all with
 // all for the cheapest. So they join little: what is looked for is an array, or a list that it hashes.
-
-fn uuids(users: &[UserId]) -> Vec<Uuid> {
-    users.iter().map(|u| u.0).collect()
-}
 
 impl Db {
     /// Beats this server's heart. True when the server was unknown: it just started, or others gave it up.
@@ -119,18 +117,23 @@ impl Db {
         Ok(rows.into_iter().map(UserId).collect())
     }
 
-    /// Records that `server` holds no socket of `users` any more. Returns those whom no other server holds.
+    /// Records that `server` holds no socket of `users` any more, and how long ago the last one went. Returns those whom no
+    /// other server holds.
     ///
     /// # Errors
     /// [`super::DbError`].
-    pub async fn set_offline(&self, server: &str, users: &[UserId]) -> DbResult<Vec<Gone>> {
+    pub async fn set_offline(&self, server: &str, users: &[(UserId, Duration)]) -> DbResult<Vec<Gone>> {
+        let mut users: Vec<(Uuid, f64)> = users.iter().map(|(user, ago)| (user.0, ago.as_secs_f64())).collect();
+        // In order: the statement finds a user's time by halves.
+        users.sort_unstable_by_key(|u| u.0);
+        let (ids, ago): (Vec<Uuid>, Vec<f64>) = users.into_iter().unzip();
         let mut connection = self.pool().acquire().await?;
         let mut tx = connection.begin().await?;
         // Another server may be taking the same user in: its row lock is waited for first, and the statement after
         // that sees what it wrote.
         sqlx::query!(
             "SELECT user_id FROM user_online_status WHERE user_id = ANY($1) ORDER BY user_id FOR UPDATE",
-            &uuids(users)
+            &ids
         )
         .fetch_all(&mut *tx)
         .await?;
@@ -138,12 +141,14 @@ impl Db {
             r#"WITH let_go AS (
                    DELETE FROM chat_server_users WHERE server_name = $1 AND user_id = ANY($2)
                )
-               UPDATE user_online_status s SET is_online = false, last_seen_at = now(), updated_at = now(), socket_id = NULL
+               UPDATE user_online_status s SET is_online = false, updated_at = now(), socket_id = NULL,
+                   last_seen_at = now() - make_interval(secs => ($3::float8[])[width_bucket(s.user_id, $2)])
                WHERE s.user_id = ANY($2) AND s.is_online
                  AND s.user_id NOT IN (SELECT o.user_id FROM chat_server_users o WHERE o.user_id = ANY($2) AND o.server_name <> $1)
                RETURNING s.user_id, s.last_seen_at AS "seen!""#,
             server,
-            &uuids(users)
+            &ids,
+            &ago
         )
         .fetch_all(&mut *tx)
         .await?;
