@@ -81,6 +81,38 @@ test('limit and before (a conversation id) page through the list, each conversat
   assert.deepEqual(seen.slice(0, 5), expected);
 });
 
+test('next pages through the list, in the acknowledgement and by REST', async (scene) => {
+  const client = await scene.connect('customer');
+  const expected = await active(scene, client, 5);
+  const seen = [];
+  for (let before; seen.length < 5; ) {
+    const { data, next } = await client.ask('chat:get_conversations', { limit: 2, before });
+    const query = before ? `?limit=2&before=${encodeURIComponent(before)}` : '?limit=2';
+    const { body } = await scene.rest('customer', 'GET', `/api/chat/conversations${query}`);
+    assert.deepEqual([ids(body.data), body.next], [ids(data), next], 'REST says the same');
+    assert.equal(typeof next, 'string');
+    seen.push(...ids(data));
+    before = next;
+  }
+  assert.deepEqual(seen.slice(0, 5), expected);
+});
+
+test('next still finds the place after the conversation that it names was active again', async (scene) => {
+  const client = await scene.connect('customer');
+  const expected = await active(scene, client, 4);
+  const { next } = await client.ask('chat:get_conversations', { limit: 2 });
+  await scene.say(client, expected[1]);
+  const { data } = await client.ask('chat:get_conversations', { limit: 2, before: next });
+  assert.deepEqual(ids(data), expected.slice(2));
+});
+
+test('next is null on the last page', async (scene) => {
+  const id = await scene.conversation('admin', 'seller');
+  const client = await scene.connect('admin');
+  const answer = await client.ask('chat:get_conversations', { limit: 50 });
+  assert.deepEqual([ids(answer.data), answer.next], [[id], null]);
+});
+
 test('before as a time: what was last active earlier', async (scene) => {
   const client = await scene.connect('customer');
   const expected = await active(scene, client, 3);
@@ -132,7 +164,7 @@ test('isOnline and lastSeenAt tell who is there, and since when not', async (sce
   assert.ok(time(after.lastSeenAt), after.lastSeenAt);
 });
 
-for (const payload of [{ limit: 0 }, { limit: -3 }, { limit: 'many' }, { before: 'yesterday' }, { before: 5 }, { limit: 1e300 }]) {
+for (const payload of [{ limit: 0 }, { limit: -3 }, { limit: 'many' }, { before: 'yesterday' }, { before: 5 }, { limit: 1e300 }, { before: '2026-01-02T03:04:05Z_x' }, { before: '_' }]) {
   test(`an odd page does no harm: ${JSON.stringify(payload)}`, async (scene) => {
     const client = await scene.connect('customer');
     const answer = await client.ask('chat:get_conversations', payload);

@@ -7,13 +7,15 @@ use crate::{
     db::Participant,
     domain::{Conversation, ConversationId, ConversationKind, NewConversation, User},
     error::{Error, Result},
-    protocol::{ConversationView, CreateConversation, ListConversations, ParticipantView},
+    protocol::{Before, ConversationView, CreateConversation, ListConversations, ParticipantView},
 };
 
 /// Conversations with their other participants.
 pub struct Listed {
     conversations: Vec<Conversation>,
     others: HashMap<ConversationId, Vec<Participant>>,
+    /// What to give as `before` for the page after this one; `None` where there is none.
+    pub next: Option<String>,
 }
 
 impl Listed {
@@ -80,7 +82,9 @@ impl Chat {
     pub async fn conversations(&self, caller: &User, list: ListConversations) -> Result<Arc<Listed>> {
         let read = async {
             let conversations = self.db.conversations(caller.id, list.limit, list.before.as_ref()).await?;
-            Ok(Arc::new(self.with_others(caller, conversations).await?))
+            let is_full = i64::try_from(conversations.len()).is_ok_and(|found| found >= list.limit);
+            let next = conversations.last().filter(|_| is_full).map(|last| Before::place_of(last).to_string());
+            Ok(Arc::new(Listed { next, ..self.with_others(caller, conversations).await? }))
         };
         self.lists.get((caller.id, list.clone()), read).await
     }
@@ -92,6 +96,6 @@ impl Chat {
             p.is_online |= !p.is_blocked && self.is_here(p.user.id);
             others.entry(p.conversation_id).or_default().push(p);
         }
-        Ok(Listed { conversations, others })
+        Ok(Listed { conversations, others, next: None })
     }
 }

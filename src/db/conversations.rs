@@ -180,6 +180,7 @@ impl Db {
             None => self.newest_conversations(viewer, limit).await?,
             Some(Before::Time(t)) => self.conversations_before(viewer, limit, Some(*t), None).await?,
             Some(Before::Conversation(id)) => self.conversations_before(viewer, limit, None, Some(id.0)).await?,
+            Some(Before::Place(t, id)) => self.conversations_before(viewer, limit, Some(*t), Some(id.0)).await?,
         };
         Ok(rows.into_iter().map(Conversation::from).collect())
     }
@@ -202,6 +203,7 @@ impl Db {
         Ok(rows)
     }
 
+    /// A page that begins at a time, at a conversation, or with both at the place that a conversation had at a time.
     async fn conversations_before(
         &self,
         viewer: UserId,
@@ -210,17 +212,17 @@ impl Db {
         conversation: Option<Uuid>,
     ) -> DbResult<Vec<ConversationRow>> {
         let rows = conversation_rows!(
-            "FROM (SELECT b.at, COALESCE(souk_minute(COALESCE($3, b.at)), 2147483647) AS minute
-                   FROM (SELECT (SELECT COALESCE(b.last_message_at, b.created_at) FROM conversations b
-                                 JOIN conversation_members m ON m.conversation_id = b.id AND m.user_id = $1
-                                 WHERE b.id = $4) AS at) b) s
+            "FROM (SELECT b.at, COALESCE(souk_minute(b.at), 2147483647) AS minute
+                   FROM (SELECT COALESCE($3::timestamptz, (SELECT COALESCE(b.last_message_at, b.created_at) FROM conversations b
+                                              JOIN conversation_members m ON m.conversation_id = b.id AND m.user_id = $1
+                                              WHERE b.id = $4)) AS at) b) s
              CROSS JOIN conversation_members me JOIN conversations c ON c.id = me.conversation_id
              WHERE me.user_id = $1 AND me.active_minute <= s.minute
                AND me.active_minute >= COALESCE((
                    SELECT f.active_minute FROM conversation_members f WHERE f.user_id = $1 AND f.active_minute < s.minute
                    ORDER BY f.active_minute DESC OFFSET $2::bigint - 1 LIMIT 1), 0)
-               AND ($3::timestamptz IS NULL OR COALESCE(c.last_message_at, c.created_at) < $3)
-               AND ($4::uuid IS NULL OR (COALESCE(c.last_message_at, c.created_at), c.id) < (s.at, $4))
+               AND (COALESCE(c.last_message_at, c.created_at) < s.at
+                    OR COALESCE(c.last_message_at, c.created_at) = s.at AND c.id < $4::uuid)
              ORDER BY COALESCE(c.last_message_at, c.created_at) DESC, c.id DESC LIMIT $2",
             viewer.0,
             limit,

@@ -1,12 +1,14 @@
 //! What clients send, read leniently: a field of the wrong type is a missing field, and each use case says
 //! what it thinks of that (contract §2: malformed payloads "answer like the error case").
 
-use chrono::{DateTime, Utc};
+use std::fmt;
+
+use chrono::{DateTime, Datelike as _, Utc};
 use serde_json::{Map, Value};
 
-use super::lenient;
+use super::{lenient, rfc3339};
 use crate::{
-    domain::{ConversationId, UserId},
+    domain::{Conversation, ConversationId, UserId},
     error::{Error, Result},
 };
 
@@ -144,8 +146,39 @@ pub(super) fn whole(value: Option<&Value>) -> Option<i64> {
 pub enum Before {
     /// Activity before this time.
     Time(DateTime<Utc>),
-    /// After this conversation in the list.
+    /// After this conversation in the list, wherever it is by now.
     Conversation(ConversationId),
+    /// After the place that a conversation had in the list: its time and its id. What a page gives as `next`.
+    Place(DateTime<Utc>, ConversationId),
+}
+
+impl Before {
+    /// The place of a conversation in the list.
+    #[must_use]
+    pub fn place_of(conversation: &Conversation) -> Self {
+        Self::Place(conversation.last_message_at.unwrap_or(conversation.created_at), conversation.id)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        if let Some((micros, id)) = text.split_once('_') {
+            let at = DateTime::from_timestamp_micros(micros.parse().ok()?)?;
+            // Of what the database cannot say nothing is active.
+            return (0..=99_999).contains(&at.year()).then_some(Self::Place(at, ConversationId::parse(id)?));
+        }
+        let time = || DateTime::parse_from_rfc3339(text).ok().map(|t| Self::Time(t.to_utc()));
+        ConversationId::parse(text).map(Self::Conversation).or_else(time)
+    }
+}
+
+/// As `before` takes it. A place is microseconds since 1970 and an id, with nothing that a query string has to escape.
+impl fmt::Display for Before {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Time(at) => f.write_str(&rfc3339(at)),
+            Self::Conversation(id) => id.fmt(f),
+            Self::Place(at, id) => write!(f, "{}_{id}", at.timestamp_micros()),
+        }
+    }
 }
 
 /// `chat:get_conversations`: `{ limit?, before? }`.
@@ -153,7 +186,8 @@ pub enum Before {
 pub struct ListConversations {
     /// Page size.
     pub limit: i64,
-    /// Where the page begins: an RFC 3339 time, or the id of the last conversation already seen.
+    /// Where the page begins: the `next` of the page before, an RFC 3339 time, or the id of the last conversation already
+    /// seen.
     pub before: Option<Before>,
 }
 
@@ -162,12 +196,7 @@ impl TryFrom<&Payload> for ListConversations {
     fn try_from(p: &Payload) -> Result<Self> {
         let before = match p.0.get("before") {
             None | Some(Value::Null) => None,
-            Some(Value::String(s)) => Some(
-                ConversationId::parse(s)
-                    .map(Before::Conversation)
-                    .or_else(|| DateTime::parse_from_rfc3339(s).ok().map(|t| Before::Time(t.to_utc())))
-                    .ok_or_else(invalid_before)?,
-            ),
+            Some(Value::String(s)) => Some(Before::parse(s).ok_or_else(invalid_before)?),
             Some(_) => return Err(invalid_before()),
         };
         Ok(Self { limit: page_limit(whole(p.0.get("limit"))), before })
@@ -175,7 +204,7 @@ impl TryFrom<&Payload> for ListConversations {
 }
 
 fn invalid_before() -> Error {
-    Error::InvalidPayload("before must be an RFC 3339 time or a conversation id".into())
+    Error::InvalidPayload("before must be the next of another page, an RFC 3339 time or a conversation id".into())
 }
 
 /// `chat:get_messages`: `{ conversationId, limit, offset, before?, after? }`.
@@ -306,6 +335,18 @@ mod tests {
         let read = |v: Value| ListConversations::try_from(&payload(json!({ "before": v }))).map(|l| l.before);
         assert!(matches!(read(json!("2026-01-02T03:04:05Z")), Ok(Some(Before::Time(_)))));
         assert!(matches!(read(json!("00000000-0000-4000-8000-000000000001")), Ok(Some(Before::Conversation(_)))));
+        let place = json!("1767323045123456_00000000-0000-4000-8000-000000000001");
+        let next = read(place.clone()).unwrap().unwrap();
+        assert!(matches!(next, Before::Place(..)));
+        assert_eq!(json!(next.to_string()), place);
+        for bad in [
+            "_",
+            "1_x",
+            "x_00000000-0000-4000-8000-000000000001",
+            "-9223372036854775808_00000000-0000-4000-8000-000000000001",
+        ] {
+            assert!(read(json!(bad)).is_err(), "{bad}");
+        }
         assert!(read(json!("yesterday")).is_err());
         assert!(read(json!(5)).is_err());
     }

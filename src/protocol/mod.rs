@@ -18,8 +18,8 @@ pub use inbound::{
 };
 pub use message::{EditView, MessageJson, MessageView};
 pub use outbound::{
-    Ack, ConversationView, Failure, MessageDeleted, MessageDelivered, MessagesPage, MessagesRead, ParticipantView,
-    PersonView, ReactionChanged, RoomMember, SendFailure, UserStatus, UserTyping, ack_around,
+    Ack, AckPage, ConversationView, Failure, MessageDeleted, MessageDelivered, MessagesPage, MessagesRead,
+    ParticipantView, PersonView, ReactionChanged, RoomMember, SendFailure, UserStatus, UserTyping, ack_around,
 };
 pub use sending::SendMessage;
 pub use sync::{

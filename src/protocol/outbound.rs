@@ -27,6 +27,21 @@ impl<T> Ack<T> {
     }
 }
 
+/// An acknowledgement of one page of a list: `{ success: true, data, next }`.
+#[derive(Serialize)]
+pub struct AckPage<'a, T> {
+    success: bool,
+    data: T,
+    next: Option<&'a str>,
+}
+
+impl<'a, T> AckPage<'a, T> {
+    /// Wraps the page; `next` is what to give as `before` for the one after it.
+    pub fn new(data: T, next: Option<&'a str>) -> Self {
+        Self { success: true, data, next }
+    }
+}
+
 /// [`Ack`] around what is serialised already.
 #[must_use]
 pub fn ack_around(data: &str) -> String {

@@ -7,7 +7,7 @@ use super::{
     auth::Caller,
     errors::RestError,
     extract::{JsonBody, QueryPayload},
-    page,
+    page_with_next,
 };
 use crate::{
     error::Error,
@@ -28,5 +28,5 @@ pub async fn open(State(state): State<RestState>, Caller(user): Caller, JsonBody
 pub async fn list(State(state): State<RestState>, Caller(user): Caller, QueryPayload(query): QueryPayload) -> Answer {
     let list = ListConversations::try_from(&query)?;
     let listed = state.chat.conversations(&user, list).await?;
-    page(listed.view())
+    page_with_next(listed.view(), listed.next.as_deref())
 }

@@ -31,7 +31,7 @@ use crate::{
     auth::Tokens,
     chat::Chat,
     error::Error,
-    protocol::{Ack, json},
+    protocol::{Ack, AckPage, json},
 };
 
 /// What most pages of 50 fit in.
@@ -95,6 +95,12 @@ pub fn router(state: RestState) -> Router {
 /// `{ success: true, data }` of a page, in one buffer that need not grow while it is written.
 fn page(data: impl Serialize) -> Result<Response, RestError> {
     let body = json::to_vec(&Ack::new(data), PAGE_BYTES).map_err(|_| Error::Internal)?;
+    Ok(json_body(body))
+}
+
+/// `{ success: true, data, next }`, as [`page`].
+fn page_with_next(data: impl Serialize, next: Option<&str>) -> Result<Response, RestError> {
+    let body = json::to_vec(&AckPage::new(data, next), PAGE_BYTES).map_err(|_| Error::Internal)?;
     Ok(json_body(body))
 }
 

@@ -23,7 +23,7 @@ use crate::{
     chat::Chat,
     error::Error,
     hub::{Answer, Connection, Event, Line},
-    protocol::{Ack, Failure, Payload, ack_around, events::outgoing},
+    protocol::{Ack, AckPage, Failure, Payload, ack_around, events::outgoing},
 };
 
 /// Marks our implementations of the library's handler traits, which it also has for closures.
@@ -198,6 +198,11 @@ impl Call {
     /// Acknowledges success, if the client asked.
     pub fn succeed<T: Serialize>(&mut self, data: T) {
         self.acknowledge(&Ack::new(data));
+    }
+
+    /// Acknowledges one page of a list, if the client asked.
+    pub fn succeed_page<T: Serialize>(&mut self, data: T, next: Option<&str>) {
+        self.acknowledge(&AckPage::new(data, next));
     }
 
     /// Acknowledges failure, if the client asked.
