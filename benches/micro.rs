@@ -90,7 +90,7 @@ impl Room {
         let hub = Arc::new(Hub::new(&config));
         let room = ConversationId(Uuid::from_u128(3));
         runtime.block_on(fill(&hub, room, sockets));
-        let members = hub.users();
+        let members = hub.users().iter().map(|user| user.id).collect();
         Self { hub, room, members, runtime }
     }
 }

@@ -8,6 +8,7 @@ const { suite, USERS } = require('../lib/suite');
 const { external } = require('../lib/postgres');
 const { tokenFor } = require('../lib/jwt');
 const { assertFailure } = require('../lib/shapes');
+const { until } = require('../lib/limits');
 
 // Without an external database there is nothing to run, and no server to start for it.
 if (external) tests();
@@ -60,6 +61,42 @@ function tests() {
     const failed = await customer.waitFor('chat:message_failed');
     assert.deepEqual([failed.message, failed.code, failed.tempId], ['Conversation is closed', 'conversation_closed', 't']);
     assert.equal((await customer.ask('chat:get_messages', { conversationId })).success, true, 'it can still be read');
+  });
+
+  test('conversations that were last active at the same time are all reached by next', async (scene) => {
+    const staff = addUser('admin');
+    for (let i = 0; i < 7; i++) await create(scene, staff, addUser('customer'));
+    sql(`UPDATE conversations SET last_message_at = '2026-01-01 00:00:00.123456Z' WHERE participant_ids ? '${staff.id}'`);
+    const seen = [];
+    let before;
+    do {
+      const query = new URLSearchParams({ limit: 3, ...(before && { before }) });
+      const { body } = await scene.rest(staff, 'GET', `/api/chat/conversations?${query}`);
+      seen.push(...body.data.map((c) => c.id));
+      before = body.next;
+    } while (before && seen.length < 20);
+    assert.equal(seen.length, 7);
+    assert.equal(new Set(seen).size, 7);
+  });
+
+  test('a socket that stays open says of its user what the database says', async (scene) => {
+    const user = addUser('admin');
+    const answer = await create(scene, user, USERS.seller);
+    const conversationId = answer.body.data.id;
+    const [client, seller] = [await scene.connect(user), await scene.connect('seller')];
+    await seller.ask('chat:join', { conversationId });
+    const said = await scene.say(client, conversationId);
+    assert.deepEqual([said.senderRole, said.senderName], ['admin', 'New admin']);
+    sql(`UPDATE users SET role = 'manager', display_name = 'Demoted' WHERE id = '${user.id}'`);
+    const limit = 60_000;
+    const later = await until(async () => {
+      const { senderRole, senderName } = await scene.say(client, conversationId);
+      return senderRole !== 'admin' && { senderRole, senderName };
+    }, 'the socket knows its new role', limit);
+    assert.deepEqual(later, { senderRole: 'manager', senderName: 'Demoted' });
+    client.emit('chat:typing', { conversationId, isTyping: true });
+    assert.equal((await seller.waitFor('chat:user_typing')).displayName, 'Demoted');
+    assert.equal(client.count('disconnect'), 0, 'it stays connected');
   });
 
   test('the SQL objects agree with the API', async (scene) => {

@@ -93,6 +93,32 @@ test('a lost connection ends it too', async (scene) => {
   assert.equal((await seller.waitFor('chat:user_typing', ends)).userId, USERS.customer.id);
 });
 
+test('a disconnect ends it where the socket never entered the room', async (scene) => {
+  const { conversationId, seller } = await inside(scene);
+  const tab = await scene.connect('customer');
+  tab.emit('chat:typing', { conversationId, isTyping: true });
+  await seller.waitFor('chat:user_typing', starts);
+  const closed = performance.now();
+  tab.close();
+  const ended = await seller.waitForEntry('chat:user_typing', ends);
+  assert.equal(ended.data.conversationId, conversationId);
+  // By itself it would end 10 s after it began.
+  assert.ok(ended.at - closed < 5000, `${ended.at - closed} ms after the tab was closed`);
+});
+
+test('another tab that closes does not end it', async (scene) => {
+  const { conversationId, customer, seller } = await inside(scene);
+  const tab = await scene.connect('customer');
+  await tab.ask('chat:typing', { conversationId, isTyping: true });
+  await customer.ask('chat:typing', { conversationId, isTyping: true });
+  await seller.waitForMany('chat:user_typing', 2, starts);
+  await tab.ask('chat:join', { conversationId });
+  tab.close();
+  await seller.waitFor('chat:user_left');
+  await scene.barrier(seller, customer, conversationId);
+  assert.equal(seller.count('chat:user_typing', ends), 0);
+});
+
 test('ends by itself 10 seconds after the last true', async (scene) => {
   const { conversationId, customer, seller } = await inside(scene);
   const wait = async (matches) => (await seller.waitForEntry('chat:user_typing', matches, 20_000)).at;

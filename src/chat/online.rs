@@ -53,12 +53,12 @@ impl OnlineState {
 impl Chat {
     /// A socket of its user came.
     pub fn user_connected(&self, connection: &Connection) {
-        self.online.presence.lock().connect(connection.user.id, connection.id);
+        self.online.presence.lock().connect(connection.user_id, connection.id);
         self.online.changed.notify_one();
     }
 
     pub(super) fn user_disconnected(&self, connection: &Connection) {
-        self.online.presence.lock().disconnect(connection.user.id, connection.id, Instant::now());
+        self.online.presence.lock().disconnect(connection.user_id, connection.id, Instant::now());
         self.online.changed.notify_one();
     }
 
@@ -180,9 +180,11 @@ impl Chat {
             self.online.presence.lock().forget_told();
             self.online.changed.notify_one();
         }
-        // Who was suspended or deleted since the handshake may not stay.
-        let dismissed = self.db.inactive(&self.hub.users()).await?;
-        self.hub.dismiss(&dismissed);
+        // Users who were suspended or deleted since the handshake may not stay; of the others a socket says what the database
+        // says.
+        let differences = self.db.differences(&self.hub.users()).await?;
+        self.hub.dismiss(&differences.gone);
+        self.hub.update_users(differences.changed);
         let gone = self.db.sweep_servers(None, STALE_SECONDS).await?;
         let gone = gone.into_iter().filter(|(id, _)| !self.is_here(*id)).collect();
         self.tell_contacts(Vec::new(), gone).await;

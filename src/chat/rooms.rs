@@ -16,7 +16,7 @@ impl Chat {
     /// # Errors
     /// As [`Chat::mark_read`].
     pub async fn join(&self, connection: &Arc<Connection>, conversation: ConversationId) -> Result<()> {
-        self.mark_read(&connection.user, conversation, Some(connection)).await?;
+        self.mark_read(&connection.user(), conversation, Some(connection)).await?;
         let members = self.members(conversation).await?;
         self.tell_room(outgoing::USER_JOINED, connection, conversation, &members).await;
         Ok(())
@@ -32,10 +32,11 @@ impl Chat {
         true
     }
 
-    /// A socket is gone: out of its rooms, and one connection less for its user.
+    /// A socket is gone: out of its rooms, it types no more, and its user has one connection less.
     pub async fn disconnected(&self, connection: &Connection) {
         let rooms = self.hub.remove(connection);
         self.user_disconnected(connection);
+        self.stop_typing_of(connection);
         for room in rooms {
             self.left(connection, room).await;
         }
@@ -56,7 +57,7 @@ impl Chat {
         conversation: ConversationId,
         members: &[UserId],
     ) {
-        let user = &connection.user;
+        let user = &*connection.user();
         let payload = RoomMember { user_id: user.id, display_name: user.name(), conversation_id: conversation };
         let members = &*self.without_blocked(user.id, members).await;
         let audience =

@@ -157,7 +157,7 @@ impl Chat {
     ) -> Result<Missed> {
         self.join(connection, conversation).await?;
         let known = Known { conversation, seq: last_seq, since: None };
-        let missed = self.missed(&connection.user, &[known], join_limit()).await?;
+        let missed = self.missed(&connection.user(), &[known], join_limit()).await?;
         missed.into_iter().find(|m| m.state.is_member).ok_or(Error::NotAuthorized)
     }
 

@@ -1,6 +1,10 @@
 //! Who is typing. Memory is the truth; the table is a window for SQL readers, written at most once per change.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use tokio::{sync::mpsc, time::Instant};
@@ -35,9 +39,48 @@ struct Typist {
     spell: Uuid,
 }
 
-/// Who is typing where.
+/// Who is typing where, and in which conversations a socket was the last one to type for its user: its end is found
+/// without a look at everyone else.
+#[derive(Default)]
+struct Typists {
+    all: HashMap<Key, Typist>,
+    of_socket: HashMap<Uuid, HashSet<ConversationId>>,
+}
+
+impl Typists {
+    fn insert(&mut self, key: Key, typist: Typist) {
+        let socket = typist.socket;
+        if let Some(before) = self.all.insert(key, typist)
+            && before.socket != socket
+        {
+            self.forget(before.socket, key.0);
+        }
+        self.of_socket.entry(socket).or_default().insert(key.0);
+    }
+
+    fn remove(&mut self, key: &Key) -> Option<Typist> {
+        let typist = self.all.remove(key)?;
+        self.forget(typist.socket, key.0);
+        Some(typist)
+    }
+
+    fn forget(&mut self, socket: Uuid, conversation: ConversationId) {
+        if let Some(conversations) = self.of_socket.get_mut(&socket) {
+            conversations.remove(&conversation);
+            if conversations.is_empty() {
+                self.of_socket.remove(&socket);
+            }
+        }
+    }
+
+    fn conversations_of(&self, socket: Uuid) -> Vec<ConversationId> {
+        self.of_socket.get(&socket).into_iter().flatten().copied().collect()
+    }
+}
+
+/// The typists, and the way to the table.
 pub struct TypingState {
-    typists: Mutex<HashMap<Key, Typist>>,
+    typists: Mutex<Typists>,
     table: mpsc::Sender<Change>,
 }
 
@@ -64,7 +107,7 @@ impl Chat {
         conversation: ConversationId,
         is_typing: bool,
     ) -> Result<()> {
-        let user = &connection.user;
+        let user = &*connection.user();
         let members = self.members(conversation).await?;
         if !members.contains(&user.id) {
             return Err(Error::NotAuthorized);
@@ -87,10 +130,10 @@ impl Chat {
     /// Notes that it began, or goes on.
     fn begin_typing(self: &Arc<Self>, connection: &Connection, key: Key, members: &Arc<[UserId]>) {
         let mut typists = self.typing.typists.lock();
-        let known = typists.get(&key).map(|t| t.spell);
+        let known = typists.all.get(&key).map(|t| t.spell);
         let spell = known.unwrap_or_else(Uuid::new_v4);
         let typist = Typist {
-            user: connection.user.clone(),
+            user: connection.user(),
             members: members.clone(),
             socket: connection.id,
             ends: Instant::now() + ENDS_AFTER,
@@ -107,7 +150,7 @@ impl Chat {
     /// Who is typing in a conversation.
     #[must_use]
     pub fn typing_users(&self, conversation: ConversationId) -> Vec<UserId> {
-        self.typing.typists.lock().keys().filter(|k| k.0 == conversation).map(|k| k.1).collect()
+        self.typing.typists.lock().all.keys().filter(|k| k.0 == conversation).map(|k| k.1).collect()
     }
 
     /// The caller sent something, so they type no more.
@@ -115,15 +158,24 @@ impl Chat {
         self.stop_typing_if((conversation, user), |_| true);
     }
 
-    /// A socket left, and if it was the one that typed, its user types no more.
+    /// A socket is gone: where it was the last one to type for its user, the user types no more, whether or not it was in
+    /// the room.
+    pub(super) fn stop_typing_of(&self, connection: &Connection) {
+        let conversations = self.typing.typists.lock().conversations_of(connection.id);
+        for conversation in conversations {
+            self.stop_typing_on(connection, conversation);
+        }
+    }
+
+    /// A socket left a conversation, and if it was the last one to type there for its user, the user types no more.
     pub(super) fn stop_typing_on(&self, connection: &Connection, conversation: ConversationId) {
-        self.stop_typing_if((conversation, connection.user.id), |t| t.socket == connection.id);
+        self.stop_typing_if((conversation, connection.user_id), |t| t.socket == connection.id);
     }
 
     fn stop_typing_if(&self, key: Key, condition: impl FnOnce(&Typist) -> bool) {
         let stopped = {
             let mut typists = self.typing.typists.lock();
-            match typists.get(&key) {
+            match typists.all.get(&key) {
                 Some(t) if condition(t) => typists.remove(&key),
                 _ => None,
             }
@@ -136,7 +188,7 @@ impl Chat {
 
     async fn end_typing(self: Arc<Self>, key: Key, spell: Uuid) {
         loop {
-            let ends = self.typing.typists.lock().get(&key).filter(|t| t.spell == spell).map(|t| t.ends);
+            let ends = self.typing.typists.lock().all.get(&key).filter(|t| t.spell == spell).map(|t| t.ends);
             let Some(ends) = ends else { return };
             if ends <= Instant::now() {
                 return self.stop_typing_if(key, |t| t.spell == spell && t.ends <= Instant::now());

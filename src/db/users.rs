@@ -1,9 +1,20 @@
 //! The shop's users: read, never written.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::{Db, DbError, DbResult};
 use crate::domain::{Role, User, UserId};
+
+/// Where the database says something else of users than what is known of them.
+#[derive(Debug, Default)]
+pub struct Differences {
+    /// Users who may not be here: they are deleted, not active, or have a role that the chat does not know.
+    pub gone: Vec<UserId>,
+    /// Users with another name, role or e-mail address, as they are now.
+    pub changed: Vec<User>,
+}
 
 struct UserRow {
     id: Uuid,
@@ -68,20 +79,44 @@ impl Db {
         Ok(row.and_then(UserRow::into_user))
     }
 
-    /// Those of `users` who are not active any more, or not there.
+    /// Compares what is known of users with the database, and returns only where the two differ.
     ///
     /// # Errors
     /// [`DbError`].
-    pub async fn inactive(&self, users: &[UserId]) -> DbResult<Vec<UserId>> {
-        let ids: Vec<Uuid> = users.iter().map(|u| u.0).collect();
-        let rows = sqlx::query_scalar!(
-            r#"SELECT i.id AS "id!" FROM unnest($1::uuid[]) AS i (id)
-               WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = i.id AND COALESCE(u.status, 'active') = 'active')"#,
-            &ids
+    pub async fn differences(&self, known: &[Arc<User>]) -> DbResult<Differences> {
+        let ids: Vec<Uuid> = known.iter().map(|u| u.id.0).collect();
+        let emails: Vec<&str> = known.iter().map(|u| u.email.as_str()).collect();
+        let roles: Vec<&str> = known.iter().map(|u| u.role.as_str()).collect();
+        let names: Vec<Option<&str>> = known.iter().map(|u| u.display_name.as_deref()).collect();
+        let rows = sqlx::query!(
+            r#"SELECT i.id AS "known!", u.id AS "id?", u.email AS "email?", COALESCE(u.role, 'customer') AS "role!",
+                      u.display_name, COALESCE(u.status, 'active') AS "status!"
+               FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS i (id, email, role, display_name)
+               LEFT JOIN users u ON u.id = i.id
+               WHERE u.id IS NULL OR COALESCE(u.status, 'active') <> 'active' OR COALESCE(u.role, 'customer') <> i.role
+                  OR u.email <> i.email OR u.display_name IS DISTINCT FROM i.display_name"#,
+            &ids,
+            &emails as &[&str],
+            &roles as &[&str],
+            &names as &[Option<&str>]
         )
         .fetch_all(&self.pool())
         .await?;
-        Ok(rows.into_iter().map(UserId).collect())
+        let mut found = Differences::default();
+        for r in rows {
+            let row = r.id.zip(r.email).map(|(id, email)| UserRow {
+                id,
+                email,
+                role: r.role,
+                display_name: r.display_name,
+                status: r.status,
+            });
+            match row.and_then(UserRow::into_user).filter(|user| user.active) {
+                Some(user) => found.changed.push(user),
+                None => found.gone.push(UserId(r.known)),
+            }
+        }
+        Ok(found)
     }
 
     /// Seeds users into the embedded database, once: never called with the shop's.

@@ -61,7 +61,7 @@ impl Role {
 }
 
 /// A row of `users`, as far as the chat reads it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     /// Primary key.
     pub id: UserId,

@@ -35,7 +35,7 @@ impl Arrival {
     /// # Panics
     /// Not with a connection of the user who was expected.
     pub fn complete(self, connection: &Arc<Connection>) {
-        assert_eq!(connection.user.id, self.user, "another user's socket was expected");
+        assert_eq!(connection.user_id, self.user, "another user's socket was expected");
         let hold = {
             let mut state = self.hub.state.write();
             state.forget(&self);

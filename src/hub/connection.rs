@@ -6,19 +6,21 @@ use std::sync::{
 };
 
 use engineioxide::socket::EncodedSender;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use socketioxide::extract::SocketRef;
 use uuid::Uuid;
 
 use super::{Line, Lines, Sid, hold::Gate};
-use crate::domain::User;
+use crate::domain::{User, UserId};
 
 /// One authenticated socket.
 pub struct Connection {
     /// An opaque id, to be shown. The session's own id must not be: whoever has it can read the session.
     pub id: Uuid,
     /// Whose it is.
-    pub user: Arc<User>,
+    pub user_id: UserId,
+    /// The same as the database last had them.
+    user: RwLock<Arc<User>>,
     pub(super) socket: SocketRef,
     /// The way to its line past the library's encoding.
     pub(super) packets: EncodedSender,
@@ -45,7 +47,20 @@ impl Connection {
         let expires_at = AtomicI64::new(expires_at);
         let packets = socket.req_parts().extensions.get::<EncodedSender>().cloned();
         let packets = packets.expect("the library puts it into every handshake");
-        Self { id, user, socket, packets, expires_at, cut, line, gate: Mutex::default(), handed }
+        let user_id = user.id;
+        let user = RwLock::new(user);
+        Self { id, user_id, user, socket, packets, expires_at, cut, line, gate: Mutex::default(), handed }
+    }
+
+    /// Whose it is, as the database had them at the handshake or at a later look.
+    #[must_use]
+    pub fn user(&self) -> Arc<User> {
+        self.user.read().clone()
+    }
+
+    /// The database says something else of the user by now.
+    pub(super) fn set_user(&self, user: Arc<User>) {
+        *self.user.write() = user;
     }
 
     /// The session's id. Sockets that come one after the other over one session share it.

@@ -77,6 +77,6 @@ pub struct Audience<'a> {
 
 impl Audience<'_> {
     pub(super) fn spares(&self, c: &Connection) -> bool {
-        Some(c.id) != self.not_socket && Some(c.user.id) != self.not_user
+        Some(c.id) != self.not_socket && Some(c.user_id) != self.not_user
     }
 }

@@ -28,7 +28,7 @@ pub use socketioxide::socket::Sid;
 
 use crate::{
     config::Config,
-    domain::{ConversationId, UserId},
+    domain::{ConversationId, User, UserId},
 };
 
 /// Up to so many sockets their users are looked for in a list.
@@ -90,7 +90,7 @@ impl Hub {
         for room in &rooms {
             take_out(&mut state.rooms, room, id);
         }
-        take_out(&mut state.users, &connection.user.id, id);
+        take_out(&mut state.users, &connection.user_id, id);
         rooms
     }
 
@@ -121,10 +121,30 @@ impl Hub {
         users.into_iter().filter(|u| state.users.contains_key(u) || state.arriving.contains_key(u)).collect()
     }
 
-    /// Everyone who has a socket here.
+    /// What the sockets here say of their users. Sockets of one user that differ have one entry each.
     #[must_use]
-    pub fn users(&self) -> Vec<UserId> {
-        self.state.read().users.keys().copied().collect()
+    pub fn users(&self) -> Vec<Arc<User>> {
+        let state = self.state.read();
+        let mut users: Vec<Arc<User>> = Vec::with_capacity(state.users.len());
+        for connections in state.users.values() {
+            let first = users.len();
+            for user in connections.iter().map(|c| c.user()) {
+                if !users[first..].iter().any(|known| Arc::ptr_eq(known, &user) || *known == user) {
+                    users.push(user);
+                }
+            }
+        }
+        users
+    }
+
+    /// The database says something else of these users by now, and their sockets say so from here on.
+    pub fn update_users(&self, users: Vec<User>) {
+        let state = self.state.read();
+        for user in users.into_iter().map(Arc::new) {
+            for connection in state.users.get(&user.id).into_iter().flatten() {
+                connection.set_user(user.clone());
+            }
+        }
     }
 
     /// Number of sockets.
@@ -212,7 +232,7 @@ impl Hub {
     /// Disconnects a socket that cannot keep up.
     pub fn cut(&self, connection: &Connection) {
         if !connection.cut.swap(true, Ordering::Relaxed) {
-            tracing::warn!(connection = %connection.id, user = %connection.user.id, "disconnecting a socket that is too slow or may not be here");
+            tracing::warn!(connection = %connection.id, user = %connection.user_id, "disconnecting a socket that is too slow or may not be here");
             // A polling session has no line: its next request is refused, and its ping finds the channel full.
             self.lines.cut(connection.sid().as_str());
         }
@@ -228,7 +248,7 @@ impl Hub {
 impl State {
     /// Adds a socket to its user's room.
     fn add(&mut self, connection: Arc<Connection>) {
-        self.users.entry(connection.user.id).or_default().push(connection.clone());
+        self.users.entry(connection.user_id).or_default().push(connection.clone());
         self.sessions.insert(connection.sid(), connection.clone());
         self.sockets.insert(connection.id, connection);
     }
@@ -239,7 +259,7 @@ impl State {
         let many: Option<HashSet<UserId>> =
             (room.len() > SMALL_ROOM).then(|| audience.members.iter().copied().collect());
         let takes_part = |id: &UserId| many.as_ref().map_or_else(|| audience.members.contains(id), |m| m.contains(id));
-        let admitted = |c: &&Arc<Connection>| audience.spares(c) && takes_part(&c.user.id);
+        let admitted = |c: &&Arc<Connection>| audience.spares(c) && takes_part(&c.user_id);
         let mut receivers: Vec<Arc<Connection>> = room.iter().filter(admitted).cloned().collect();
         let in_room = receivers.len();
         let ids: HashSet<Uuid> =

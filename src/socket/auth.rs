@@ -144,7 +144,7 @@ pub async fn renew(mut call: Call) {
 async fn renewed(call: &Call) -> Result<i64, Refusal> {
     let token = call.payload.token().map(strip_bearer).filter(|t| !t.is_empty()).ok_or(Refusal::NoToken)?;
     let verified = call.tokens.verify(token).map_err(|_| Refusal::InvalidToken)?;
-    if verified.user_id != call.connection.user.id {
+    if verified.user_id != call.connection.user_id {
         return Err(Refusal::InvalidToken);
     }
     match call.chat.account(verified.user_id).await {

@@ -16,7 +16,7 @@ use crate::{
 
 /// The table of events. Whatever comes after a message waits until that is stored, so that it sees it.
 pub async fn dispatch(call: Call) {
-    let (limits, user) = (call.chat.limits(), call.connection.user.id);
+    let (limits, user) = (call.chat.limits(), call.connection.user_id);
     if let Err(e) = limits.rates.check(kind_of(&call.event), user) {
         if limits.rates.is_flooding(user) {
             call.chat.hub().cut(&call.connection);
@@ -109,7 +109,7 @@ async fn sync(mut call: Call) {
     let synced = async {
         let request = SyncRequest::try_from(&*call.payload)?;
         let hold = chat.hub().hold(&connection);
-        let synced = chat.sync(&connection.user, request).await?;
+        let synced = chat.sync(&connection.user(), request).await?;
         for (conversation, seq) in synced.covers() {
             hold.tell(conversation, seq);
         }
@@ -150,7 +150,7 @@ async fn typing(mut call: Call) {
 async fn mark_read(mut call: Call) {
     let marked: Result<(ConversationId, i64)> = async {
         let id = ConversationRef::from(&*call.payload).required()?;
-        Ok((id, call.chat.mark_read(&call.connection.user, id, Some(&call.connection)).await?))
+        Ok((id, call.chat.mark_read(&call.connection.user(), id, Some(&call.connection)).await?))
     }
     .await;
     match marked {
@@ -162,13 +162,13 @@ async fn mark_read(mut call: Call) {
 async fn get_conversations(mut call: Call) {
     let listed = async {
         let list = ListConversations::try_from(&*call.payload)?;
-        call.chat.conversations(&call.connection.user, list).await
+        call.chat.conversations(&call.connection.user(), list).await
     };
     match listed.await {
         Ok(list) => {
             let view = list.view();
             call.emit(outgoing::CONVERSATIONS, &view);
-            call.succeed(view);
+            call.succeed_page(view, list.next.as_deref());
         }
         // The contract has one text for every reason; the code tells them apart.
         Err(e) => call.fail_with_error(&Failure::worded(&e, "Failed to get conversations")),
@@ -179,7 +179,7 @@ async fn get_messages(mut call: Call) {
     let list = ListMessages::from(&*call.payload);
     let page = async {
         let id = list.conversation.required()?;
-        Ok((id, call.chat.messages(&call.connection.user, id, &list).await?))
+        Ok((id, call.chat.messages(&call.connection.user(), id, &list).await?))
     };
     match page.await {
         Ok((conversation_id, page)) => {

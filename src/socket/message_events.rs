@@ -27,7 +27,7 @@ pub async fn edit_message(mut call: Call) {
     let edited = async {
         let id = MessageRef::from(&*call.payload).required()?;
         let text = NewText::from_field(&call.payload, "newText").0;
-        call.chat.edit(&call.connection.user, id, text).await
+        call.chat.edit(&call.connection.user(), id, text).await
     }
     .await;
     match edited {
@@ -40,7 +40,7 @@ pub async fn delete_message(mut call: Call) {
     let deleted = async {
         let id = MessageRef::from(&*call.payload).required()?;
         let for_everyone = deletes_for_everyone(&call.payload)?;
-        call.chat.delete(&call.connection.user, id, for_everyone).await
+        call.chat.delete(&call.connection.user(), id, for_everyone).await
     }
     .await;
     match deleted {
@@ -54,7 +54,7 @@ pub async fn react(mut call: Call) {
     let reacted: Result<_> = async {
         let id = MessageRef::from(&*call.payload).required()?;
         let emoji = reaction(&call.payload, add)?;
-        call.chat.react(&call.connection.user, id, &emoji, add).await
+        call.chat.react(&call.connection.user(), id, &emoji, add).await
     }
     .await;
     match reacted {

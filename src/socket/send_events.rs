@@ -39,7 +39,7 @@ pub async fn send(call: Call) {
     let origin = Origin { connection: call.connection.clone(), draws_itself };
     let sender = Sender { temp_id, conversation_id: raw_conversation_id };
     let chat = call.chat.clone();
-    let user = call.connection.user.clone();
+    let user = call.connection.user();
     let mut unanswered = Unanswered(Some((call, sender)));
     let done = Box::new(move |result: Result<&Sent>| {
         unanswered.answer(result, is_reply);
