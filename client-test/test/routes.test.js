@@ -32,6 +32,14 @@ test('GET /api/v1/health: healthy', async (scene) => {
   assert.equal(answer.body.environment, 'development');
 });
 
+for (const file of ['socket.io.js', 'socket.io.js.map', 'socket.io.min.js', 'socket.io.esm.min.js', 'socket.io.msgpack.min.js']) {
+  test(`GET /socket.io/${file}: 404 that says where to get the client`, async (scene) => {
+    const answer = await scene.rest(null, 'GET', `/socket.io/${file}?x=1`);
+    assert.deepEqual([answer.status, answer.body?.code], [404, 'no_client_script'], answer.text);
+    assert.match(answer.body.message, /socket\.io-client/);
+  });
+}
+
 test('GET /api/chat/test: open to all', async (scene) => {
   const answer = await scene.rest(null, 'GET', '/api/chat/test');
   assert.equal(answer.status, 200);

@@ -24,6 +24,7 @@ use tower_http::{
 
 use super::{
     admission::{Admission, admit},
+    client_script::refuse_client_script,
     origins::{Origins, refuse_others},
 };
 use crate::{
@@ -126,6 +127,8 @@ pub fn wrap(router: Router, config: &Config, admission: Admission) -> Router {
         ServiceBuilder::new()
             .layer(middleware::from_fn_with_state(origins, refuse_others))
             .layer(cors)
+            // Before it is counted as a handshake.
+            .layer(middleware::from_fn(refuse_client_script))
             .layer(middleware::from_fn_with_state(admission, admit))
             .layer(middleware::from_fn_with_state(hub, note_line)),
     )

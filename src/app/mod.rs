@@ -1,6 +1,7 @@
 //! Wires it all together: configuration in, a server that can be started and stopped out.
 
 mod admission;
+mod client_script;
 mod http;
 mod linger;
 mod origins;
