@@ -1,15 +1,20 @@
 'use strict';
 
-// node overload/main.js [--only slow,floods] [--rounds N] [--seconds S]: see scripts/overload.
+// node overload/main.js [--only NAMES] [--rounds N] [--seconds S] [--short]: see scripts/overload.
 
 const { parseArgs } = require('node:util');
 const { floods } = require('./floods');
 const { slowReaders } = require('./slow-readers');
 
 const { values } = parseArgs({
-  options: { only: { type: 'string', default: 'slow,floods' }, rounds: { type: 'string', default: '2' }, seconds: { type: 'string', default: '40' } },
+  options: {
+    only: { type: 'string', default: 'slow,floods,lock,account,nobody' },
+    rounds: { type: 'string', default: '2' },
+    seconds: { type: 'string', default: '40' },
+    short: { type: 'boolean', default: false },
+  },
 });
-const settings = { rounds: Number(values.rounds), seconds: Number(values.seconds), only: values.only.split(',') };
+const settings = { rounds: Number(values.rounds), seconds: Number(values.seconds), short: values.short, only: values.only.split(',') };
 
 (async () => {
   const missed = settings.only.includes('slow') ? await slowReaders(settings) : [];

@@ -68,4 +68,4 @@ class Wire {
   }
 }
 
-module.exports = { Wire };
+module.exports = { Wire, WebSocket };

@@ -40,16 +40,26 @@ class World {
     return pids.split('\n').map(Number);
   }
 
-  /** So many new customers, each with an address of their own. */
-  addPeople(n) {
+  /** So many new users, each with an address of their own. */
+  addPeople(n, role = 'customer') {
     const people = Array.from({ length: n }, () => {
       const id = randomUUID();
       const i = this.people++;
-      return { id, token: tokenFor({ id, role: 'customer' }), address: `198.51.${100 + (i >> 8)}.${i & 255}` };
+      return { id, token: tokenFor({ id, role }), address: `198.51.${100 + (i >> 8)}.${i & 255}` };
     });
-    const rows = people.map(({ id }) => `(${quote(id)}, ${quote(`${id}@souk.example`)}, 'x', 'customer', 'Crowd', 'active')`);
+    const rows = people.map(({ id }) => `(${quote(id)}, ${quote(`${id}@souk.example`)}, 'x', ${quote(role)}, 'Crowd', 'active')`);
     this.server.database.sql(`INSERT INTO users (id, email, password_hash, role, display_name, status) VALUES ${rows.join(', ')}`);
     return people;
+  }
+
+  /** So many customers and sellers whom nobody knows, as a shop has them. */
+  addStrangers(n) {
+    this.server.database.sql(
+      `INSERT INTO users (id, email, password_hash, role, display_name, status)
+       SELECT gen_random_uuid(), 'user' || i || '@souk.example', 'x', (ARRAY['customer', 'seller'])[1 + i % 2], 'User ' || i, 'active'
+       FROM generate_series(1, ${n}) i;
+       ANALYZE users`,
+    );
   }
 
   /** A conversation of these people. */

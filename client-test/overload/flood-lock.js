@@ -1,0 +1,22 @@
+'use strict';
+
+// Somebody with a psql holds the rows of one conversation, and its members go on writing.
+
+const { call, count, enter, hold, paced } = require('./flood-tools');
+
+const SENDS_PER_SECOND = 5;
+
+module.exports = {
+  lock: async (job) => {
+    const wire = await enter(job);
+    await hold(job);
+    const { conversationId } = job;
+    const send = async (i) => {
+      const answer = await Promise.race([wire.ask('chat:send_message', { conversationId, message: `waits ${i}` }), wire.ended]);
+      count(answer?.success ? 'stored' : `not stored: ${answer?.code}`);
+    };
+    const sending = paced(SENDS_PER_SECOND, send, 10_000);
+    const reading = paced(1, () => call(job, 'POST', `/api/chat/conversations/${conversationId}/read`));
+    await Promise.all([sending, reading]);
+  },
+};
