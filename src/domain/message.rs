@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Attachment, ConversationId, MessageId, User, UserId};
+use super::{Attachment, ConversationId, MessageId, User, UserId, is_blank};
 use crate::error::Error;
 
 /// Most attachments of one message (contract §2, Sending).
@@ -34,7 +34,7 @@ impl Draft {
     /// # Errors
     /// The contract's refusals of §2 "Sending", in its order.
     pub fn check(&self, max_chars: usize) -> Result<(), Error> {
-        if self.text.trim().is_empty() && self.attachments.is_empty() {
+        if self.attachments.is_empty() && is_blank(&self.text) {
             return Err(Error::MessageRequired);
         }
         // The byte length bounds the count from both sides, so most texts need no counting.

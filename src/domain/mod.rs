@@ -1,6 +1,7 @@
 //! The things the chat is about. Pure: nothing here waits, stores or sends.
 
 mod attachment;
+mod blank;
 mod conversation;
 mod emoji;
 mod file;
@@ -9,6 +10,7 @@ mod message;
 mod user;
 
 pub use attachment::Attachment;
+pub use blank::is_blank;
 pub use conversation::{Conversation, ConversationKind, NewConversation};
 pub use emoji::Emoji;
 pub use file::{FileKind, WORD_STREAM, clean_file_name, is_plain};
