@@ -52,10 +52,19 @@ pub enum Error {
     /// Only its sender may delete a message for everyone.
     #[error("Only message sender can delete for everyone")]
     NotYoursToDelete,
+    /// A message has as many different reactions as it may have, or its user gave as many.
+    #[error("Too many reactions")]
+    TooManyReactions,
+    /// A message was edited `MAX_EDITS_PER_MESSAGE` times.
+    #[error("Message was edited too often")]
+    TooManyEdits,
+    /// The user has stored `MAX_STORED_BYTES_PER_USER`.
+    #[error("Your storage for messages is full")]
+    StorageFull,
     /// `reaction` is missing.
     #[error("Reaction is required")]
     ReactionRequired,
-    /// `reaction` is not one emoji of 1 to 10 characters.
+    /// `reaction` is not one emoji of the Unicode tables.
     #[error("A reaction is one emoji")]
     InvalidReaction,
     /// An upload without a file in its field `files`.
@@ -134,6 +143,9 @@ impl Error {
             Self::ReplyIdRequired => "reply_id_required",
             Self::MessageNotFound => "message_not_found",
             Self::NotYoursToEdit | Self::NotYoursToDelete => "not_message_sender",
+            Self::TooManyReactions => "too_many_reactions",
+            Self::TooManyEdits => "too_many_edits",
+            Self::StorageFull => "storage_full",
             Self::ReactionRequired => "reaction_required",
             Self::InvalidReaction => "invalid_reaction",
             Self::NoFiles => "no_files",
@@ -182,6 +194,7 @@ impl Error {
             | Self::RolesMayNotTalk(_)
             | Self::NotYoursToEdit
             | Self::NotYoursToDelete
+            | Self::StorageFull
             | Self::InvalidSignature => 403,
             Self::LinkExpired => 410,
             Self::FormTooLarge => 413,

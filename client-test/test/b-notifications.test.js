@@ -154,6 +154,59 @@ function tests() {
     assert.deepEqual(found.map((r) => r.metadata.message_id), [message.id, last.id]);
   });
 
+  const SECRET = 'the word that must go';
+  const textsOf = (id) => server.database.sql(`SELECT message FROM notifications WHERE metadata ->> 'message_id' = '${id}'`).split('\n');
+  const gone = (id) => until(() => !textsOf(id).some((text) => text.includes(SECRET)), 'the text is gone from the notifications');
+
+  test('deleted for everyone: the text goes from the notification, which stays', async (scene) => {
+    const conversationId = await scene.conversation();
+    const customer = await scene.connect('customer');
+    const [message, other] = [await scene.say(customer, conversationId, SECRET), await scene.say(customer, conversationId, 'stays')];
+    await written(server, conversationId, 2);
+    await customer.ask('chat:delete_message', { messageId: message.id, deletionType: 'for_everyone' });
+    await gone(message.id);
+    assert.deepEqual(textsOf(message.id), ['Carla Customer: This message was deleted']);
+    assert.deepEqual(textsOf(other.id), ['Carla Customer: stays']);
+  });
+
+  test('deleted for everyone at once: no notification that comes later brings the text back', async (scene) => {
+    const conversationId = await scene.conversation();
+    const customer = await scene.connect('customer');
+    const ids = await Promise.all(
+      Array.from({ length: 50 }, async (_, i) => {
+        const { id } = await scene.say(customer, conversationId, `${SECRET} ${i}`);
+        await customer.ask('chat:delete_message', { messageId: id, deletionType: 'for_everyone' });
+        return id;
+      }),
+    );
+    await written(server, conversationId, ids.length);
+    for (const id of ids) await gone(id);
+  });
+
+  test('deleted for oneself: the others keep their notification', async (scene) => {
+    const conversationId = await scene.conversation();
+    const customer = await scene.connect('customer');
+    const [first, second] = [await scene.say(customer, conversationId, SECRET), await scene.say(customer, conversationId, SECRET)];
+    await written(server, conversationId, 2);
+    await customer.ask('chat:delete_message', { messageId: first.id, deletionType: 'for_me' });
+    await customer.ask('chat:delete_message', { messageId: second.id, deletionType: 'for_everyone' });
+    await gone(second.id);
+    assert.deepEqual(textsOf(first.id), [`Carla Customer: ${SECRET}`]);
+  });
+
+  test('a message with hundreds of notified members: the text goes from all their notifications', async (scene) => {
+    const members = Array.from({ length: 300 }, () => randomUUID());
+    const conversationId = randomUUID();
+    server.database.sql(`INSERT INTO users (id, email, password_hash, role) SELECT id, id || '@souk.example', 'x', 'customer' FROM unnest('{${members}}'::uuid[]) id`);
+    server.database.sql(`INSERT INTO conversations (id, type, participant_ids) VALUES ('${conversationId}', 'internal', '${JSON.stringify([USERS.customer.id, ...members])}')`);
+    const customer = await scene.connect('customer');
+    const message = await scene.say(customer, conversationId, SECRET);
+    await written(server, conversationId, members.length);
+    await customer.ask('chat:delete_message', { messageId: message.id, deletionType: 'for_everyone' });
+    await gone(message.id);
+    assert.equal(textsOf(message.id).length, members.length);
+  });
+
   const USERS_TABLE = `CREATE TABLE users (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), email varchar(255) UNIQUE NOT NULL, password_hash varchar(255) NOT NULL,
     role varchar(50) DEFAULT 'customer', display_name varchar(255), phone varchar(50), created_at timestamp DEFAULT now(), updated_at timestamp DEFAULT now(),
     last_login_at timestamp, status varchar(50) DEFAULT 'active')`;

@@ -110,6 +110,26 @@ onStage('lists carry the quoted message in short', async (stage) => {
   }
 });
 
+onStage('reply_to says who wrote the quoted message: in events, answers, lists and details', async (stage, scene) => {
+  const quoted = await stage.say(stage.seller, 'which one?');
+  const sent = await reply(stage, stage.customer, quoted);
+  const told = await stage.seller.waitFor('chat:new_reply');
+  await stage.done(stage.customer, 'chat:edit_message', { messageId: sent.id, newText: 'this one' });
+  const edited = await stage.seller.waitFor('chat:message_edited');
+  const page = await stage.done(stage.customer, 'chat:get_messages', { conversationId: stage.conversationId });
+  const synced = await stage.done(stage.customer, 'chat:sync', { conversations: { [stage.conversationId]: 0 } });
+  const details = await scene.data('seller', 'GET', `/api/chat/messages/${sent.id}/details`);
+  const of = (messages) => messages.find((m) => m.id === sent.id);
+  for (const [where, message] of Object.entries({
+    sent, told, edited, details,
+    listed: await stage.message('seller', sent.id),
+    page: of(page.messages),
+    synced: of(synced.conversations[stage.conversationId].messages),
+  })) {
+    assert.equal(message.reply_to.sender_name, USERS.seller.displayName, where);
+  }
+});
+
 onStage('the quote shows the text as it is now', async (stage) => {
   const quoted = await stage.say(stage.seller, 'wich one?');
   const sent = await reply(stage, stage.customer, quoted);

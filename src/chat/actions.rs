@@ -1,50 +1,82 @@
-//! What a participant does to a message that is there already: edit, delete, react; and looking at one message.
+//! What a member does to a message that is there already: edit, delete, react.
 //! The message's own conversation decides who may act and who is told, whatever the client says of it.
+//!
+//! Each runs to its end in a task of its own: what was stored is told, even if its caller stopped waiting. And each has a
+//! turn at its message, so that changes are told in the order in which they were stored (`last_told`).
 
 use std::sync::Arc;
 
-use super::Chat;
+use super::{
+    Chat,
+    last_told::{Entry, Shown},
+};
 use crate::{
-    db::{Access, Acted, Action, Page, Slice, in_time},
-    domain::{ConversationId, Details, Draft, Edit, Emoji, Message, MessageId, Reaction, User, UserId},
+    db::{Acted, Action, in_time},
+    domain::{ConversationId, Draft, Emoji, Message, MessageId, User, UserId},
     error::{Error, Result},
     hub::{Audience, Event},
     protocol::{MessageDeleted, MessageView, ReactionChanged, events::outgoing},
 };
 
+/// How often a message is read again where something newer was told of it, or of the one that it answers, meanwhile.
+const LOOKS: usize = 10;
+
 impl Chat {
     /// Changes a message's text, keeps the old one, and tells everyone in the conversation.
     ///
     /// # Errors
-    /// The text's own faults, [`Error::MessageNotFound`], [`Error::NotAuthorized`], [`Error::NotYoursToEdit`].
-    pub async fn edit(&self, user: &Arc<User>, id: MessageId, text: String) -> Result<Message> {
+    /// The text's own faults, [`Error::MessageNotFound`], [`Error::NotAuthorized`], [`Error::NotYoursToEdit`],
+    /// [`Error::TooManyEdits`], [`Error::StorageFull`].
+    pub async fn edit(self: &Arc<Self>, user: &Arc<User>, id: MessageId, text: String) -> Result<Message> {
         let draft = Draft { text, ..Draft::default() };
         draft.check(self.max_message_chars)?;
-        let action = self.db.edit_message(id, user.id, &draft.text).await?;
-        judge(&action, Error::NotYoursToEdit)?;
+        self.stored_bytes.check(user.id)?;
+        let (chat, user) = (self.clone(), user.clone());
+        self.to_the_end(async move { chat.edit_in_turn(&user, id, &draft.text).await }).await
+    }
+
+    async fn edit_in_turn(&self, user: &User, id: MessageId, text: &str) -> Result<Message> {
+        let entry = self.last_told.of(id);
+        let _turn = entry.turn().await;
+        let action = self.db.edit_message(id, user.id, text, self.max_edits).await?;
+        let (changed, _) = judge(&action, Error::NotYoursToEdit)?;
+        if changed {
+            self.stored_bytes.add(user.id, text.len());
+        }
         // The same text again is told as well: the app closes its editor when it hears of the edit.
-        self.tell_edited(user, id, &action.members).await?;
-        self.message(user, id).await
+        self.tell_edited(user, &entry, id, &action.members).await
     }
 
     /// Tells everyone but those who deleted the message for themselves; those who so deleted the message it answers
-    /// see that quote blank.
-    async fn tell_edited(&self, user: &User, id: MessageId, members: &[UserId]) -> Result<()> {
-        let message = self.look(UserId::NOBODY, id, |_| true).await?;
-        let hidden = self.db.hidden_from(id).await?;
-        let quote_hidden = self.quote_hidden_from(message.reply_to_message_id).await;
-        let sees: Vec<UserId> = members.iter().copied().filter(|m| !hidden.contains(m)).collect();
-        let (blank, full): (Vec<UserId>, Vec<UserId>) = sees.into_iter().partition(|m| quote_hidden.contains(m));
-        let tell = |users: &[UserId], message: &Message| {
-            let view = MessageView::from(message).from_sender(user.name(), user.role);
+    /// see that quote blank. Returns the message as `user` sees it. One that was deleted for everyone meanwhile is not told.
+    async fn tell_edited(&self, user: &User, entry: &Arc<Entry>, id: MessageId, members: &[UserId]) -> Result<Message> {
+        for _ in 0..LOOKS {
+            let message = self.look(UserId::NOBODY, id, |_| true).await?;
+            let hidden = self.db.hidden_from(id).await?;
+            let quote_hidden = self.quote_hidden_from(message.reply_to_message_id).await;
+            let sees: Vec<UserId> = members.iter().copied().filter(|m| !hidden.contains(m)).collect();
+            let (blank, full): (Vec<UserId>, Vec<UserId>) = sees.into_iter().partition(|m| quote_hidden.contains(m));
+            let with_blank_quote = message.clone().with_blank_quote();
+            let told = message.is_deleted
+                || entry.tell((&message).into(), self.last_told.quoted_by(&message).as_ref(), || {
+                    for (users, message) in [(&full, &message), (&blank, &with_blank_quote)] {
+                        self.tell_text(user, users, message);
+                    }
+                });
+            if told {
+                return Ok(if quote_hidden.contains(&user.id) { with_blank_quote } else { message });
+            }
+        }
+        tracing::warn!(message = %id, "an edit was not told: its message, or the one it answers, changed all the time");
+        self.message(user, id).await
+    }
+
+    fn tell_text(&self, sender: &User, users: &[UserId], message: &Message) {
+        if !users.is_empty() {
+            let view = MessageView::from(message).from_sender(sender.name(), sender.role);
             let event = Event::new(outgoing::MESSAGE_EDITED, &view);
             self.hub.emit(&Audience { users, ..Audience::default() }, &event);
-        };
-        tell(&full, &message);
-        if !blank.is_empty() {
-            tell(&blank, &message.with_blank_quote());
         }
-        Ok(())
     }
 
     /// Who deleted a quoted message for themselves. Without the database: nobody is known to have.
@@ -59,16 +91,25 @@ impl Chat {
     ///
     /// # Errors
     /// [`Error::MessageNotFound`], [`Error::NotAuthorized`], [`Error::NotYoursToDelete`].
-    pub async fn delete(&self, user: &User, message_id: MessageId, for_everyone: bool) -> Result<MessageDeleted> {
-        let action = self.db.delete_message(message_id, user.id, for_everyone).await?;
+    pub async fn delete(self: &Arc<Self>, user: &User, id: MessageId, for_everyone: bool) -> Result<MessageDeleted> {
+        let (chat, user) = (self.clone(), user.id);
+        self.to_the_end(async move { chat.delete_in_turn(user, id, for_everyone).await }).await
+    }
+
+    async fn delete_in_turn(&self, user: UserId, message_id: MessageId, for_everyone: bool) -> Result<MessageDeleted> {
+        let entry = self.last_told.of(message_id);
+        let _turn = entry.turn().await;
+        let action = self.db.delete_message(message_id, user, for_everyone).await?;
         let (changed, conversation_id) = judge(&action, Error::NotYoursToDelete)?;
         let deletion_type = if for_everyone { "for_everyone" } else { "for_me" };
-        let deleted = MessageDeleted { message_id, conversation_id, deletion_type };
+        let version = for_everyone.then_some(action.version);
+        let deleted = MessageDeleted { message_id, conversation_id, deletion_type, version };
         let event = Event::new(outgoing::MESSAGE_DELETED, &deleted);
         if changed && for_everyone {
-            self.tell(&action, &event);
+            entry.tell_deletion(action.version, || self.tell(&action.members, &event));
+            self.redact_notifications();
         } else if changed {
-            self.hub.emit(&Audience { users: &[user.id], ..Audience::default() }, &event);
+            self.tell(&[user], &event);
         }
         Ok(deleted)
     }
@@ -76,86 +117,45 @@ impl Chat {
     /// Adds or takes away a reaction of the caller's, and tells everyone in the conversation.
     ///
     /// # Errors
-    /// [`Error::MessageNotFound`], [`Error::NotAuthorized`].
-    pub async fn react(&self, user: &User, message_id: MessageId, emoji: &Emoji, add: bool) -> Result<ReactionChanged> {
-        let action = self.db.react(message_id, user.id, emoji.as_str(), add).await?;
+    /// [`Error::MessageNotFound`], [`Error::NotAuthorized`], [`Error::TooManyReactions`].
+    pub async fn react(
+        self: &Arc<Self>,
+        user: &User,
+        id: MessageId,
+        emoji: &Emoji,
+        add: bool,
+    ) -> Result<ReactionChanged> {
+        let (chat, user, emoji) = (self.clone(), user.id, emoji.clone());
+        self.to_the_end(async move { chat.react_in_turn(user, id, &emoji, add).await }).await
+    }
+
+    async fn react_in_turn(&self, user: UserId, id: MessageId, emoji: &Emoji, add: bool) -> Result<ReactionChanged> {
+        let entry = self.last_told.of(id);
+        let _turn = entry.turn().await;
+        let action = self.db.react(id, user, emoji.as_str(), add).await?;
         let (changed, conversation_id) = judge(&action, Error::NotAuthorized)?;
-        let reactions = action.reactions.clone();
-        let payload = ReactionChanged { message_id, conversation_id, reactions, user_id: user.id };
+        let (reactions, version) = (action.reactions.clone(), action.version);
+        let mut payload = ReactionChanged { message_id: id, conversation_id, reactions, user_id: user, version };
         if changed {
             let name = if add { outgoing::REACTION_ADDED } else { outgoing::REACTION_REMOVED };
-            self.tell(&action, &Event::new(name, &payload));
+            for _ in 0..LOOKS {
+                let shown = Shown { version: payload.version, is_deleted: false };
+                if entry.tell(shown, None, || self.tell(&action.members, &Event::new(name, &payload))) {
+                    break;
+                }
+                let now = self.look(UserId::NOBODY, id, |_| true).await?;
+                if now.is_deleted {
+                    break;
+                }
+                (payload.reactions, payload.version) = (now.reactions, now.version);
+            }
         }
         Ok(payload)
     }
 
-    /// The reactions under a message.
-    ///
-    /// # Errors
-    /// As [`Chat::message`].
-    pub async fn reactions(&self, user: &User, id: MessageId) -> Result<Vec<Reaction>> {
-        Ok(self.message(user, id).await?.reactions)
-    }
-
-    /// A message's earlier texts, newest first.
-    ///
-    /// # Errors
-    /// As [`Chat::message`].
-    pub async fn edit_history(&self, user: &User, id: MessageId) -> Result<Vec<Edit>> {
-        self.message(user, id).await?;
-        Ok(self.db.edit_history(id).await?)
-    }
-
-    /// A message with its history and the message it answers in full.
-    ///
-    /// # Errors
-    /// As [`Chat::message`].
-    pub async fn details(&self, user: &User, id: MessageId) -> Result<Details> {
-        let mut details = self.with_history(self.message(user, id).await?).await?;
-        details.reply_to = self.quoted(user, details.message.reply_to_message_id).await?;
-        Ok(details)
-    }
-
-    /// The message that another answers, in full, as far as the viewer may see it.
-    pub(super) async fn quoted(&self, viewer: &User, id: Option<MessageId>) -> Result<Option<Box<Details>>> {
-        let Some(id) = id else { return Ok(None) };
-        match self.message(viewer, id).await {
-            Ok(quoted) => Ok(Some(Box::new(self.with_history(quoted).await?))),
-            Err(Error::MessageNotFound | Error::NotAuthorized) => Ok(None),
-            Err(e) => Err(e),
-        }
-    }
-
-    async fn with_history(&self, message: Message) -> Result<Details> {
-        let edit_history = self.db.edit_history(message.id).await?;
-        let sender = self.db.user(message.sender_id).await?.map(Arc::new);
-        Ok(Details { message, sender, edit_history, reply_to: None })
-    }
-
-    /// One message as `viewer` sees it.
-    ///
-    /// # Errors
-    /// [`Error::MessageNotFound`], also where the viewer deleted it for themselves; [`Error::NotAuthorized`].
-    pub async fn message(&self, viewer: &User, id: MessageId) -> Result<Message> {
-        self.look(viewer.id, id, |access| access.is_member).await
-    }
-
-    /// One message with `eyes`' deletions, if who is asking `may` see the conversation.
-    async fn look(&self, eyes: UserId, id: MessageId, may: impl FnOnce(&Access) -> bool) -> Result<Message> {
-        let (conversation, seq) = self.db.locate(id).await?.ok_or(Error::MessageNotFound)?;
-        let access = self.db.access(conversation, eyes).await?.ok_or(Error::MessageNotFound)?;
-        if !may(&access) {
-            return Err(Error::NotAuthorized);
-        }
-        let page = Page { limit: 1, offset: 0, before: Some(seq + 1), after: Some(seq - 1) };
-        let slice = Slice { conversation, page, changed_since: None };
-        let mut found = self.db.messages_of(eyes, &[slice], |_| access.watermarks.as_slice()).await?;
-        found.pop().ok_or(Error::MessageNotFound)
-    }
-
-    /// Tells every socket of every participant, in the room or not.
-    fn tell(&self, action: &Action, event: &Event) {
-        self.hub.emit(&Audience { users: &action.members, ..Audience::default() }, event);
+    /// Tells every socket of these users, in the room or not.
+    fn tell(&self, users: &[UserId], event: &Event) {
+        self.hub.emit(&Audience { users, ..Audience::default() }, event);
     }
 }
 
@@ -168,6 +168,8 @@ fn judge(action: &Action, not_sender: Error) -> Result<(bool, ConversationId)> {
         Acted::NotMember => return Err(Error::NotAuthorized),
         Acted::NotSender => return Err(not_sender),
         Acted::Blocked => return Err(Error::Blocked),
+        Acted::TooManyReactions => return Err(Error::TooManyReactions),
+        Acted::TooManyEdits => return Err(Error::TooManyEdits),
     };
     Ok((changed, action.conversation_id.ok_or(Error::MessageNotFound)?))
 }

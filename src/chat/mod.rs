@@ -7,13 +7,16 @@ mod blocks;
 mod coalesce;
 mod conversations;
 mod delivery;
+mod details;
 mod history;
+mod last_told;
 mod notifications;
 mod online;
 mod people;
 mod read;
 mod rooms;
 mod send;
+mod stored_bytes;
 mod sync;
 mod typing;
 mod uploads;
@@ -34,9 +37,9 @@ pub use uploads::{Receiving, StoredFile, Uploads};
 
 use crate::{
     config::Config,
-    db::{Db, DbError, Notification},
+    db::{Db, DbError},
     domain::{ConversationId, UserId},
-    error::Result,
+    error::{Error, Result},
     hub::Hub,
     limits::Limits,
     protocol::ListConversations,
@@ -55,6 +58,10 @@ pub struct Chat {
     limits: Limits,
     server_name: String,
     max_message_chars: usize,
+    /// How often a message may be edited; `None` as often as one likes.
+    max_edits: Option<i32>,
+    stored_bytes: stored_bytes::StoredBytes,
+    last_told: last_told::LastTold,
     members: Cache<ConversationId, Arc<[UserId]>>,
     blocks: Cache<UserId, Arc<HashSet<UserId>>>,
     writer: writer::Writer,
@@ -79,7 +86,7 @@ pub struct Chat {
 /// The queues behind the sending path.
 struct Behind {
     deliveries: mpsc::Sender<delivery::Delivered>,
-    notifications: mpsc::Sender<Notification>,
+    notifications: mpsc::Sender<notifications::Task>,
 }
 
 impl Chat {
@@ -106,6 +113,9 @@ impl Chat {
             limits: Limits::new(&config.limits),
             server_name,
             max_message_chars: config.max_message_chars,
+            max_edits: i32::try_from(config.limits.max_edits_per_message).ok().filter(|max| *max > 0),
+            stored_bytes: stored_bytes::StoredBytes::new(config.limits.max_stored_bytes_per_user),
+            last_told: last_told::LastTold::default(),
             members: Cache::builder().max_capacity(100_000).time_to_live(MEMBERS_TTL).build(),
             blocks: Cache::builder().max_capacity(100_000).time_to_live(MEMBERS_TTL).build(),
             writer,
@@ -127,6 +137,7 @@ impl Chat {
         chat.background.spawn(accounts::run(chat.clone(), lookups));
         chat.background.spawn(delivery::run(chat.clone(), delivery_queue));
         chat.background.spawn(notifications::run(chat.clone(), notification_queue));
+        chat.background.spawn(stored_bytes::run(chat.clone()));
         chat.background.spawn(typing::run(chat.clone(), typing_queue));
         chat.background.spawn(online::run(chat.clone()));
         chat.background.spawn(chat.hub.clone().watch_backlog(chat.stop.clone()));
@@ -155,6 +166,11 @@ impl Chat {
     #[must_use]
     pub fn in_flight(&self) -> &TaskTracker {
         &self.in_flight
+    }
+
+    /// Runs work in a task of its own: whoever waits for it may give up, and what it stores is told all the same.
+    async fn to_the_end<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+        self.in_flight.spawn(work).await.unwrap_or(Err(Error::Internal))
     }
 
     /// Whether the service is shutting down and takes no new work.

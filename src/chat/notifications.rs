@@ -1,21 +1,42 @@
 //! Notifications for participants who are offline (contract §3). Written in batches behind the sending path; one that
-//! cannot be written costs a line in the log and nothing else.
+//! cannot be written costs a line in the log and nothing else. When a message is deleted for everyone, its text goes from
+//! its notifications.
 
 use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
+use uuid::Uuid;
 
 use super::{Chat, Sent};
 use crate::{
     db::{DbError, DbResult, Notification, NotificationTable, in_time},
-    domain::UserId,
+    domain::{MessageId, UserId, is_blank},
 };
 
 /// Notifications that may wait.
 pub const QUEUE: usize = 20_000;
 const BATCH: usize = 256;
 const PREVIEW_CHARS: usize = 50;
+/// How often texts that must go are looked for without being told.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
+
+/// What is done behind the sending path.
+pub enum Task {
+    /// Writes a notification.
+    Write(Notification),
+    /// Takes the text out of those whose message was deleted for everyone.
+    Redact,
+}
+
+impl Task {
+    fn notification(self) -> Option<Notification> {
+        match self {
+            Self::Write(notification) => Some(notification),
+            Self::Redact => None,
+        }
+    }
+}
 
 /// What the offline are told of a message.
 pub fn notification(sent: &Sent, user_id: UserId) -> Notification {
@@ -31,6 +52,8 @@ pub fn notification(sent: &Sent, user_id: UserId) -> Notification {
         metadata["reply_to_message_id"] = json!(reply_to);
     }
     Notification {
+        id: Uuid::new_v4(),
+        message_id: m.id,
         user_id,
         title: if is_reply { "New Reply" } else { "New Message" },
         message: format!("{}: {}", sent.sender.name(), preview(&m.text)),
@@ -43,42 +66,69 @@ pub fn notification(sent: &Sent, user_id: UserId) -> Notification {
 fn preview(text: &str) -> String {
     match text.char_indices().nth(PREVIEW_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
-        None if text.trim().is_empty() => "📎".to_owned(),
+        None if is_blank(text) => "📎".to_owned(),
         None => text.to_owned(),
     }
 }
 
-/// Writes until the service stops.
-pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Notification>) {
+impl Chat {
+    /// Says that texts of notifications must go. Where the queue is full, the next look finds them.
+    pub(super) fn redact_notifications(&self) {
+        self.behind.notifications.try_send(Task::Redact).ok();
+    }
+}
+
+/// Writes, and takes out texts, until the service stops.
+pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Task>) {
     let mut waiting = Vec::with_capacity(BATCH);
     let mut table: Option<NotificationTable> = None;
     loop {
-        if !chat.next_batch(&mut queue, &mut waiting, BATCH).await {
+        // Now and then without being told: SQL users delete messages too, and a server may have stopped in between.
+        if let Ok(false) = timeout(LOOK_EVERY, chat.next_batch(&mut queue, &mut waiting, BATCH)).await {
             return;
         }
-        let mut written = in_time(write(&chat, &mut table, &waiting)).await;
-        if waiting.len() > 1 && written.as_ref().is_err_and(DbError::is_statement_fault) {
+        let new: Vec<Notification> = waiting.drain(..).filter_map(Task::notification).collect();
+        let mut done = in_time(write(&chat, &mut table, &new)).await;
+        if new.len() > 1 && done.as_ref().is_err_and(DbError::is_statement_fault) {
             // A rule of the shop's refused one of them: it must not take the others with it.
-            for one in waiting.chunks(1) {
-                written = in_time(write(&chat, &mut table, one)).await;
+            for one in new.chunks(1) {
+                done = in_time(write(&chat, &mut table, one)).await;
             }
         }
-        if let Err(e) = written {
-            tracing::warn!(error = %e, notifications = waiting.len(), "notifications not written");
+        if done.is_ok() {
+            done = in_time(redact(&chat, &mut table, &new)).await;
+        }
+        if let Err(e) = done {
+            tracing::warn!(error = %e, notifications = new.len(), "notifications not written, or texts not taken out");
             // The table may have changed under us; the pause keeps a dead database from filling the log.
             table = None;
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        waiting.clear();
     }
 }
 
-async fn write(chat: &Chat, table: &mut Option<NotificationTable>, all: &[Notification]) -> DbResult<()> {
+async fn known<'t>(chat: &Chat, table: &'t mut Option<NotificationTable>) -> DbResult<Option<&'t NotificationTable>> {
     if table.is_none() {
         *table = chat.db.notification_table().await?;
     }
-    if let Some(table) = table {
-        chat.db.notify(table, &chat.server_name, all).await?;
+    Ok(table.as_ref())
+}
+
+async fn write(chat: &Chat, table: &mut Option<NotificationTable>, new: &[Notification]) -> DbResult<()> {
+    if !new.is_empty()
+        && let Some(table) = known(chat, table).await?
+    {
+        chat.db.notify(table, &chat.server_name, new).await?;
+    }
+    Ok(())
+}
+
+/// Takes out the texts that must go. Those of messages of which notifications were written just now are looked at too:
+/// a message may have been deleted after that was queued.
+async fn redact(chat: &Chat, table: &mut Option<NotificationTable>, new: &[Notification]) -> DbResult<()> {
+    if let Some(table) = known(chat, table).await? {
+        let messages: Vec<MessageId> = new.iter().map(|n| n.message_id).collect();
+        while chat.db.redact_notifications(table, &messages).await? {}
     }
     Ok(())
 }

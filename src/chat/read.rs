@@ -18,6 +18,16 @@ impl Chat {
     /// # Errors
     /// [`Error::ConversationNotFound`], [`Error::NotAuthorized`], [`Error::Internal`].
     pub async fn mark_read(
+        self: &Arc<Self>,
+        user: &Arc<User>,
+        conversation: ConversationId,
+        from: Option<&Arc<Connection>>,
+    ) -> Result<i64> {
+        let (chat, user, from) = (self.clone(), user.clone(), from.cloned());
+        self.to_the_end(async move { chat.mark_and_tell(&user, conversation, from.as_ref()).await }).await
+    }
+
+    async fn mark_and_tell(
         &self,
         user: &User,
         conversation: ConversationId,

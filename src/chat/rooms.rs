@@ -15,7 +15,7 @@ impl Chat {
     ///
     /// # Errors
     /// As [`Chat::mark_read`].
-    pub async fn join(&self, connection: &Arc<Connection>, conversation: ConversationId) -> Result<()> {
+    pub async fn join(self: &Arc<Self>, connection: &Arc<Connection>, conversation: ConversationId) -> Result<()> {
         self.mark_read(&connection.user(), conversation, Some(connection)).await?;
         let members = self.members(conversation).await?;
         self.tell_room(outgoing::USER_JOINED, connection, conversation, &members).await;

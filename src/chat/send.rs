@@ -6,7 +6,13 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
-use super::{Chat, delivery::Delivered, notifications::notification, writer::Queued};
+use super::{
+    Chat,
+    delivery::Delivered,
+    details::BYTES_IN_AN_EVENT,
+    notifications::{Task, notification},
+    writer::Queued,
+};
 use crate::{
     db::NewMessage,
     domain::{ConversationId, Details, Draft, Message, MessageId, Quote, User, UserId},
@@ -17,6 +23,8 @@ use crate::{
 
 /// How long a conversation's publisher may wait for a look at a stored message: others wait behind it.
 const QUOTE_WITHIN: Duration = Duration::from_secs(5);
+/// How often a new message is read again where something newer was told of it meanwhile.
+const LOOKS: usize = 5;
 
 /// A stored message and who sent it. A reply has the message it answers in full.
 pub struct Sent {
@@ -57,6 +65,13 @@ impl Sent {
         let message = self.message().clone().with_blank_quote();
         let details = Details { message, reply_to: None, ..self.details.clone() };
         Self::new(details, self.sender.clone())
+    }
+
+    /// The same without what may be gone by now: the quoted text, and its own where it `is_deleted` for everyone.
+    fn with_nothing_gone(&self, is_deleted: bool) -> Self {
+        let message = self.message().clone().with_blank_quote();
+        let message = if is_deleted { message.without_content() } else { message };
+        Self::new(Details { message, reply_to: None, ..self.details.clone() }, self.sender.clone())
     }
 }
 
@@ -111,6 +126,7 @@ impl Chat {
     ) {
         let checked = draft.and_then(|d| d.check(self.max_message_chars).map(|()| d)).and_then(|d| {
             let conversation = conversation?;
+            self.stored_bytes.check(sender.id)?;
             if self.is_stopping() { Err(Error::Busy) } else { Ok((conversation, d)) }
         });
         let (conversation_id, draft) = match checked {
@@ -137,32 +153,75 @@ impl Chat {
 
     /// Tells everyone of a message that was just stored. `repeats` are further askings for the same.
     pub(super) async fn publish_stored(&self, stored: Stored, members: &[UserId], job: Job, repeats: Vec<Job>) {
-        let conversation = stored.message.conversation_id;
-        let sent = self.sent(stored.into_message(), job.sender.clone()).await;
-        if let Some(origin) = &job.origin {
-            self.hub.join(&origin.connection, conversation);
+        let Job { sender, origin, done, _permit } = job;
+        self.stored_bytes.add(sender.id, stored.bytes());
+        let mut sent = self.sent(stored.into_message(), sender).await;
+        if let Some(origin) = &origin {
+            self.hub.join(&origin.connection, sent.message().conversation_id);
         }
         let others: Vec<UserId> = members.iter().copied().filter(|id| *id != sent.sender.id).collect();
+        let mut quote_hidden = self.quote_hidden_from(sent.message().reply_to_message_id).await;
         // Before anyone is told: who leaves after that was here when it came.
         let here = self.hub.present(others.iter().copied());
-        (job.done)(Ok(&sent));
-        self.answer(&sent, repeats);
-        let not_socket = job.origin.filter(|o| o.draws_itself).map(|o| o.connection.id);
-        let quote_hidden = self.quote_hidden_from(sent.message().reply_to_message_id).await;
-        if quote_hidden.is_empty() {
-            self.tell_new(&sent, members, &others, not_socket);
-        } else {
-            let part = |list: &[UserId], hidden: bool| -> Vec<UserId> {
-                list.iter().copied().filter(|id| quote_hidden.contains(id) == hidden).collect()
+        let not_socket = origin.filter(|o| o.draws_itself).map(|o| o.connection.id);
+        let mut tell = Some(|sent: &Sent, quote_hidden: &[UserId]| {
+            done(Ok(sent));
+            self.answer(sent, repeats);
+            self.tell_new(sent, members, &others, quote_hidden, not_socket);
+        });
+        let mut looks = 0..LOOKS;
+        while !self.tell_unless_older(&sent, || tell.take().into_iter().for_each(|tell| tell(&sent, &quote_hidden))) {
+            // It was edited or deleted before it was told, or the message that it answers was.
+            let now = if looks.next().is_some() { self.sent_now(&sent).await } else { None };
+            let Some(now) = now else {
+                let sent = sent.with_nothing_gone(self.last_told.of(sent.message().id).is_deleted());
+                tell.take().into_iter().for_each(|tell| tell(&sent, &quote_hidden));
+                break;
             };
-            self.tell_new(&sent, &part(members, false), &part(&others, false), not_socket);
-            self.tell_new(&sent.with_blank_quote(), &part(members, true), &part(&others, true), not_socket);
+            sent = now;
+            quote_hidden = self.quote_hidden_from(sent.message().reply_to_message_id).await;
         }
         self.after_sending(&sent, others, here);
     }
 
+    /// Tells of a new message by `tell`, unless something newer was told of it or of the one that it answers.
+    fn tell_unless_older(&self, sent: &Sent, tell: impl FnOnce()) -> bool {
+        let message = sent.message();
+        let quoted = match &sent.details.reply_to {
+            Some(full) => Some(self.last_told.quoted(&full.message)),
+            None => self.last_told.quoted_by(message),
+        };
+        self.last_told.tell_new(message, quoted.as_ref(), tell)
+    }
+
+    /// The same message as it is in the database now; `None` where that does not say.
+    async fn sent_now(&self, sent: &Sent) -> Option<Sent> {
+        let message = timeout(QUOTE_WITHIN, self.look(UserId::NOBODY, sent.message().id, |_| true)).await.ok()?.ok()?;
+        Some(self.sent(message, sent.sender.clone()).await)
+    }
+
+    /// Tells those of the room who are `members`, and every socket of `others`; those who deleted the quoted message for
+    /// themselves see that quote blank.
+    fn tell_new(
+        &self,
+        sent: &Sent,
+        members: &[UserId],
+        others: &[UserId],
+        quote_hidden: &[UserId],
+        not_socket: Option<uuid::Uuid>,
+    ) {
+        if quote_hidden.is_empty() {
+            return self.tell_part(sent, members, others, not_socket);
+        }
+        let part = |list: &[UserId], hidden: bool| -> Vec<UserId> {
+            list.iter().copied().filter(|id| quote_hidden.contains(id) == hidden).collect()
+        };
+        self.tell_part(sent, &part(members, false), &part(others, false), not_socket);
+        self.tell_part(&sent.with_blank_quote(), &part(members, true), &part(others, true), not_socket);
+    }
+
     /// Tells those of the room who are `members`, and every socket of `others`.
-    fn tell_new(&self, sent: &Sent, members: &[UserId], others: &[UserId], not_socket: Option<uuid::Uuid>) {
+    fn tell_part(&self, sent: &Sent, members: &[UserId], others: &[UserId], not_socket: Option<uuid::Uuid>) {
         let room = Some(sent.message().conversation_id);
         let audience = Audience { room, members, users: others, not_socket, not_user: None };
         let event = if sent.is_reply() { outgoing::NEW_REPLY } else { outgoing::NEW_MESSAGE };
@@ -174,8 +233,9 @@ impl Chat {
     /// What can wait: delivery marks for those who are here, notifications for those who are not. A full queue costs a
     /// mark or a notification, never a message.
     fn after_sending(&self, sent: &Sent, others: Vec<UserId>, here: Vec<UserId>) {
-        for user in others.into_iter().filter(|id| !here.contains(id)) {
-            if self.behind.notifications.try_send(notification(sent, user)).is_err() {
+        let away = others.into_iter().filter(|id| !here.contains(id) && !sent.message().is_deleted);
+        for user in away {
+            if self.behind.notifications.try_send(Task::Write(notification(sent, user))).is_err() {
                 tracing::warn!("notifications are behind, one was dropped");
             }
         }
@@ -187,11 +247,15 @@ impl Chat {
     async fn sent(&self, message: Message, sender: Arc<User>) -> Sent {
         // Without the database the reply goes out all the same, quoting in short.
         let quoted = match message.reply_to_message_id {
-            Some(_) => timeout(QUOTE_WITHIN, self.quoted(&sender, message.reply_to_message_id)).await,
+            Some(_) => {
+                timeout(QUOTE_WITHIN, self.quoted(&sender, message.reply_to_message_id, BYTES_IN_AN_EVENT)).await
+            }
             None => Ok(Ok(None)),
         };
         let quoted = quoted.ok().and_then(Result::ok).flatten();
-        let details = Details { message, sender: Some(sender.clone()), edit_history: Vec::new(), reply_to: quoted };
+        let (edit_history, edit_history_count) = (Vec::new(), 0);
+        let details =
+            Details { message, sender: Some(sender.clone()), edit_history, edit_history_count, reply_to: quoted };
         Sent::new(details, sender)
     }
 
@@ -222,6 +286,12 @@ pub struct Stored {
 }
 
 impl Stored {
+    /// What it takes of its sender's storage.
+    fn bytes(&self) -> usize {
+        let has_files = self.message.attachments.as_array().is_some_and(|files| !files.is_empty());
+        self.message.text.len() + if has_files { self.message.attachments.to_string().len() } else { 0 }
+    }
+
     fn into_message(self) -> Message {
         stored_message(self.message, self.seq, self.created_at, self.reply_to)
     }

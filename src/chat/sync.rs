@@ -150,7 +150,7 @@ impl Chat {
     /// # Errors
     /// As [`Chat::join`].
     pub async fn join_after(
-        &self,
+        self: &Arc<Self>,
         connection: &Arc<Connection>,
         conversation: ConversationId,
         last_seq: i64,

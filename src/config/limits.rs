@@ -51,6 +51,12 @@ pub struct LimitsConfig {
     /// Lists and pages a second for one user
     #[arg(long, env = "MAX_READS_PER_SECOND", default_value_t = 100, global = true)]
     pub max_reads_per_second: u32,
+    /// How often one message may be edited
+    #[arg(long, env = "MAX_EDITS_PER_MESSAGE", default_value_t = 100, global = true)]
+    pub max_edits_per_message: u32,
+    /// Bytes of messages and edits that one user may have stored
+    #[arg(long, env = "MAX_STORED_BYTES_PER_USER", default_value_t = 1 << 30, global = true)]
+    pub max_stored_bytes_per_user: u64,
     /// REST requests of one user at a time
     #[arg(long, env = "MAX_REQUESTS_PER_USER", default_value_t = 64, global = true)]
     pub max_requests_per_user: usize,

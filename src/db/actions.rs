@@ -23,6 +23,10 @@ pub enum Acted {
     NotSender,
     /// One of its conversation's two participants blocked the other.
     Blocked,
+    /// The message, or the caller, has as many reactions as there may be.
+    TooManyReactions,
+    /// It was edited as often as it may be.
+    TooManyEdits,
 }
 
 impl Acted {
@@ -34,6 +38,8 @@ impl Acted {
             "not_member" => Self::NotMember,
             "not_sender" => Self::NotSender,
             "blocked" => Self::Blocked,
+            "too_many" => Self::TooManyReactions,
+            "too_many_edits" => Self::TooManyEdits,
             _ => Self::NotFound,
         }
     }
@@ -50,34 +56,50 @@ pub struct Action {
     pub members: Vec<UserId>,
     /// The reactions after it; for reactions only.
     pub reactions: Vec<Reaction>,
+    /// The message's version after it, taken under its lock.
+    pub version: i64,
 }
 
 impl Action {
-    fn new(outcome: &str, conversation: Option<uuid::Uuid>, members: Option<Vec<uuid::Uuid>>) -> Self {
+    fn new(
+        outcome: &str,
+        conversation: Option<uuid::Uuid>,
+        members: Option<Vec<uuid::Uuid>>,
+        version: Option<i64>,
+    ) -> Self {
         Self {
             acted: Acted::parse(outcome),
             conversation_id: conversation.map(ConversationId),
             members: members.unwrap_or_default().into_iter().map(UserId).collect(),
             reactions: Vec::new(),
+            version: version.unwrap_or_default(),
         }
     }
 }
 
 impl Db {
-    /// Replaces a message's text and keeps the old one in its history.
+    /// Replaces a message's text and keeps the old one in its history, unless it was edited `max_edits` times before.
     ///
     /// # Errors
     /// [`super::DbError`].
-    pub async fn edit_message(&self, message: MessageId, user: UserId, text: &str) -> DbResult<Action> {
+    pub async fn edit_message(
+        &self,
+        message: MessageId,
+        user: UserId,
+        text: &str,
+        max_edits: Option<i32>,
+    ) -> DbResult<Action> {
         let r = sqlx::query!(
-            r#"SELECT outcome AS "outcome!", conversation_id, members FROM souk_edit_message($1, $2, $3)"#,
+            r#"SELECT outcome AS "outcome!", conversation_id, members, souk_version_now($1) AS version
+               FROM souk_edit_message($1, $2, $3, $4)"#,
             message.0,
             user.0,
-            text
+            text,
+            max_edits
         )
         .fetch_one(&self.pool())
         .await?;
-        Ok(Action::new(&r.outcome, r.conversation_id, r.members))
+        Ok(Action::new(&r.outcome, r.conversation_id, r.members, r.version))
     }
 
     /// Deletes a message for the caller alone, or (its sender only) for everyone.
@@ -86,14 +108,15 @@ impl Db {
     /// [`super::DbError`].
     pub async fn delete_message(&self, message: MessageId, user: UserId, for_everyone: bool) -> DbResult<Action> {
         let r = sqlx::query!(
-            r#"SELECT outcome AS "outcome!", conversation_id, members FROM souk_delete_message($1, $2, $3)"#,
+            r#"SELECT outcome AS "outcome!", conversation_id, members, souk_version_now($1) AS version
+               FROM souk_delete_message($1, $2, $3)"#,
             message.0,
             user.0,
             if for_everyone { "for_everyone" } else { "for_me" }
         )
         .fetch_one(&self.pool())
         .await?;
-        Ok(Action::new(&r.outcome, r.conversation_id, r.members))
+        Ok(Action::new(&r.outcome, r.conversation_id, r.members, r.version))
     }
 
     /// Adds a reaction of the caller's, or takes it away.
@@ -103,7 +126,8 @@ impl Db {
     pub async fn react(&self, message: MessageId, user: UserId, reaction: &str, add: bool) -> DbResult<Action> {
         let (action, reactions) = if add {
             let r = sqlx::query!(
-                r#"SELECT outcome AS "outcome!", conversation_id, members, reactions AS "reactions: Json<Vec<Reaction>>"
+                r#"SELECT outcome AS "outcome!", conversation_id, members, reactions AS "reactions: Json<Vec<Reaction>>",
+                          souk_version_now($1) AS version
                    FROM souk_add_reaction($1, $2, $3)"#,
                 message.0,
                 user.0,
@@ -111,10 +135,11 @@ impl Db {
             )
             .fetch_one(&self.pool())
             .await?;
-            (Action::new(&r.outcome, r.conversation_id, r.members), r.reactions)
+            (Action::new(&r.outcome, r.conversation_id, r.members, r.version), r.reactions)
         } else {
             let r = sqlx::query!(
-                r#"SELECT outcome AS "outcome!", conversation_id, members, reactions AS "reactions: Json<Vec<Reaction>>"
+                r#"SELECT outcome AS "outcome!", conversation_id, members, reactions AS "reactions: Json<Vec<Reaction>>",
+                          souk_version_now($1) AS version
                    FROM souk_remove_reaction($1, $2, $3)"#,
                 message.0,
                 user.0,
@@ -122,7 +147,7 @@ impl Db {
             )
             .fetch_one(&self.pool())
             .await?;
-            (Action::new(&r.outcome, r.conversation_id, r.members), r.reactions)
+            (Action::new(&r.outcome, r.conversation_id, r.members, r.version), r.reactions)
         };
         Ok(Action { reactions: reactions.map(|r| r.0).unwrap_or_default(), ..action })
     }

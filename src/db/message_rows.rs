@@ -56,6 +56,7 @@ struct Attached {
     reply_to_message_id: Option<Uuid>,
     reply_to: Option<Quote>,
     reactions: Vec<Reaction>,
+    version: i64,
 }
 
 impl Attached {
@@ -75,6 +76,7 @@ impl Attached {
         message.reply_to_message_id = self.reply_to_message_id.map(MessageId);
         message.reply_to = self.reply_to;
         message.reactions = self.reactions;
+        message.version = self.version;
     }
 }
 
@@ -184,15 +186,17 @@ impl Db {
             r#"SELECT m.id, CASE WHEN m.is_deleted THEN '' ELSE m.message_text END AS "message_text!",
                       CASE WHEN NOT m.is_deleted THEN m.attachments END AS attachments, m.updated_at,
                       m.is_edited, m.edited_at, m.last_edited_at, m.edit_count,
-                      m.is_deleted, m.deleted_at, m.deletion_type, m.deleted_by, m.reply_to_message_id,
+                      m.is_deleted, m.deleted_at, m.deletion_type, m.deleted_by, m.reply_to_message_id, m.version,
                       CASE WHEN m.reply_to_message_id IS NOT NULL THEN (
-                          SELECT jsonb_build_object('id', q.id, 'sender_id', q.sender_id, 'created_at', q.created_at,
+                          SELECT jsonb_build_object('id', q.id, 'sender_id', q.sender_id, 'created_at', q.created_at, 'version', q.version,
+                                     'sender_name', CASE WHEN btrim(u.display_name) <> '' THEN u.display_name ELSE split_part(u.email, '@', 1) END,
                                      'is_deleted', q.is_deleted OR d.user_id IS NOT NULL,
                                      'message_text', CASE WHEN q.is_deleted OR d.user_id IS NOT NULL THEN '' ELSE q.message_text END)
-                          FROM messages q LEFT JOIN message_deletions d ON d.message_id = q.id AND d.user_id = $1
+                          FROM messages q LEFT JOIN users u ON u.id = q.sender_id
+                          LEFT JOIN message_deletions d ON d.message_id = q.id AND d.user_id = $1
                           WHERE q.id = m.reply_to_message_id AND q.conversation_id = m.conversation_id) END AS "reply_to: Json<Quote>",
                       (SELECT jsonb_agg(jsonb_build_object('reaction', r.reaction, 'count', r.count, 'user_ids', r.user_ids) ORDER BY r.reaction)
-                       FROM message_reaction_counts r WHERE r.message_id = m.id) AS "reactions: Json<Vec<Reaction>>"
+                       FROM (SELECT c.* FROM message_reaction_counts c WHERE c.message_id = m.id ORDER BY c.reaction LIMIT 100) r) AS "reactions: Json<Vec<Reaction>>"
                FROM messages m WHERE m.id = ANY($2)"#,
             viewer.0,
             &messages
@@ -213,6 +217,7 @@ impl Db {
                 reply_to_message_id: r.reply_to_message_id,
                 reply_to: r.reply_to.map(|q| q.0),
                 reactions: r.reactions.map(|r| r.0).unwrap_or_default(),
+                version: r.version,
             };
             (r.id, attached)
         })

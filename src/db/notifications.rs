@@ -7,11 +7,15 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{Db, DbError, DbResult};
-use crate::domain::UserId;
+use crate::domain::{MessageId, UserId};
 
 /// One notification to be written.
 #[derive(Clone, Debug)]
 pub struct Notification {
+    /// Its key, where the shop's table takes one.
+    pub id: Uuid,
+    /// The message that it tells of.
+    pub message_id: MessageId,
     /// For whom.
     pub user_id: UserId,
     /// Headline.
@@ -26,9 +30,16 @@ pub struct Notification {
     pub action_text: &'static str,
 }
 
-/// How to insert into this installation's table.
+/// Most texts that one statement takes out.
+const TEXTS_AT_ONCE: i64 = 1000;
+
+/// How to write to this installation's table.
 #[derive(Clone, Debug)]
-pub struct NotificationTable(String);
+pub struct NotificationTable {
+    insert: String,
+    /// Takes out texts; `None` where the table's keys are not ours to give, and nothing leads from a message to its rows.
+    redact: Option<String>,
+}
 
 impl Db {
     /// Looks at the table; `None` where there is none, or none we can fill.
@@ -43,7 +54,8 @@ impl Db {
         .fetch_all(&self.pool())
         .await?;
         let types: HashMap<_, _> = columns.into_iter().collect();
-        Ok(insert_for(&types).map(NotificationTable))
+        let table = |insert| NotificationTable { insert, redact: redact_for(&types) };
+        Ok(insert_for(&types).map(table))
     }
 
     /// Writes notifications for those of the users whom no other server than `server` holds: who is not on this one is
@@ -52,7 +64,7 @@ impl Db {
     /// # Errors
     /// [`DbError`].
     pub async fn notify(&self, table: &NotificationTable, server: &str, all: &[Notification]) -> DbResult<u64> {
-        let done = sqlx::query(AssertSqlSafe(table.0.clone()))
+        let done = sqlx::query(AssertSqlSafe(table.insert.clone()))
             .bind(all.iter().map(|n| n.user_id.0).collect::<Vec<Uuid>>())
             .bind(all.iter().map(|n| n.title).collect::<Vec<&str>>())
             .bind(all.iter().map(|n| n.message.as_str()).collect::<Vec<&str>>())
@@ -60,11 +72,60 @@ impl Db {
             .bind(all.iter().map(|n| n.action_url.as_str()).collect::<Vec<&str>>())
             .bind(all.iter().map(|n| n.action_text).collect::<Vec<&str>>())
             .bind(server)
+            .bind(all.iter().map(|n| n.id).collect::<Vec<Uuid>>())
+            .bind(all.iter().map(|n| n.message_id.0).collect::<Vec<Uuid>>())
             .execute(&self.pool())
             .await
             .map_err(DbError::from)?;
         Ok(done.rows_affected())
     }
+
+    /// Takes the text out of notifications whose message was deleted for everyone: those that are marked so, and those of
+    /// `messages`. Returns whether there may be more.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn redact_notifications(&self, table: &NotificationTable, messages: &[MessageId]) -> DbResult<bool> {
+        let Some(redact) = &table.redact else { return Ok(false) };
+        let taken: i64 = sqlx::query_scalar(AssertSqlSafe(redact.clone()))
+            .bind(messages.iter().map(|m| m.0).collect::<Vec<Uuid>>())
+            .bind(TEXTS_AT_ONCE)
+            .fetch_one(&self.pool())
+            .await?;
+        Ok(taken >= TEXTS_AT_ONCE)
+    }
+}
+
+/// Whether the table takes keys that we make.
+fn takes_our_keys(types: &HashMap<String, String>) -> bool {
+    types.get("id").is_some_and(|kind| kind == "uuid" || kind == "text" || kind.starts_with("character varying"))
+}
+
+/// The statement that takes out texts. It leaves the sender's name, where the table has it.
+fn redact_for(types: &HashMap<String, String>) -> Option<String> {
+    if !takes_our_keys(types) {
+        return None;
+    }
+    let name = match types.get("metadata").map(String::as_str) {
+        Some("json" | "jsonb") => "COALESCE(n.metadata ->> 'sender_name' || ': ', '') || ",
+        _ => "",
+    };
+    Some(format!(
+        "WITH gone AS (
+             (SELECT message_id, notification_id FROM message_notifications WHERE must_go LIMIT $2)
+             UNION
+             (SELECT r.message_id, r.notification_id FROM message_notifications r JOIN messages m ON m.id = r.message_id
+              WHERE r.message_id = ANY($1) AND m.is_deleted LIMIT $2)
+         ), done AS (
+             UPDATE notifications n SET message = {name}'This message was deleted'
+             FROM gone g WHERE n.id = g.notification_id::{}
+         ), forgotten AS (
+             DELETE FROM message_notifications r USING gone g
+             WHERE r.message_id = g.message_id AND r.notification_id = g.notification_id
+             RETURNING 1
+         ) SELECT count(*) FROM forgotten",
+        types["id"]
+    ))
 }
 
 /// The statement for a table with these columns. Type names come from the catalogue, quoted by Postgres itself.
@@ -77,7 +138,9 @@ fn insert_for(types: &HashMap<String, String>) -> Option<String> {
             values.push(format!("({value})::{kind}"));
         }
     };
-    put("id", "gen_random_uuid()");
+    if takes_our_keys(types) {
+        put("id", "n.id");
+    }
     put("user_id", "n.user_id");
     put("type", "'new_message'::text");
     put("title", "n.title");
@@ -97,13 +160,23 @@ fn insert_for(types: &HashMap<String, String>) -> Option<String> {
     if !["user_id", "type", "message"].iter().all(|c| columns.contains(c)) {
         return None;
     }
+    let noted = if takes_our_keys(types) {
+        ", noted AS (
+             INSERT INTO message_notifications (message_id, notification_id) SELECT message_id, id FROM wanted
+             ON CONFLICT DO NOTHING
+         )"
+    } else {
+        ""
+    };
     Some(format!(
-        "INSERT INTO notifications ({}) SELECT {}
-         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::text[], $6::text[])
-              AS n (user_id, title, message, metadata, action_url, action_text)
-         JOIN users u ON u.id = n.user_id
-         WHERE NOT EXISTS (SELECT 1 FROM chat_server_users o JOIN chat_servers s ON s.name = o.server_name
-                           WHERE o.user_id = n.user_id AND s.name <> $7 AND s.heartbeat_at > now() - interval '45 seconds')",
+        "WITH wanted AS (
+             SELECT n.* FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::text[], $6::text[], $8::uuid[], $9::uuid[])
+                  AS n (user_id, title, message, metadata, action_url, action_text, id, message_id)
+             JOIN users u ON u.id = n.user_id
+             WHERE NOT EXISTS (SELECT 1 FROM chat_server_users o JOIN chat_servers s ON s.name = o.server_name
+                               WHERE o.user_id = n.user_id AND s.name <> $7 AND s.heartbeat_at > now() - interval '45 seconds')
+         ){noted}
+         INSERT INTO notifications ({}) SELECT {} FROM wanted n",
         columns.join(", "),
         values.join(", ")
     ))
@@ -132,5 +205,20 @@ mod tests {
         let text = table(&[("user_id", "uuid"), ("type", "text"), ("message", "text"), ("channels", "jsonb")]);
         assert!(text.unwrap().contains("('[\"in_app\"]'::text)::jsonb"));
         assert!(table(&[("user_id", "uuid")]).is_none());
+    }
+
+    #[test]
+    fn keys_are_given_and_noted_where_the_table_takes_ours() {
+        let of = |kind| {
+            let columns = [("id", kind), ("user_id", "uuid"), ("type", "text"), ("message", "text")];
+            columns.map(|(c, t)| (c.to_owned(), t.to_owned())).into_iter().collect::<HashMap<_, _>>()
+        };
+        for kind in ["uuid", "text", "character varying(36)"] {
+            assert!(insert_for(&of(kind)).unwrap().contains("INTO message_notifications"), "{kind}");
+            assert!(redact_for(&of(kind)).unwrap().contains(&format!("g.notification_id::{kind}")), "{kind}");
+        }
+        let numbered = insert_for(&of("bigint")).unwrap();
+        assert!(!numbered.contains("message_notifications") && !numbered.contains("(id"), "{numbered}");
+        assert!(redact_for(&of("bigint")).is_none());
     }
 }

@@ -3,22 +3,26 @@
 use unicode_segmentation::UnicodeSegmentation as _;
 
 const MAX_CHARS: usize = 10;
+/// Asks for the picture of a character that is also drawn as text. Keyboards send some emoji with it or without it.
+const DRAWN_AS_EMOJI: char = '\u{fe0f}';
 
-/// One emoji of 1 to 10 characters (contract §3): what a person sees as one sign, and not a letter.
+/// One emoji of 1 to 10 characters (contract §3), as the Unicode tables list them: what a user sees as one sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Emoji(String);
 
 impl Emoji {
-    /// Reads it; `None` for anything else.
+    /// Reads it; `None` for anything else. With or without U+FE0F it is the same emoji: the database compares so, and
+    /// keeps the form that came first.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let is_one_sign = text.graphemes(true).count() == 1 && text.chars().count() <= MAX_CHARS;
-        // Keycaps begin with a digit and end in a sign of their own; letters of any script have none.
-        // Some letters are drawn as signs when the variation selector for that follows (Unicode TR 51).
-        let drawn_letter =
-            text.ends_with('\u{fe0f}') && text.starts_with(|c: char| c.is_alphanumeric() && c >= '\u{2100}');
-        let is_picture = drawn_letter || text.chars().any(is_pictorial);
-        (is_one_sign && is_picture).then(|| Self(text.to_owned()))
+        if text.chars().count() > MAX_CHARS || text.graphemes(true).count() != 1 {
+            return None;
+        }
+        if emojis::get(text).is_some() {
+            return Some(Self(text.to_owned()));
+        }
+        // Some keyboards add the selector where the tables have none.
+        emojis::get(&text.replace(DRAWN_AS_EMOJI, "")).map(|emoji| Self(emoji.as_str().to_owned()))
     }
 
     /// What may be taken away: adopted reactions need not be emoji. `None` for nothing, or for what was never stored.
@@ -35,27 +39,44 @@ impl Emoji {
     }
 }
 
-/// Whether a character is drawn as a sign: not a letter, and none of those that only change or join others.
-fn is_pictorial(c: char) -> bool {
-    let is_modifier = matches!(c, '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e0fff}');
-    let is_symbol = matches!(c, '\u{a9}' | '\u{ae}') || c >= '\u{203c}';
-    is_symbol && !is_modifier && !c.is_alphanumeric()
-}
-
 #[cfg(test)]
 mod tests {
     use super::Emoji;
 
     #[test]
-    fn an_emoji_is_one_sign_and_no_letter() {
-        for good in ["👍", "❤️", "👩‍👩‍👧‍👦", "🏳️‍🌈", "🇩🇪", "1️⃣", "👍🏽", "😂", "ℹ️", "🅰️", "Ⓜ️"]
+    fn an_emoji_is_what_the_tables_list() {
+        for good in ["👍", "❤️", "❤", "👩‍👩‍👧‍👦", "🏳️‍🌈", "🇩🇪", "1️⃣", "👍🏽", "😂", "ℹ️", "ℹ", "🅰️", "Ⓜ️", "👩🏽‍❤️‍💋‍👨🏿", "🫡"]
         {
             assert!(Emoji::parse(good).is_some(), "{good}");
         }
-        for bad in
-            ["", " ", "a", "ok", "1", "👍👍", "<b>", "ü", "漢", "\u{0}", "\n", "e\u{301}x", "\u{200d}", "\u{fe0f}"]
-        {
+        for bad in [
+            "",
+            " ",
+            "a",
+            "ok",
+            "1",
+            "👍👍",
+            "<b>",
+            "ü",
+            "漢",
+            "\u{0}",
+            "\n",
+            "e\u{301}x",
+            "\u{200d}",
+            "\u{fe0f}",
+            "👍\u{301}",
+            "👍\u{fe01}",
+            "👍\u{200d}",
+            "→",
+            "∑",
+            "‽",
+        ] {
             assert!(Emoji::parse(bad).is_none(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_selector_that_is_not_in_the_tables_is_left_out() {
+        assert_eq!(Emoji::parse("😂\u{fe0f}").unwrap().as_str(), "😂");
     }
 }

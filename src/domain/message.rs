@@ -118,6 +118,8 @@ pub struct Message {
     pub reply_to: Option<Quote>,
     /// Who reacted how.
     pub reactions: Vec<Reaction>,
+    /// Grows with every change after it was sent: text, deletion for everyone, reactions.
+    pub version: i64,
 }
 
 impl Message {
@@ -158,7 +160,18 @@ impl Message {
             reply_to_message_id: None,
             reply_to: None,
             reactions: Vec::new(),
+            version: 0,
         }
+    }
+
+    /// What is left of it after it was deleted for everyone.
+    #[must_use]
+    pub fn without_content(mut self) -> Self {
+        self.text.clear();
+        self.attachments = serde_json::Value::Array(Vec::new());
+        self.is_deleted = true;
+        self.deletion_type = Some("for_everyone".to_owned());
+        self
     }
 
     /// The same for someone who deleted the message it answers for themselves.
@@ -218,8 +231,10 @@ pub struct Details {
     pub message: Message,
     /// Its author, if there still is one.
     pub sender: Option<Arc<User>>,
-    /// Newest first.
+    /// The newest ones, newest first.
     pub edit_history: Vec<Edit>,
+    /// How many there are in all.
+    pub edit_history_count: i64,
     /// The message it answers, if there is one that the viewer may see.
     pub reply_to: Option<Box<Details>>,
 }
@@ -237,6 +252,12 @@ pub struct Quote {
     pub created_at: DateTime<Utc>,
     /// Whether it was deleted for everyone.
     pub is_deleted: bool,
+    /// Its author's name, if there still is one.
+    #[serde(default)]
+    pub sender_name: Option<String>,
+    /// Which version of it this is.
+    #[serde(default)]
+    pub version: i64,
 }
 
 /// One emoji under a message (contract §1, `reactions`).

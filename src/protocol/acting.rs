@@ -1,8 +1,12 @@
 //! What clients send to act on a message that is there: edit, delete, react, reply.
 
 use serde_json::Value;
+use uuid::Uuid;
 
-use super::Payload;
+use super::{
+    Payload,
+    inbound::{page_limit, whole},
+};
 use crate::{
     domain::{Emoji, MessageId},
     error::{Error, Result},
@@ -44,6 +48,32 @@ impl NewText {
     pub fn from_field(p: &Payload, field: &str) -> Self {
         Self(p.text(field).unwrap_or_default().to_owned())
     }
+}
+
+/// `GET /messages/:id/history?limit&before`.
+#[derive(Clone, Copy, Debug)]
+pub struct ListEdits {
+    /// Page size.
+    pub limit: i64,
+    /// The last entry that the caller has seen.
+    pub before: Option<Uuid>,
+}
+
+impl TryFrom<&Payload> for ListEdits {
+    type Error = Error;
+    fn try_from(p: &Payload) -> Result<Self> {
+        let before = match p.text("before") {
+            None => None,
+            Some(id) => Some(Uuid::parse_str(id).map_err(|_| not_an_entry())?),
+        };
+        Ok(Self { limit: page_limit(whole(p.0.get("limit"))), before })
+    }
+}
+
+/// For a `before` that is no entry of the message's history.
+#[must_use]
+pub fn not_an_entry() -> Error {
+    Error::InvalidPayload("before must be the id of an entry of this history".into())
 }
 
 /// Reads `deletionType`; true for everyone, false (the default) for the caller alone.

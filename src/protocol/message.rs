@@ -46,6 +46,8 @@ pub struct MessageView<'a> {
     reply_to: Option<ReplyTo<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     edit_history: Option<Vec<EditView<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edit_history_count: Option<i64>,
     deletion_type: Option<&'a str>,
     deleted_by: Option<UserId>,
     edit_count: i32,
@@ -53,10 +55,21 @@ pub struct MessageView<'a> {
     last_edited_at: Option<DateTime<Utc>>,
     client_message_id: Option<&'a str>,
     reactions: &'a [Reaction],
+    #[serde(skip_serializing_if = "is_unchanged")]
+    version: i64,
     #[serde(rename = "senderName", skip_serializing_if = "Option::is_none")]
     sender_name: Option<&'a str>,
     #[serde(rename = "senderRole", skip_serializing_if = "Option::is_none")]
     sender_role: Option<Role>,
+    /// The sender's name as quotes have it, in a quoted message in full.
+    #[serde(rename = "sender_name", skip_serializing_if = "Option::is_none")]
+    quoted_name: Option<&'a str>,
+}
+
+/// Whether a message is as it was sent: then it has no version to show.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_unchanged(version: &i64) -> bool {
+    *version == 0
 }
 
 /// The message answered: in short everywhere but in a reply's own event and in `GET /messages/:id/details`.
@@ -98,6 +111,7 @@ struct QuoteView<'a> {
     #[serde(serialize_with = "time")]
     created_at: DateTime<Utc>,
     is_deleted: bool,
+    sender_name: Option<&'a str>,
 }
 
 impl<'a> From<&'a Quote> for QuoteView<'a> {
@@ -108,6 +122,7 @@ impl<'a> From<&'a Quote> for QuoteView<'a> {
             sender_id: q.sender_id,
             created_at: q.created_at,
             is_deleted: q.is_deleted,
+            sender_name: q.sender_name.as_deref(),
         }
     }
 }
@@ -136,14 +151,17 @@ impl<'a> From<&'a Message> for MessageView<'a> {
             reply_to_message_id: m.reply_to_message_id,
             reply_to: m.reply_to.as_ref().map(|q| ReplyTo::Short(q.into())),
             edit_history: None,
+            edit_history_count: None,
             deletion_type: m.deletion_type.as_deref(),
             deleted_by: m.deleted_by,
             edit_count: m.edit_count,
             last_edited_at: m.last_edited_at,
             client_message_id: m.client_message_id.as_deref(),
             reactions: &m.reactions,
+            version: m.version,
             sender_name: None,
             sender_role: None,
+            quoted_name: None,
         }
     }
 }
@@ -152,8 +170,11 @@ impl<'a> From<&'a Details> for MessageView<'a> {
     fn from(d: &'a Details) -> Self {
         let mut view = Self::from(&d.message);
         view.edit_history = Some(d.edit_history.iter().map(EditView::from).collect());
+        view.edit_history_count = Some(d.edit_history_count);
         if let Some(quoted) = &d.reply_to {
-            view.reply_to = Some(ReplyTo::Full(Box::new(quoted.as_ref().into())));
+            let mut full = Self::from(quoted.as_ref());
+            full.quoted_name = full.sender_name;
+            view.reply_to = Some(ReplyTo::Full(Box::new(full)));
         }
         match &d.sender {
             Some(sender) => view.from_sender(sender.name(), sender.role),

@@ -11,7 +11,7 @@ mod sending;
 mod sync;
 mod time;
 
-pub use acting::{MessageRef, NewText, deletes_for_everyone, named_message, reaction};
+pub use acting::{ListEdits, MessageRef, NewText, deletes_for_everyone, named_message, not_an_entry, reaction};
 pub use inbound::{
     Before, ConversationRef, CreateConversation, FileLink, ListConversations, ListMessages, Payload, SearchUsers,
     Typing,

@@ -282,6 +282,9 @@ pub struct MessageDeleted {
     pub conversation_id: ConversationId,
     /// `for_me` or `for_everyone`.
     pub deletion_type: &'static str,
+    /// The message's version after it; a deletion for one user alone makes none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
 }
 
 /// `chat:reaction_added` and `chat:reaction_removed`.
@@ -295,6 +298,8 @@ pub struct ReactionChanged {
     pub reactions: Vec<Reaction>,
     /// Whose changed.
     pub user_id: UserId,
+    /// The message's version after the change.
+    pub version: i64,
 }
 
 /// A user as others find them (contract §3, "user").

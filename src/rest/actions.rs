@@ -17,7 +17,7 @@ use super::{
 use crate::{
     domain::Emoji,
     error::Error,
-    protocol::{Ack, EditView, MessageView, NewText, SendMessage, deletes_for_everyone, reaction},
+    protocol::{Ack, EditView, ListEdits, MessageView, NewText, SendMessage, deletes_for_everyone, reaction},
 };
 
 type Answer = Result<Response, RestError>;
@@ -95,10 +95,18 @@ pub async fn reactions(State(s): State<RestState>, Caller(user): Caller, id: Mes
     Ok(data(s.chat.reactions(&user, id.required()?).await.map_err(worded)?))
 }
 
-/// `GET /messages/:id/history`.
-pub async fn history(State(s): State<RestState>, Caller(user): Caller, id: MessagePath) -> Answer {
-    let edits = s.chat.edit_history(&user, id.required()?).await.map_err(worded)?;
-    Ok(data(edits.iter().map(EditView::from).collect::<Vec<_>>()))
+/// `GET /messages/:id/history?limit&before`: a page, how many there are in all, and where the next page begins.
+pub async fn history(
+    State(s): State<RestState>,
+    Caller(user): Caller,
+    id: MessagePath,
+    QueryPayload(query): QueryPayload,
+) -> Answer {
+    let list = ListEdits::try_from(&query)?;
+    let history = s.chat.edit_history(&user, id.required()?, list).await.map_err(worded)?;
+    let edits: Vec<_> = history.edits.iter().map(EditView::from).collect();
+    let next = history.edits.last().filter(|_| history.has_more).map(|e| e.id);
+    Ok(Json(json!({ "success": true, "data": edits, "count": history.count, "next": next })).into_response())
 }
 
 /// `GET /messages/:id/details`.

@@ -177,14 +177,17 @@ async fn get_conversations(mut call: Call) {
 
 async fn get_messages(mut call: Call) {
     let list = ListMessages::from(&*call.payload);
+    let (chat, connection) = (call.chat.clone(), call.connection.clone());
     let page = async {
         let id = list.conversation.required()?;
-        Ok((id, call.chat.messages(&call.connection.user(), id, &list).await?))
+        // What happens to these messages meanwhile is told after the page.
+        let hold = chat.hub().hold(&connection);
+        Ok((id, chat.messages(&connection.user(), id, &list).await?, hold))
     };
     match page.await {
-        Ok((conversation_id, page)) => {
+        Ok((conversation_id, page, _hold)) => {
             let view = MessagesPage { conversation_id, messages: page.view() };
-            call.emit(outgoing::MESSAGES, &view);
+            call.emit_now(outgoing::MESSAGES, &view);
             call.succeed(view);
         }
         Err(e) => call.error(&e, "Failed to get messages"),

@@ -1,0 +1,93 @@
+//! Looking at one message: its reactions, its earlier texts, and the message that it answers.
+
+use std::sync::Arc;
+
+use super::Chat;
+use crate::{
+    db::{Access, EditHistory, Page, Slice},
+    domain::{Details, Message, MessageId, Reaction, User, UserId},
+    error::{Error, Result},
+    protocol::{ListEdits, not_an_entry},
+};
+
+/// Earlier texts that go along with a message (contract §3).
+const EDITS_WITH_A_MESSAGE: i64 = 20;
+/// Bytes of them in an answer to one user.
+const BYTES_IN_AN_ANSWER: i64 = 1 << 20;
+/// Bytes of them in an event, which many get without asking: 20 texts of 5,000 characters of one byte fit.
+pub(super) const BYTES_IN_AN_EVENT: i64 = 128 << 10;
+/// Bytes of one page of earlier texts.
+const BYTES_OF_A_PAGE: i64 = 2 << 20;
+
+impl Chat {
+    /// The reactions under a message.
+    ///
+    /// # Errors
+    /// As [`Chat::message`].
+    pub async fn reactions(&self, user: &User, id: MessageId) -> Result<Vec<Reaction>> {
+        Ok(self.message(user, id).await?.reactions)
+    }
+
+    /// A page of a message's earlier texts, newest first.
+    ///
+    /// # Errors
+    /// As [`Chat::message`]; [`Error::InvalidPayload`] where `before` is no earlier text of this message.
+    pub async fn edit_history(&self, user: &User, id: MessageId, list: ListEdits) -> Result<EditHistory> {
+        self.message(user, id).await?;
+        let history = self.db.edit_history(id, list.limit, BYTES_OF_A_PAGE, list.before).await?;
+        history.ok_or_else(not_an_entry)
+    }
+
+    /// A message with its history and the message it answers in full.
+    ///
+    /// # Errors
+    /// As [`Chat::message`].
+    pub async fn details(&self, user: &User, id: MessageId) -> Result<Details> {
+        let mut details = self.with_history(self.message(user, id).await?, BYTES_IN_AN_ANSWER).await?;
+        details.reply_to = self.quoted(user, details.message.reply_to_message_id, BYTES_IN_AN_ANSWER).await?;
+        Ok(details)
+    }
+
+    /// The message that another answers, in full, as far as the viewer may see it, with `max_bytes` of its history.
+    pub(super) async fn quoted(
+        &self,
+        viewer: &User,
+        id: Option<MessageId>,
+        max_bytes: i64,
+    ) -> Result<Option<Box<Details>>> {
+        let Some(id) = id else { return Ok(None) };
+        match self.message(viewer, id).await {
+            Ok(quoted) => Ok(Some(Box::new(self.with_history(quoted, max_bytes).await?))),
+            Err(Error::MessageNotFound | Error::NotAuthorized) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    async fn with_history(&self, message: Message, max_bytes: i64) -> Result<Details> {
+        let history = self.db.edit_history(message.id, EDITS_WITH_A_MESSAGE, max_bytes, None).await?;
+        let EditHistory { edits, count, .. } = history.unwrap_or_default();
+        let sender = self.db.user(message.sender_id).await?.map(Arc::new);
+        Ok(Details { message, sender, edit_history: edits, edit_history_count: count, reply_to: None })
+    }
+
+    /// One message as `viewer` sees it.
+    ///
+    /// # Errors
+    /// [`Error::MessageNotFound`], also where the viewer deleted it for themselves; [`Error::NotAuthorized`].
+    pub async fn message(&self, viewer: &User, id: MessageId) -> Result<Message> {
+        self.look(viewer.id, id, |access| access.is_member).await
+    }
+
+    /// One message with `eyes`' deletions, if who is asking `may` see the conversation.
+    pub(super) async fn look(&self, eyes: UserId, id: MessageId, may: impl FnOnce(&Access) -> bool) -> Result<Message> {
+        let (conversation, seq) = self.db.locate(id).await?.ok_or(Error::MessageNotFound)?;
+        let access = self.db.access(conversation, eyes).await?.ok_or(Error::MessageNotFound)?;
+        if !may(&access) {
+            return Err(Error::NotAuthorized);
+        }
+        let page = Page { limit: 1, offset: 0, before: Some(seq + 1), after: Some(seq - 1) };
+        let slice = Slice { conversation, page, changed_since: None };
+        let mut found = self.db.messages_of(eyes, &[slice], |_| access.watermarks.as_slice()).await?;
+        found.pop().ok_or(Error::MessageNotFound)
+    }
+}

@@ -1,0 +1,168 @@
+//! How much text each user has stored, for a limit. What is stored is counted here and added to the database behind the
+//! sending path, which waits for nothing: at a user's first message, which tells what there was before, and then whenever
+//! much has come together.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+
+use super::Chat;
+use crate::{
+    db::in_time,
+    domain::UserId,
+    error::{Error, Result},
+};
+
+/// How often the counts are looked at.
+const EVERY: Duration = Duration::from_secs(2);
+/// Rounds after which a user who stores nothing is forgotten, unless they are at their limit.
+const ROUNDS: u8 = 30;
+/// Bytes of a user that are worth a write; less where the limit is small.
+const MUCH: u64 = 64 << 10;
+/// Users in one statement.
+const BATCH: usize = 1000;
+
+/// What each active user has stored.
+pub struct StoredBytes {
+    /// The limit; 0 is none.
+    max: u64,
+    users: Mutex<HashMap<UserId, Stored>>,
+}
+
+#[derive(Default)]
+struct Stored {
+    /// As the database had it last, on all servers; `None` before it was asked.
+    known: Option<u64>,
+    /// Since then, here.
+    unwritten: u64,
+    rounds_idle: u8,
+}
+
+impl StoredBytes {
+    pub fn new(max: u64) -> Self {
+        Self { max, users: Mutex::default() }
+    }
+
+    /// Whether a user may store more.
+    ///
+    /// # Errors
+    /// [`Error::StorageFull`].
+    pub fn check(&self, user: UserId) -> Result<()> {
+        let is_full = self.max > 0 && self.users.lock().get(&user).is_some_and(|s| self.is_full(s));
+        if is_full { Err(Error::StorageFull) } else { Ok(()) }
+    }
+
+    fn is_full(&self, stored: &Stored) -> bool {
+        stored.known.unwrap_or_default() + stored.unwritten >= self.max
+    }
+
+    /// Counts what a user stored.
+    pub fn add(&self, user: UserId, bytes: usize) {
+        if self.max > 0 {
+            let mut users = self.users.lock();
+            let stored = users.entry(user).or_default();
+            stored.unwritten += bytes as u64;
+            stored.rounds_idle = 0;
+        }
+    }
+
+    /// What is not in the database yet and is worth a write, or `all` of it. Drops users who stored nothing for a while.
+    fn take_unwritten(&self, all: bool) -> Vec<(UserId, i64)> {
+        let mut users = self.users.lock();
+        users.retain(|_, stored| {
+            stored.rounds_idle = stored.rounds_idle.saturating_add(1);
+            stored.unwritten > 0 || stored.rounds_idle <= ROUNDS || self.is_full(stored)
+        });
+        let much = MUCH.min(self.max / 16);
+        let is_due = |s: &Stored| all || s.known.is_none() || s.unwritten >= much || s.rounds_idle > ROUNDS;
+        let unwritten = users.iter_mut().filter(|(_, stored)| stored.unwritten > 0 && is_due(stored));
+        let taken = unwritten
+            .map(|(user, stored)| (*user, i64::try_from(std::mem::take(&mut stored.unwritten)).unwrap_or(i64::MAX)));
+        taken.collect()
+    }
+
+    fn know(&self, totals: Vec<(UserId, i64)>) {
+        let mut users = self.users.lock();
+        for (user, total) in totals {
+            users.entry(user).or_default().known = u64::try_from(total).ok();
+        }
+    }
+}
+
+/// Adds up, until the service stops, and then all that is left.
+pub async fn run(chat: Arc<Chat>) {
+    let mut ticks = tokio::time::interval(EVERY);
+    while chat.stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        add_up(&chat, false).await;
+    }
+    add_up(&chat, true).await;
+}
+
+async fn add_up(chat: &Chat, all: bool) {
+    for batch in chat.stored_bytes.take_unwritten(all).chunks(BATCH) {
+        match in_time(chat.db.add_stored_bytes(batch)).await {
+            Ok(totals) => chat.stored_bytes.know(totals),
+            Err(e) => {
+                // It is counted again with what comes next.
+                tracing::warn!(error = %e, users = batch.len(), "stored bytes not added up");
+                for (user, bytes) in batch {
+                    chat.stored_bytes.add(*user, usize::try_from(*bytes).unwrap_or_default());
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn user() -> UserId {
+        UserId(Uuid::new_v4())
+    }
+
+    #[test]
+    fn a_user_at_the_limit_is_refused_and_others_are_not() {
+        let (stored, full, other) = (StoredBytes::new(100), user(), user());
+        stored.add(full, 60);
+        stored.add(other, 99);
+        assert_eq!(stored.take_unwritten(false).len(), 2, "nobody is known yet");
+        assert_eq!(stored.check(full), Ok(()));
+        stored.know(vec![(full, 60), (other, 99)]);
+        stored.add(full, 40);
+        assert_eq!(stored.check(full), Err(Error::StorageFull));
+        assert_eq!(stored.check(other), Ok(()));
+    }
+
+    #[test]
+    fn little_is_written_when_the_service_stops_or_its_user_is_gone_for_a_while() {
+        let (stored, someone) = (StoredBytes::new(1 << 30), user());
+        stored.know(vec![(someone, 0)]);
+        stored.add(someone, 10);
+        assert_eq!(stored.take_unwritten(false), []);
+        assert_eq!(stored.take_unwritten(true), [(someone, 10)]);
+        stored.add(someone, 10);
+        let rounds = (0..=ROUNDS).map(|_| stored.take_unwritten(false).len()).sum::<usize>();
+        assert_eq!(rounds, 1);
+    }
+
+    #[test]
+    fn without_a_limit_nothing_is_counted() {
+        let (stored, someone) = (StoredBytes::new(0), user());
+        stored.add(someone, usize::MAX);
+        assert_eq!((stored.check(someone), stored.take_unwritten(true)), (Ok(()), Vec::new()));
+    }
+
+    #[test]
+    fn who_stores_nothing_is_forgotten_but_not_who_is_at_the_limit() {
+        let (stored, full, other) = (StoredBytes::new(100), user(), user());
+        stored.know(vec![(full, 100), (other, 10)]);
+        for _ in 0..=ROUNDS {
+            stored.take_unwritten(false);
+        }
+        assert_eq!(stored.users.lock().keys().copied().collect::<Vec<_>>(), [full]);
+        assert_eq!(stored.check(full), Err(Error::StorageFull));
+    }
+}
