@@ -18,20 +18,24 @@ const ENDLESS_HEADERS = 15;
 const WHOLE_UPLOADS = 10;
 const REQUESTS_AT_ONCE = 200;
 
-/** A message of the job's user in its conversation: its id. */
-async function message(job, wire) {
-  const answer = await wire.ask('chat:send_message', { conversationId: job.conversationId, message: 'the first' });
+/** A new message of the job's user: its id. */
+async function message(job, conversationId = job.conversationId) {
+  const wire = await enter(job);
+  const answer = await wire.ask('chat:send_message', { conversationId, message: 'the first' });
+  wire.close();
   if (!answer.success) throw new Error(JSON.stringify(answer));
   return answer.data.id;
 }
 
 /** `event` so many times a second on one socket, which is opened again when it is cut. */
 async function often(job, perSecond, event, payload) {
+  let entering;
   let wire = await enter(job);
   const send = async (i) => {
     if (!wire.isOpen) {
       count('cut');
-      wire = await enter(job);
+      entering ??= enter(job).finally(() => (entering = undefined));
+      wire = await entering;
     }
     const answer = await Promise.race([wire.ask(event, payload(i)), wire.ended]);
     count(answer?.success ? event : `${event} ${answer?.code}`);
@@ -64,14 +68,14 @@ async function wholeUploads(job) {
   }
 }
 
-module.exports = {
+const FLOODS = {
   people: (job) => {
     const paths = ['/users/search?search=user', '/support-user', ...Array(8).fill('/users/available')];
     return paced(SEARCHES_PER_SECOND, (i) => call(job, 'GET', `/api/chat${paths[i % paths.length]}`));
   },
 
   edits: async (job) => {
-    const messageId = await message(job, await enter(job));
+    const messageId = await message(job);
     const { conversationId } = job;
     const editing = often(job, ACTIONS_PER_SECOND, 'chat:edit_message', (i) => ({ messageId, conversationId, newText: `${i} ${LONG_TEXT}` }));
     // First a history, then what drags it along.
@@ -84,7 +88,7 @@ module.exports = {
   },
 
   reactions: async (job) => {
-    const messageId = await message(job, await enter(job));
+    const messageId = await message(job);
     const { conversationId } = job;
     await often(job, ACTIONS_PER_SECOND, 'chat:add_reaction', (i) => ({ messageId, conversationId, reaction: marked(i) }));
   },
@@ -106,13 +110,13 @@ module.exports = {
 
   // They wait for a lock, so that all of them are there at once.
   requests: async (job) => {
-    const messageId = await message(job, await enter(job));
-    await hold(job);
+    const messageId = await message(job, job.otherId);
+    await hold(job, job.otherId);
     const calls = [
-      ['POST', `/api/chat/conversations/${job.conversationId}/read`],
+      ['POST', `/api/chat/conversations/${job.otherId}/read`],
       ['PUT', `/api/chat/messages/${messageId}`, { message: 'changed' }],
       ['POST', `/api/chat/messages/${messageId}/reactions`, { reaction: '👍' }],
-      ['POST', `/api/chat/conversations/${job.conversationId}/messages`, { message: 'one more' }],
+      ['POST', `/api/chat/conversations/${job.otherId}/messages`, { message: 'one more' }],
     ];
     await atOnce(REQUESTS_AT_ONCE, async (i) => {
       await call(job, ...calls[i % calls.length]);
@@ -120,3 +124,5 @@ module.exports = {
     });
   },
 };
+
+module.exports = { ...FLOODS, everything: (job) => Promise.all(Object.values(FLOODS).map((flood) => flood(job))) };

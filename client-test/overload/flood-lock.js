@@ -9,8 +9,8 @@ const SENDS_PER_SECOND = 5;
 module.exports = {
   lock: async (job) => {
     const wire = await enter(job);
-    await hold(job);
     const { conversationId } = job;
+    await hold(job, conversationId);
     const send = async (i) => {
       const answer = await Promise.race([wire.ask('chat:send_message', { conversationId, message: `waits ${i}` }), wire.ended]);
       count(answer?.success ? 'stored' : `not stored: ${answer?.code}`);

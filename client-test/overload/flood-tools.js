@@ -113,8 +113,8 @@ function raw({ url }, { head, more = () => undefined, reads = true, seconds = 36
   });
 }
 
-/** Locks the job's conversation with its members and messages, as somebody with a psql, for as long as this process lives. */
-async function hold({ databaseUrl, conversationId }) {
+/** Locks a conversation with its members and messages, as somebody with a psql, for as long as this process lives. */
+async function hold({ databaseUrl }, conversationId) {
   const psql = new Psql(databaseUrl);
   await psql.lines('BEGIN');
   await psql.lines(`SELECT 1 FROM conversations WHERE id = '${conversationId}' FOR UPDATE`);

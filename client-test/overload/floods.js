@@ -35,14 +35,14 @@ async function startFlood(world, flood, warmUp) {
   const scenario = SCENARIOS[flood];
   const [flooder] = world.addPeople(1);
   const [victim] = world.addPeople(1, scenario.victim);
-  const { id: conversationId } = world.addRoom([flooder, victim]);
+  const [conversationId, otherId] = [1, 2].map(() => world.addRoom([flooder, victim]).id);
   const state = { done: {}, partnerCut: false };
   if (scenario.partner) {
     const partner = world.child('partner.js', victim);
     await said(partner, 'ready');
     partner.on('message', () => (state.partnerCut = true));
   }
-  const job = { flood, ...flooder, address: '203.0.113.1', conversationId, victimId: victim.id, databaseUrl: world.server.database.url, warmUp };
+  const job = { flood, ...flooder, address: '203.0.113.1', conversationId, otherId, victimId: victim.id, databaseUrl: world.server.database.url, warmUp };
   state.child = world.child('flooder.js', job, { nice: NICE });
   state.child.on('message', (message) => (state.done = message.done));
   return state;

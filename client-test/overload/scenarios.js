@@ -3,6 +3,7 @@
 // What is done to the server, by the name of the flood (flood-*.js) that does it.
 
 const HALF_A_MILLION = 500_000;
+const strangers = (world, { short }) => world.addStrangers(short ? HALF_A_MILLION / 5 : HALF_A_MILLION);
 
 /**
  * `group`: what --only calls it besides its name. `seconds`: how long it lasts, where that is not for --seconds to say.
@@ -18,12 +19,13 @@ const SCENARIOS = {
   bodies: { group: 'floods' },
   'slow-bodies': { group: 'floods' },
   lock: { group: 'lock', seconds: 120 },
-  people: { group: 'account', prepare: (world, { short }) => world.addStrangers(short ? HALF_A_MILLION / 5 : HALF_A_MILLION) },
+  people: { group: 'account', prepare: strangers },
   edits: { group: 'account', warmUp: 60, partner: true },
   reactions: { group: 'account', warmUp: 10, partner: true },
   inbox: { group: 'account', warmUp: 5, victim: 'seller', partner: true },
   uploads: { group: 'account' },
   requests: { group: 'account' },
+  everything: { group: 'account', warmUp: 60, victim: 'seller', partner: true, prepare: strangers },
   packets: { group: 'nobody', warmUp: 10 },
 };
 
