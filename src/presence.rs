@@ -41,6 +41,18 @@ impl Changes {
     pub fn is_empty(&self) -> bool {
         self.online.is_empty() && self.offline.is_empty()
     }
+
+    /// How many users they are about.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.online.len() + self.offline.len()
+    }
+
+    /// Each user's by itself.
+    pub fn each(&self) -> impl Iterator<Item = Self> + '_ {
+        let online = self.online.iter().map(|came| Self { online: vec![*came], offline: Vec::new() });
+        online.chain(self.offline.iter().map(|went| Self { online: Vec::new(), offline: vec![*went] }))
+    }
 }
 
 impl Presence {

@@ -1,16 +1,17 @@
 //! Delivery marks: that a message reached someone who was connected. Written in batches, off the sending path,
 //! and told once they are written, so that nobody is told what the next query denies.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::Chat;
 use crate::{
-    db::{Delivery, in_time},
+    db::{Delivery, Member, in_time},
     domain::{Message, UserId},
     hub::{Audience, Event},
     protocol::{MessageDelivered, events::outgoing},
@@ -25,10 +26,14 @@ const CROWD: usize = 16;
 /// rows of them.
 const PACE: Duration = Duration::from_millis(100);
 
+/// How long a mark is tried again whose row somebody holds a lock on.
+const TRY_FOR: Duration = Duration::from_secs(30);
+
 /// A message that reached someone, and who wants to know.
 pub struct Delivered {
     sender: UserId,
     delivery: Delivery,
+    since: Instant,
 }
 
 impl Delivered {
@@ -41,42 +46,63 @@ impl Delivered {
                 seq: message.seq,
                 recipients,
             },
+            since: Instant::now(),
         }
     }
 }
 
 /// Writes and tells, until the service stops.
 pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Delivered>) {
-    let mut waiting = Vec::new();
+    let mut waiting: Vec<Delivered> = Vec::new();
     let mut next = Instant::now();
     loop {
-        if !chat.next_batch(&mut queue, &mut waiting, BATCH).await {
+        // What met a lock is tried again without waiting for more to come.
+        if waiting.is_empty() {
+            if !chat.next_batch(&mut queue, &mut waiting, BATCH).await {
+                return;
+            }
+            sleep_until(next).await;
+        } else if chat.stop.is_cancelled() {
             return;
+        } else {
+            sleep(PACE).await;
         }
-        sleep_until(next).await;
         while waiting.len() < BATCH
             && let Ok(delivered) = queue.try_recv()
         {
             waiting.push(delivered);
         }
         next = Instant::now() + if waiting.len() < CROWD { Duration::ZERO } else { PACE };
-        let (senders, deliveries): (Vec<_>, Vec<_>) = waiting.drain(..).map(|d| (d.sender, d.delivery)).unzip();
-        let at = match in_time(chat.db.mark_delivered(&deliveries)).await {
-            Ok(at) => at,
+        let (about, deliveries): (Vec<_>, Vec<_>) =
+            waiting.drain(..).map(|d| ((d.sender, d.since), d.delivery)).unzip();
+        let (at, left) = match in_time(chat.db.mark_delivered(&deliveries)).await {
+            Ok(marked) => marked,
             Err(e) => {
                 // Lost marks are made up for by reading; the pause keeps a dead database from filling the log.
                 tracing::warn!(error = %e, messages = deliveries.len(), "delivery marks not written");
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                sleep(Duration::from_secs(1)).await;
                 continue;
             }
         };
-        for (sender, d) in senders.into_iter().zip(deliveries) {
-            let payload =
-                MessageDelivered { message_id: d.message_id, conversation_id: d.conversation_id, delivered_at: at };
-            let mut users = d.recipients;
-            users.push(sender);
-            let audience = Audience { users: &users, ..Audience::default() };
-            chat.hub.emit(&audience, &Event::new(outgoing::MESSAGE_DELIVERED, &payload));
+        let left: HashSet<Member> = left.into_iter().collect();
+        for ((sender, since), mut delivery) in about.into_iter().zip(deliveries) {
+            let conversation = delivery.conversation_id;
+            let is_left = |user: &UserId| left.contains(&(conversation, *user));
+            let later: Vec<UserId> = delivery.recipients.extract_if(.., |user| is_left(user)).collect();
+            if !delivery.recipients.is_empty() {
+                tell(&chat, sender, &delivery, at);
+            }
+            if !later.is_empty() && since.elapsed() < TRY_FOR {
+                waiting.push(Delivered { sender, delivery: Delivery { recipients: later, ..delivery }, since });
+            }
         }
     }
+}
+
+fn tell(chat: &Chat, sender: UserId, delivery: &Delivery, delivered_at: DateTime<Utc>) {
+    let &Delivery { message_id, conversation_id, .. } = delivery;
+    let payload = MessageDelivered { message_id, conversation_id, delivered_at };
+    let users: Vec<UserId> = delivery.recipients.iter().copied().chain([sender]).collect();
+    let audience = Audience { users: &users, ..Audience::default() };
+    chat.hub.emit(&audience, &Event::new(outgoing::MESSAGE_DELIVERED, &payload));
 }

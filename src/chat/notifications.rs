@@ -2,7 +2,10 @@
 //! cannot be written costs a line in the log and nothing else. When a message is deleted for everyone, its text goes from
 //! its notifications.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 use tokio::{sync::mpsc, time::timeout};
@@ -17,6 +20,9 @@ use crate::{
 /// Notifications that may wait.
 pub const QUEUE: usize = 20_000;
 const BATCH: usize = 256;
+/// How long one whose user's row somebody holds a lock on is tried again, and how often.
+const LOCKED_FOR: Duration = Duration::from_mins(2);
+const LOCKED_PAUSE: Duration = Duration::from_secs(1);
 const PREVIEW_CHARS: usize = 50;
 /// How often texts that must go are looked for without being told.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
@@ -82,21 +88,25 @@ impl Chat {
 pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Task>) {
     let mut waiting = Vec::with_capacity(BATCH);
     let mut table: Option<NotificationTable> = None;
+    let mut locked: Vec<(Notification, Instant)> = Vec::new();
+    let mut looked_at = Instant::now();
     loop {
         // Now and then without being told: SQL users delete messages too, and a server may have stopped in between.
-        if let Ok(false) = timeout(LOOK_EVERY, chat.next_batch(&mut queue, &mut waiting, BATCH)).await {
+        let pause = if locked.is_empty() { LOOK_EVERY } else { LOCKED_PAUSE };
+        if let Ok(false) = timeout(pause, chat.next_batch(&mut queue, &mut waiting, BATCH)).await {
             return;
         }
         let new: Vec<Notification> = waiting.drain(..).filter_map(Task::notification).collect();
         let mut done = in_time(write(&chat, &mut table, &new)).await;
-        if new.len() > 1 && done.as_ref().is_err_and(DbError::is_statement_fault) {
-            // A rule of the shop's refused one of them: it must not take the others with it.
-            for one in new.chunks(1) {
-                done = in_time(write(&chat, &mut table, one)).await;
-            }
+        if done.as_ref().is_err_and(|e| e.is_locked() || e.is_statement_fault() && new.len() > 1) {
+            done = write_each(&chat, &mut table, &new, &mut locked).await;
         }
         if done.is_ok() {
             done = in_time(redact(&chat, &mut table, &new)).await;
+        }
+        if looked_at.elapsed() >= LOCKED_PAUSE && !locked.is_empty() {
+            locked = write_locked(&chat, &mut table, locked).await;
+            looked_at = Instant::now();
         }
         if let Err(e) = done {
             tracing::warn!(error = %e, notifications = new.len(), "notifications not written, or texts not taken out");
@@ -105,6 +115,47 @@ pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Task>) {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
+}
+
+/// Writes each by itself: a rule of the shop's refused one of them, or somebody holds a lock on one user's row, and it must
+/// not take the others with it. Those that met a lock are kept in `locked`.
+async fn write_each(
+    chat: &Chat,
+    table: &mut Option<NotificationTable>,
+    new: &[Notification],
+    locked: &mut Vec<(Notification, Instant)>,
+) -> DbResult<()> {
+    let mut done = Ok(());
+    for one in new {
+        match in_time(write(chat, table, std::slice::from_ref(one))).await {
+            Err(e) if e.is_locked() && locked.len() < QUEUE => locked.push((one.clone(), Instant::now())),
+            Err(e) => done = Err(e),
+            Ok(()) => {}
+        }
+    }
+    done
+}
+
+/// Tries again those whose user's row was locked; returns those for which it still is.
+async fn write_locked(
+    chat: &Chat,
+    table: &mut Option<NotificationTable>,
+    locked: Vec<(Notification, Instant)>,
+) -> Vec<(Notification, Instant)> {
+    let mut left = Vec::new();
+    for (one, since) in locked {
+        let list = std::slice::from_ref(&one);
+        let mut done = in_time(write(chat, table, list)).await;
+        if done.is_ok() {
+            done = in_time(redact(chat, table, list)).await;
+        }
+        match done {
+            Err(e) if e.is_locked() && since.elapsed() < LOCKED_FOR => left.push((one, since)),
+            Err(e) => tracing::warn!(error = %e, "a notification was not written"),
+            Ok(()) => {}
+        }
+    }
+    left
 }
 
 async fn known<'t>(chat: &Chat, table: &'t mut Option<NotificationTable>) -> DbResult<Option<&'t NotificationTable>> {

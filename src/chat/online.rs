@@ -114,12 +114,31 @@ impl Chat {
             return Ok(());
         }
         match in_time(self.store(&changes)).await {
+            Err(e) if e.is_locked() && changes.len() > 1 => self.write_each_presence(&changes).await,
+            outcome => self.note_presence(&changes, outcome).await,
+        }
+    }
+
+    /// Somebody holds a lock on the row of one of these: the others are written without them.
+    async fn write_each_presence(&self, changes: &Changes) -> DbResult<()> {
+        let mut outcome = Ok(());
+        for one in changes.each() {
+            let stored = in_time(self.store(&one)).await;
+            if let Err(e) = self.note_presence(&one, stored).await {
+                outcome = Err(e);
+            }
+        }
+        outcome
+    }
+
+    async fn note_presence(&self, changes: &Changes, stored: DbResult<(Vec<UserId>, Vec<Gone>)>) -> DbResult<()> {
+        match stored {
             Ok((came, gone)) => {
                 self.tell_contacts(came, gone).await;
                 Ok(())
             }
             Err(e) => {
-                self.online.presence.lock().put_back(&changes);
+                self.online.presence.lock().put_back(changes);
                 Err(e)
             }
         }
@@ -222,9 +241,6 @@ pub async fn run(chat: Arc<Chat>) {
         };
         if let Err(e) = outcome {
             tracing::warn!(error = %e, "presence not written, trying again");
-            if e.is_silence() {
-                chat.db.revive().await;
-            }
             tokio::time::sleep(RETRY_PAUSE).await;
             chat.online.changed.notify_one();
         }

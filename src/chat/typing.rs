@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::Chat;
 use crate::{
-    db::in_time,
+    db::{DbError, in_time},
     domain::{ConversationId, User, UserId},
     error::{Error, Result},
     hub::{Audience, Connection, Event},
@@ -217,7 +217,14 @@ pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Change>) {
         }
         let latest: HashMap<Key, bool> = waiting.drain(..).map(|(c, u, t)| ((c, u), t)).collect();
         let changes: Vec<Change> = latest.into_iter().map(|((c, u), t)| (c, u, t)).collect();
-        if let Err(e) = in_time(chat.db.write_typing(&changes)).await {
+        let mut written = in_time(chat.db.write_typing(&changes)).await;
+        if written.as_ref().is_err_and(DbError::is_locked) {
+            // The others must not miss out for one conversation that is locked; that one does.
+            for one in changes.chunks(1) {
+                written = in_time(chat.db.write_typing(one)).await;
+            }
+        }
+        if let Err(e) = written {
             tracing::warn!(error = %e, "typing indicators not written");
         }
         tokio::time::sleep(WRITE_EVERY).await;

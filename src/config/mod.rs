@@ -34,6 +34,17 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// What Postgres holds a session of ours to, so that it gives a statement up before we do.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionLimits {
+    /// `statement_timeout`.
+    pub statement: Duration,
+    /// `lock_timeout`.
+    pub lock: Duration,
+    /// `idle_in_transaction_session_timeout`.
+    pub idle_in_transaction: Duration,
+}
+
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -79,6 +90,15 @@ pub struct Config {
     /// Milliseconds a request waits for a database connection
     #[arg(long, env = "DATABASE_ACQUIRE_TIMEOUT_MS", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..), global = true)]
     pub database_acquire_timeout_ms: u64,
+    /// Milliseconds after which Postgres ends a statement of ours
+    #[arg(long, env = "DATABASE_STATEMENT_TIMEOUT_MS", default_value_t = 4500, value_parser = clap::value_parser!(u64).range(100..=4500), global = true)]
+    pub database_statement_timeout_ms: u64,
+    /// Milliseconds a statement waits for a lock before it gives its connection to others and tries again
+    #[arg(long, env = "DATABASE_LOCK_TIMEOUT_MS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(10..=4000), global = true)]
+    pub database_lock_timeout_ms: u64,
+    /// Milliseconds after which Postgres ends a session of ours that does nothing in a transaction
+    #[arg(long, env = "DATABASE_IDLE_TRANSACTION_TIMEOUT_MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1000..=600_000), global = true)]
+    pub database_idle_transaction_timeout_ms: u64,
     /// Most characters of a message
     #[arg(long, env = "MAX_MESSAGE_CHARS", default_value_t = 5000, value_parser = positive(), global = true)]
     pub max_message_chars: usize,
@@ -195,6 +215,9 @@ impl Config {
                 "FRONTEND_URL: {origin:?} is not an origin such as https://shop.example or capacitor://localhost"
             ));
         }
+        if self.database_lock_timeout_ms >= self.database_statement_timeout_ms {
+            return Err("DATABASE_LOCK_TIMEOUT_MS: must be below DATABASE_STATEMENT_TIMEOUT_MS".into());
+        }
         if self.max_payload_bytes < self.max_message_chars {
             return Err("MAX_PAYLOAD_BYTES: must not be below MAX_MESSAGE_CHARS".into());
         }
@@ -226,6 +249,17 @@ impl Config {
     #[must_use]
     pub fn acquire_timeout(&self) -> Duration {
         Duration::from_millis(self.database_acquire_timeout_ms)
+    }
+
+    /// How long a statement of ours may take, wait for a lock, or leave its transaction idle, by the server's clock. None
+    /// for the embedded database, and none behind a transaction-mode pooler, whose sessions others use too.
+    #[must_use]
+    pub fn session_limits(&self) -> Option<SessionLimits> {
+        (self.database_url.is_some() && self.database_statement_cache > 0).then(|| SessionLimits {
+            statement: Duration::from_millis(self.database_statement_timeout_ms),
+            lock: Duration::from_millis(self.database_lock_timeout_ms),
+            idle_in_transaction: Duration::from_millis(self.database_idle_transaction_timeout_ms),
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 //! previews and finds repeats. Either all of it holds or nothing.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::atomic::{AtomicI64, Ordering},
     time::Duration,
 };
@@ -13,7 +13,7 @@ use sqlx::{Connection as _, PgConnection, types::Json};
 use uuid::Uuid;
 
 use super::{
-    ANSWER_WITHIN, Db, DbError, DbResult, Outcome, Written,
+    ANSWER_WITHIN, Db, DbError, DbResult, Outcome, Written, in_time,
     written::{Answers, Row},
 };
 use crate::domain::{ConversationId, MessageId, Quote, UserId};
@@ -71,8 +71,9 @@ impl Db {
     /// No two messages of a batch may repeat each other: the second would not see the first.
     /// `again` says that an earlier attempt may have got through, so that ids are looked up too.
     ///
-    /// The statement is good for as long as its caller waits (5 s). One that reaches a frozen server is
-    /// run when that wakes up, whoever has gone meanwhile: by then it stores nothing.
+    /// The statement is good for 5 s, and waited for as long. The server ends one that takes longer, or waits longer for a
+    /// lock (`DATABASE_STATEMENT_TIMEOUT_MS`, `DATABASE_LOCK_TIMEOUT_MS`); one that reaches a frozen server is run when
+    /// that wakes up, whoever has gone meanwhile, and stores nothing by then.
     ///
     /// The conversations' rows are locked in the order of their ids (no deadlock between servers), and `seq` is
     /// taken under that lock: it follows the order of commits and has no gaps. Repeats, members and quoted messages are
@@ -82,10 +83,10 @@ impl Db {
     /// # Errors
     /// [`super::DbError`]; nothing of the batch was stored, or the connection was lost and it is not known.
     pub async fn write_messages(&self, batch: &[&NewMessage], again: bool) -> DbResult<Vec<Written>> {
+        let mut connection = self.pool().acquire().await.map_err(DbError::NoConnection)?;
         let sent_at = Utc::now();
         let deadline = self.clock.deadline(sent_at);
-        let mut connection = self.pool().acquire().await.map_err(DbError::NoConnection)?;
-        let written = run_batch(&mut connection, batch, again, deadline).await?;
+        let written = in_time(run_batch(&mut connection, batch, again, deadline)).await?;
         connection.done();
         if let Some(first) = written.first() {
             self.clock.heard(sent_at, first.clock);
@@ -94,6 +95,48 @@ impl Db {
             return Err(DbError::TooLate);
         }
         Ok(written)
+    }
+
+    /// The conversations that cannot be written in now, because somebody holds a lock on them, on one of their members, on
+    /// the sender of one of these messages or on the message that one answers. Waits for none of these.
+    ///
+    /// # Errors
+    /// [`super::DbError`], also where a whole table is locked.
+    pub async fn locked_conversations(&self, batch: &[&NewMessage]) -> DbResult<HashSet<ConversationId>> {
+        let conversations: Vec<Uuid> = batch.iter().map(|m| m.conversation_id.0).collect();
+        let senders: Vec<Uuid> = batch.iter().map(|m| m.sender_id.0).collect();
+        let replies: Vec<Option<Uuid>> = batch.iter().map(|m| m.reply_to.map(|r| r.0)).collect();
+        let mut connection = self.pool().acquire().await?;
+        let found = sqlx::query_scalar!(
+            r#"WITH input AS (
+                   SELECT DISTINCT i.* FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS i (conversation_id, sender_id, reply_to)
+               ), conversation AS MATERIALIZED (
+                   SELECT c.id FROM conversations c WHERE c.id = ANY ($1) ORDER BY c.id FOR NO KEY UPDATE SKIP LOCKED
+               ), member AS MATERIALIZED (
+                   SELECT m.conversation_id FROM conversation_members m WHERE m.conversation_id = ANY ($1)
+                   ORDER BY m.conversation_id, m.user_id FOR NO KEY UPDATE SKIP LOCKED
+               ), sender AS MATERIALIZED (
+                   -- We may only read users: whose transaction has the row says its xmax.
+                   SELECT u.id FROM users u WHERE u.id = ANY ($2)
+                      AND u.xmax::text IN (SELECT l.transactionid::text FROM pg_locks l WHERE l.locktype = 'transactionid')
+               ), quoted AS MATERIALIZED (
+                   SELECT q.id FROM messages q WHERE q.id = ANY ($3) ORDER BY q.id FOR KEY SHARE SKIP LOCKED
+               )
+               SELECT i.conversation_id AS "id!" FROM input i
+               WHERE (i.conversation_id NOT IN (SELECT id FROM conversation)
+                      AND EXISTS (SELECT 1 FROM conversations c WHERE c.id = i.conversation_id))
+                  OR (SELECT count(*) FROM conversation_members m WHERE m.conversation_id = i.conversation_id)
+                     > (SELECT count(*) FROM member m WHERE m.conversation_id = i.conversation_id)
+                  OR i.sender_id IN (SELECT id FROM sender)
+                  OR (i.reply_to NOT IN (SELECT id FROM quoted) AND EXISTS (SELECT 1 FROM messages q WHERE q.id = i.reply_to))"#,
+            &conversations,
+            &senders,
+            &replies as &[Option<Uuid>]
+        )
+        .fetch_all(&mut *connection);
+        let found = in_time(async { Ok(found.await?) }).await?;
+        connection.done();
+        Ok(found.into_iter().map(ConversationId).collect())
     }
 
     /// What became of a batch whose statements' time is over: whatever is stored by now is [`Outcome::Stored`], and

@@ -5,7 +5,7 @@ use serde_json::Value;
 use sqlx::Connection as _;
 use uuid::Uuid;
 
-use super::{Db, DbResult};
+use super::{Db, DbResult, again_while_in_the_way};
 use crate::{
     domain::{Conversation, ConversationId, NewConversation, Role, User, UserId},
     protocol::Before,
@@ -99,6 +99,10 @@ impl Db {
     /// # Errors
     /// [`super::DbError`].
     pub async fn get_or_create_conversation(&self, new: &NewConversation) -> DbResult<Option<ConversationId>> {
+        again_while_in_the_way(|| self.try_to_open(new)).await
+    }
+
+    async fn try_to_open(&self, new: &NewConversation) -> DbResult<Option<ConversationId>> {
         let (low, high) =
             if new.creator < new.participant { (new.creator, new.participant) } else { (new.participant, new.creator) };
         let mut connection = self.pool().acquire().await?;

@@ -68,6 +68,9 @@ pub struct Delivery {
     pub recipients: Vec<UserId>,
 }
 
+/// One user's place in a conversation.
+pub type Member = (ConversationId, UserId);
+
 impl Db {
     /// The conversation's watermarks, by user id, and whether `user` takes part; `None` where there is no such conversation.
     ///
@@ -168,11 +171,12 @@ impl Db {
         }))
     }
 
-    /// Records that messages reached people. Returns the time recorded.
+    /// Records that messages reached users. Returns the time recorded, and whose mark could not be set because somebody
+    /// holds a lock on their row.
     ///
     /// # Errors
     /// [`super::DbError`].
-    pub async fn mark_delivered(&self, deliveries: &[Delivery]) -> DbResult<DateTime<Utc>> {
+    pub async fn mark_delivered(&self, deliveries: &[Delivery]) -> DbResult<(DateTime<Utc>, Vec<Member>)> {
         // What came last covers what came before.
         let mut last: HashMap<(Uuid, Uuid), i64> = HashMap::new();
         for d in deliveries {
@@ -183,6 +187,19 @@ impl Db {
         }
         let (members, seqs): (Vec<(Uuid, Uuid)>, Vec<i64>) = last.into_iter().unzip();
         let (conversations, users): (Vec<Uuid>, Vec<Uuid>) = members.into_iter().unzip();
+        match self.mark_all_delivered(&conversations, &users, &seqs).await {
+            Err(e) if e.is_locked() || e.is_conflict() => self.mark_free_delivered(&conversations, &users, &seqs).await,
+            marked => Ok((marked?, Vec::new())),
+        }
+    }
+
+    async fn mark_all_delivered(
+        &self,
+        conversations: &[Uuid],
+        users: &[Uuid],
+        seqs: &[i64],
+    ) -> DbResult<DateTime<Utc>> {
+        let mut lease = self.pool().acquire().await?;
         // Rows are locked in one order, as every statement that locks several does: no deadlock between servers.
         let at = sqlx::query_scalar!(
             r#"WITH input AS (
@@ -197,13 +214,49 @@ impl Db {
                    FROM locked l WHERE m.conversation_id = l.conversation_id AND m.user_id = l.user_id
                )
                SELECT now() AS "at!""#,
-            &conversations,
-            &users,
-            &seqs
+            conversations,
+            users,
+            seqs
         )
-        .fetch_one(&self.pool())
+        .fetch_one(&mut *lease)
+        .await;
+        Ok(lease.done_if_ok(at)?)
+    }
+
+    /// As [`Db::mark_delivered`], but leaves out rows that somebody holds a lock on, and so can be in nobody's way.
+    async fn mark_free_delivered(
+        &self,
+        conversations: &[Uuid],
+        users: &[Uuid],
+        seqs: &[i64],
+    ) -> DbResult<(DateTime<Utc>, Vec<Member>)> {
+        let rows = sqlx::query!(
+            r#"WITH input AS (
+                   SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS i (conversation_id, user_id, seq)
+               ), behind AS MATERIALIZED (
+                   SELECT m.conversation_id, m.user_id FROM conversation_members m JOIN input i USING (conversation_id, user_id)
+                   WHERE m.last_delivered_seq < i.seq
+               ), locked AS MATERIALIZED (
+                   SELECT m.conversation_id, m.user_id, i.seq
+                   FROM conversation_members m JOIN input i USING (conversation_id, user_id)
+                   WHERE m.last_delivered_seq < i.seq
+                   ORDER BY 1, 2 FOR NO KEY UPDATE OF m SKIP LOCKED
+               ), done AS (
+                   UPDATE conversation_members m SET last_delivered_seq = l.seq, last_delivered_at = now()
+                   FROM locked l WHERE m.conversation_id = l.conversation_id AND m.user_id = l.user_id
+               )
+               SELECT now() AS "at!", b.conversation_id AS "conversation_id?", b.user_id AS "user_id?"
+               FROM (SELECT 1) one LEFT JOIN (
+                   SELECT conversation_id, user_id FROM behind EXCEPT SELECT conversation_id, user_id FROM locked) b ON true"#,
+            conversations,
+            users,
+            seqs
+        )
+        .fetch_all(&self.pool())
         .await?;
-        Ok(at)
+        let at = rows.first().map_or_else(Utc::now, |row| row.at);
+        let left = rows.into_iter().filter_map(|r| Some((ConversationId(r.conversation_id?), UserId(r.user_id?))));
+        Ok((at, left.collect()))
     }
 
     /// Everyone who shares a conversation with one of `users`: pairs of user and contact, neither having blocked the other.

@@ -2,6 +2,7 @@
 //! connection while it asks for another (the embedded database has just one).
 
 mod actions;
+mod backend;
 mod batch;
 mod blocks;
 mod conversations;
@@ -28,20 +29,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::RwLock;
-
 use sqlx::{ConnectOptions as _, Connection as _, postgres::PgConnectOptions};
 
 pub use actions::{Acted, Action};
 pub use batch::{GOOD_FOR, NewMessage};
 pub use conversations::Participant;
-pub use members::{Access, Delivery, ReadMark, Watermark};
+pub use members::{Access, Delivery, Member, ReadMark, Watermark};
 pub use messages::{EditHistory, Page, Slice};
 pub use notifications::{Notification, NotificationTable};
 pub use pool::{Lease, Pool, PoolOptions};
 pub use presence::{Gone, OnlineStatus};
 pub use sync::{Hidden, Known, SyncState};
 pub use written::{Outcome, Written};
+
+use pool::{Attempts, is_in_the_way};
 
 use crate::{config::Config, error::Error};
 
@@ -78,9 +79,28 @@ impl DbError {
     /// Anything else is the connection's fault, and whether the statement took effect is unknown.
     #[must_use]
     pub fn is_statement_fault(&self) -> bool {
-        // Class 57 is the server shutting down or cancelling; class 53 is lack of resources such as disk.
-        matches!(self, Self::Sqlx(sqlx::Error::Database(e))
-            if !e.code().is_some_and(|c| c.starts_with("57") || c.starts_with("53") || c.starts_with("08")))
+        // Class 57 is the server shutting down or cancelling; class 53 is lack of resources such as disk; class 25 is a
+        // server that is read-only for a while, or a session it ended in mid-transaction.
+        let is_others = |c: &str| ["08", "25", "53", "57"].iter().any(|class| c.starts_with(class));
+        matches!(self, Self::Sqlx(sqlx::Error::Database(e)) if !self.is_locked() && !e.code().is_some_and(|c| is_others(&c)))
+    }
+
+    /// Whether somebody else had a lock on what the statement needs, for longer than it waits (`DATABASE_LOCK_TIMEOUT_MS`).
+    /// It did nothing.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.has_code(&["55P03"])
+    }
+
+    /// Whether the server ended the statement after its time (`DATABASE_STATEMENT_TIMEOUT_MS`), or was told to. It did
+    /// nothing.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        self.has_code(&["57014"])
+    }
+
+    fn has_code(&self, codes: &[&str]) -> bool {
+        matches!(self, Self::Sqlx(sqlx::Error::Database(e)) if e.code().is_some_and(|c| codes.contains(&&*c)))
     }
 
     /// Whether it is not known if the statement took effect.
@@ -95,15 +115,6 @@ impl DbError {
         }
     }
 
-    /// Whether nothing came back at all, or no connection could be had.
-    #[must_use]
-    pub fn is_silence(&self) -> bool {
-        matches!(
-            self,
-            Self::Timeout | Self::Sqlx(sqlx::Error::PoolTimedOut) | Self::NoConnection(sqlx::Error::PoolTimedOut)
-        )
-    }
-
     /// Whether no connection of the pool was free in time, or the pool is closed: nothing was asked of the database.
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
@@ -115,8 +126,7 @@ impl DbError {
     /// Trying again settles it.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Sqlx(sqlx::Error::Database(e))
-            if e.code().is_some_and(|c| matches!(c.as_ref(), "23505" | "40001" | "40P01")))
+        self.has_code(&["23505", "40001", "40P01"])
     }
 }
 
@@ -124,6 +134,10 @@ impl From<DbError> for Error {
     fn from(e: DbError) -> Self {
         if e.is_exhausted() {
             tracing::warn!(error = %e, "no database connection was free in time");
+            return Self::Busy;
+        }
+        if matches!(&e, DbError::Sqlx(fault) if is_in_the_way(fault)) {
+            tracing::warn!(error = %e, "somebody is in the way in the database");
             return Self::Busy;
         }
         tracing::error!(error = %e, "database");
@@ -143,13 +157,24 @@ pub async fn in_time<T>(statement: impl Future<Output = DbResult<T>>) -> DbResul
     tokio::time::timeout(ANSWER_WITHIN, statement).await.unwrap_or(Err(DbError::Timeout))
 }
 
+/// Runs a transaction, and again while somebody else is in its way: in between it has no connection.
+async fn again_while_in_the_way<T, F: Future<Output = DbResult<T>>>(transaction: impl Fn() -> F) -> DbResult<T> {
+    let mut attempts = Attempts::start();
+    loop {
+        match transaction().await {
+            Err(DbError::Sqlx(e)) if attempts.go_on_after(&e).await => {}
+            outcome => return outcome,
+        }
+    }
+}
+
 /// Shorthand.
 pub type DbResult<T> = Result<T, DbError>;
 
 /// The database.
 #[derive(Clone)]
 pub struct Db {
-    pool: Arc<RwLock<Pool>>,
+    pool: Pool,
     options: PoolOptions,
     clock: Arc<batch::Clock>,
 }
@@ -188,20 +213,9 @@ impl Db {
             max_connections,
             acquire_timeout: config.acquire_timeout(),
             keeps_statements: config.database_statement_cache > 0,
+            limits: config.session_limits(),
         };
-        Ok(Self { pool: Arc::new(RwLock::new(Pool::new(options.clone()))), options, clock: Arc::default() })
-    }
-
-    /// Called when statements get no answer: where a new connection works, the pool's own are dead without knowing it
-    /// (a proxy or a host that vanished), and a new pool takes their place.
-    pub async fn revive(&self) {
-        let attempt = async { Ok(sqlx::PgConnection::connect_with(&self.options.connect).await?.close().await?) };
-        // The embedded database has one connection, to which there is no second.
-        if self.options.max_connections > 1 && in_time(attempt).await.is_ok() {
-            let dead = std::mem::replace(&mut *self.pool.write(), Pool::new(self.options.clone()));
-            tracing::warn!("the database's connections were dead, replaced them");
-            tokio::spawn(async move { dead.close().await });
-        }
+        Ok(Self { pool: Pool::new(options.clone()), options, clock: Arc::default() })
     }
 
     /// How many reads that keep a processor busy are best under way at a time, where that is less than the pool allows:
@@ -225,15 +239,7 @@ impl Db {
     pub async fn migrate(&self) -> DbResult<usize> {
         let mut connection = self.pool().acquire().await?;
         let mut tx = connection.begin().await?;
-        // Adoption of a large database takes minutes, and another server may wait for it: no timeout that the role may
-        // have must cut it off. It holds from the next statement on.
-        sqlx::query(
-            "SELECT set_config(name, '0', true)
-             FROM unnest(ARRAY['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']) AS s (name)
-             UNION ALL SELECT set_config('plan_cache_mode', 'auto', true)",
-        )
-        .execute(&mut *tx)
-        .await?;
+        without_limits(&mut tx).await?;
         sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut *tx).await?;
         let before = applied(&mut tx).await?;
         let mut migrator = sqlx::migrate::Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
@@ -248,13 +254,26 @@ impl Db {
     /// The pool.
     #[must_use]
     pub fn pool(&self) -> Pool {
-        self.pool.read().clone()
+        self.pool.clone()
     }
 
     /// Closes every connection.
     pub async fn close(&self) {
         self.pool().close().await;
     }
+}
+
+/// Adoption of a large database takes minutes, and another server may wait for it: no timeout, ours or one that the role may
+/// have, must cut off this transaction. It holds from the next statement on.
+async fn without_limits(transaction: &mut sqlx::PgConnection) -> DbResult<()> {
+    sqlx::query(
+        "SELECT set_config(name, '0', true)
+         FROM unnest(ARRAY['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']) AS s (name)
+         UNION ALL SELECT set_config('plan_cache_mode', 'auto', true)",
+    )
+    .execute(transaction)
+    .await?;
+    Ok(())
 }
 
 async fn applied(conn: &mut sqlx::PgConnection) -> DbResult<usize> {

@@ -64,6 +64,8 @@ impl Db {
     /// # Errors
     /// [`DbError`].
     pub async fn notify(&self, table: &NotificationTable, server: &str, all: &[Notification]) -> DbResult<u64> {
+        // Not tried again here: the others must not wait for one whose user's row is locked.
+        let mut lease = self.pool().acquire().await?;
         let done = sqlx::query(AssertSqlSafe(table.insert.clone()))
             .bind(all.iter().map(|n| n.user_id.0).collect::<Vec<Uuid>>())
             .bind(all.iter().map(|n| n.title).collect::<Vec<&str>>())
@@ -74,10 +76,9 @@ impl Db {
             .bind(server)
             .bind(all.iter().map(|n| n.id).collect::<Vec<Uuid>>())
             .bind(all.iter().map(|n| n.message_id.0).collect::<Vec<Uuid>>())
-            .execute(&self.pool())
-            .await
-            .map_err(DbError::from)?;
-        Ok(done.rows_affected())
+            .execute(&mut *lease)
+            .await;
+        Ok(lease.done_if_ok(done).map_err(DbError::from)?.rows_affected())
     }
 
     /// Takes the text out of notifications whose message was deleted for everyone: those that are marked so, and those of

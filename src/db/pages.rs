@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{
     Access, Db, DbResult, Page, Slice, Watermark,
     message_rows::{MessageRow, Unusual},
+    pool::Attempts,
 };
 use crate::domain::{ConversationId, UserId};
 
@@ -92,6 +93,21 @@ impl Db {
         conversation: ConversationId,
         page: &Page,
     ) -> DbResult<(Access, Vec<MessageRow>)> {
+        let mut attempts = Attempts::start();
+        loop {
+            match self.try_newest(viewer, conversation, page).await {
+                Err(e) if attempts.go_on_after(&e).await => {}
+                found => return Ok(found?),
+            }
+        }
+    }
+
+    async fn try_newest(
+        &self,
+        viewer: UserId,
+        conversation: ConversationId,
+        page: &Page,
+    ) -> Result<(Access, Vec<MessageRow>), sqlx::Error> {
         let query = message_rows!(
             PageRow,
             r#"SELECT w.last_delivered_seq AS "last_delivered_seq?", w.user_id AS "id?", NULL::uuid AS sender_id, w.last_read_seq AS "seq?",
@@ -114,7 +130,8 @@ UNION ALL
             page.limit,
             page.offset
         );
-        let mut lease = self.pool().acquire().await?;
+        let pool = self.pool();
+        let mut lease = pool.acquire().await?;
         let mut watermarks = Vec::new();
         // As they come, into room for all of them: a list of rows between takes as long as to make the messages.
         let mut messages = Vec::with_capacity(usize::try_from(page.limit).unwrap_or(0));
@@ -125,7 +142,7 @@ UNION ALL
             }
             ready(Ok(()))
         });
-        let rows = rows.await;
+        let rows = pool.answer(rows).await;
         lease.done_if_ok(rows)?;
         watermarks.sort_by_key(|w: &Watermark| w.user_id);
         messages.sort_by_key(|row: &MessageRow| row.seq);

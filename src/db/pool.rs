@@ -4,10 +4,7 @@
 use std::{
     fmt,
     ops::{Deref, DerefMut},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -19,19 +16,30 @@ use futures::{
 };
 use sqlx::{
     Connection as _, Describe, Either, Error, Execute, Executor, PgConnection, Postgres, SqlStr,
-    postgres::{PgConnectOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
+    postgres::{PgArguments, PgConnectOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 
-use super::ANSWER_WITHIN;
+use super::{
+    ANSWER_WITHIN,
+    backend::{Backend, Health},
+};
+use crate::config::SessionLimits;
 
 /// A connection that was not used for this long is asked whether it lives before it is.
 const PING_AFTER: Duration = Duration::from_secs(1);
-/// And once one was lost, so is every other for this long.
-const SUSPECT_FOR: Duration = Duration::from_secs(10);
+/// One that says nothing for this long does not.
+const PING_WITHIN: Duration = Duration::from_secs(1);
 /// A connection is not kept for longer: what the database remembers for it grows, and a pooler may move.
 const LIFETIME: Duration = Duration::from_mins(30);
 /// How often one that closes looks whether all of its connections are back.
 const CLOSE_PAUSE: Duration = Duration::from_millis(5);
+/// How long a statement is tried again while somebody else is in its way, and after what pauses, growing. In between it has
+/// no connection: whatever waits for a lock leaves the connections to those who do not.
+const TRY_FOR: Duration = Duration::from_secs(4);
+const TRY_AGAIN: Duration = Duration::from_millis(20);
+const TRY_AGAIN_AT_MOST: Duration = Duration::from_millis(250);
+/// How much longer than its `statement_timeout` a statement is waited for: what says nothing by then is dead.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What connections the pool is to have.
 #[derive(Clone, Debug)]
@@ -44,6 +52,9 @@ pub struct PoolOptions {
     pub acquire_timeout: Duration,
     /// Whether they keep prepared statements; behind a pooler they do not.
     pub keeps_statements: bool,
+    /// The limits of each session; none with the embedded database, where nobody is in the way, nor behind a pooler,
+    /// whose sessions are not ours to set.
+    pub limits: Option<SessionLimits>,
 }
 
 /// Connections to the database. A statement runs on one of them by `fetch_all(&pool)`; several on the same one after
@@ -52,33 +63,12 @@ pub struct PoolOptions {
 pub struct Pool {
     connections: managed::Pool<Manager>,
     acquire_timeout: Duration,
+    answer_within: Option<Duration>,
 }
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool").field("status", &self.connections.status()).finish_non_exhaustive()
-    }
-}
-
-/// What is known of the connections of one pool.
-struct Health {
-    started: Instant,
-    /// Milliseconds from the start until which none is trusted.
-    suspect_until: AtomicU64,
-}
-
-impl Health {
-    fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn lost_one(&self) {
-        let until = self.now().saturating_add(u64::try_from(SUSPECT_FOR.as_millis()).unwrap_or(u64::MAX));
-        self.suspect_until.store(until, Ordering::Relaxed);
-    }
-
-    fn is_suspect(&self) -> bool {
-        self.now() < self.suspect_until.load(Ordering::Relaxed)
     }
 }
 
@@ -88,21 +78,19 @@ struct Manager {
 }
 
 impl managed::Manager for Manager {
-    type Type = PgConnection;
+    type Type = Backend;
     type Error = Error;
 
-    async fn create(&self) -> Result<PgConnection, Error> {
+    async fn create(&self) -> Result<Backend, Error> {
+        let PoolOptions { connect, limits, keeps_statements, .. } = &self.options;
         // In a box, as pinging is: every statement's future has room for what it seldom does.
-        let mut connection = Box::pin(connect(&self.options.connect)).await?;
-        if self.options.keeps_statements {
-            // They are planned once. Left to itself Postgres takes some of ours for cheaper with each call's values, and
-            // then plans them at every call, which takes longer than running them. A pooler's connections are others' too.
-            connection.execute("SET plan_cache_mode = force_generic_plan").await?;
-        }
-        Ok(connection)
+        Box::pin(self.health.open(connect, *limits, *keeps_statements)).await
     }
 
-    async fn recycle(&self, connection: &mut PgConnection, metrics: &Metrics) -> RecycleResult<Error> {
+    async fn recycle(&self, backend: &mut Backend, metrics: &Metrics) -> RecycleResult<Error> {
+        if self.health.is_stale(backend) {
+            return Err(RecycleError::message("stale"));
+        }
         if self.options.max_connections == 1 {
             // Nothing may be awaited once a waiter has the only connection: under load it would time out there, drop the
             // connection, and leave the next one the same fate.
@@ -112,32 +100,19 @@ impl managed::Manager for Manager {
             return Err(RecycleError::message("old"));
         }
         if metrics.last_used() > PING_AFTER || self.health.is_suspect() {
-            Box::pin(connection.ping()).await.inspect_err(|_| self.health.lost_one())?;
+            match Box::pin(tokio::time::timeout(PING_WITHIN, backend.connection.ping())).await {
+                Ok(Ok(())) => {}
+                Ok(Err(e)) => {
+                    self.health.lost_one();
+                    return Err(e.into());
+                }
+                Err(_) => {
+                    self.health.fell_silent(backend);
+                    return Err(RecycleError::message("silent"));
+                }
+            }
         }
         Ok(())
-    }
-}
-
-/// Connects, and goes on trying while the database has no room or is just coming up: whoever waits has a limit of their own.
-async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Error> {
-    let mut pause = Duration::from_millis(10);
-    loop {
-        match PgConnection::connect_with(options).await {
-            Err(e) if is_passing(&e) => {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(1));
-            }
-            connected => return connected,
-        }
-    }
-}
-
-/// Nobody listens, the database is starting or stopping (57P03), or it has too many connections (53300).
-fn is_passing(error: &Error) -> bool {
-    match error {
-        Error::Io(e) => e.kind() == std::io::ErrorKind::ConnectionRefused,
-        Error::Database(e) => e.code().is_some_and(|code| code == "57P03" || code == "53300"),
-        _ => false,
     }
 }
 
@@ -146,13 +121,14 @@ impl Pool {
     #[must_use]
     pub fn new(options: PoolOptions) -> Self {
         let (max, acquire_timeout) = (options.max_connections.max(1) as usize, options.acquire_timeout);
-        let health = Arc::new(Health { started: Instant::now(), suspect_until: AtomicU64::new(0) });
+        let answer_within = options.limits.map(|limits| limits.statement + GRACE);
+        let health = Arc::new(Health::new(max));
         let connections = managed::Pool::builder(Manager { options, health }).max_size(max);
         // The one used last: it has its memory warm, and the rest may sleep.
         let connections = connections.queue_mode(QueueMode::Lifo).build();
         // It refuses timeouts without a runtime to measure them, and has none: ours is around all of it.
         let connections = connections.expect("a pool without timeouts of its own");
-        Self { connections, acquire_timeout }
+        Self { connections, acquire_timeout, answer_within }
     }
 
     /// A connection for one's own use, given back when it is dropped. Whoever is done with it says so
@@ -167,9 +143,17 @@ impl Pool {
             PoolError::Closed => Error::PoolClosed,
             PoolError::Timeout(_) | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => Error::PoolTimedOut,
         })?;
-        let lease = Lease { health: self.connections.manager().health.clone(), connection: Some(connection) };
+        let health = self.connections.manager().health.clone();
+        let lease = Lease { health, connection: Some(connection), is_lost: false };
         // It may have been connecting when the pool was closed.
         if self.connections.is_closed() { Err(Error::PoolClosed) } else { Ok(lease) }
+    }
+
+    /// The answer to a statement, or an error where none comes although the server should have ended it by then.
+    pub(super) async fn answer<T>(&self, statement: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let Some(limit) = self.answer_within else { return statement.await };
+        let silence = || Error::Io(std::io::Error::from(std::io::ErrorKind::TimedOut));
+        tokio::time::timeout(limit, statement).await.unwrap_or_else(|_| Err(silence()))
     }
 
     /// Gives out no connection any more, and waits until each is back and closed.
@@ -177,12 +161,34 @@ impl Pool {
         let idle = self.connections.retain(|_, _| false).removed;
         // What comes back from now on is dropped.
         self.connections.close();
-        for connection in idle {
-            connection.close().await.ok();
+        for backend in idle {
+            backend.connection.close().await.ok();
         }
         while self.connections.status().size > 0 {
             tokio::time::sleep(CLOSE_PAUSE).await;
         }
+    }
+}
+
+/// Counts the attempts at a statement or a transaction that somebody else is in the way of.
+pub(super) struct Attempts {
+    started: Instant,
+    pause: Duration,
+}
+
+impl Attempts {
+    pub(super) fn start() -> Self {
+        Self { started: Instant::now(), pause: TRY_AGAIN }
+    }
+
+    /// Whether to try again after this error; waits for a while if so. The connection must be given back before.
+    pub(super) async fn go_on_after(&mut self, error: &Error) -> bool {
+        if !is_in_the_way(error) || self.started.elapsed() >= TRY_FOR {
+            return false;
+        }
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(TRY_AGAIN_AT_MOST);
+        true
     }
 }
 
@@ -191,6 +197,8 @@ pub struct Lease {
     health: Arc<Health>,
     /// There until it is dropped.
     connection: Option<Object<Manager>>,
+    /// The connection is of no use any more.
+    is_lost: bool,
 }
 
 impl Lease {
@@ -203,56 +211,130 @@ impl Lease {
     ///
     /// # Errors
     /// The outcome's own.
-    pub fn done_if_ok<T>(self, outcome: Result<T, Error>) -> Result<T, Error> {
+    pub fn done_if_ok<T>(mut self, outcome: Result<T, Error>) -> Result<T, Error> {
         match &outcome {
             Ok(_) => self.done(),
-            Err(e) if is_loss(e) => self.health.lost_one(),
+            Err(Error::Io(e)) if e.kind() == std::io::ErrorKind::TimedOut => {
+                self.is_lost = true;
+                self.health.fell_silent(self.backend());
+            }
+            Err(e) if is_loss(e) => {
+                self.is_lost = true;
+                self.health.lost_one();
+            }
+            Err(e) if code_of(e).as_deref() == Some(READ_ONLY) => self.health.is_read_only(),
             Err(_) => {}
         }
         outcome
     }
+
+    fn backend(&self) -> &Backend {
+        self.connection.as_ref().expect("taken only when dropped")
+    }
+}
+
+/// `read_only_sql_transaction`: a standby, or a primary that was made read-only.
+const READ_ONLY: &str = "25006";
+
+fn code_of(error: &Error) -> Option<std::borrow::Cow<'_, str>> {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code)
 }
 
 /// Whether the connection is gone. Class 57P: the server shuts down, or somebody ended the session.
 fn is_loss(error: &Error) -> bool {
     match error {
         Error::Io(_) | Error::Tls(_) | Error::Protocol(_) => true,
-        Error::Database(e) => e.code().is_some_and(|code| code.starts_with("57P")),
+        Error::Database(_) => code_of(error).is_some_and(|code| code.starts_with("57P")),
         _ => false,
     }
+}
+
+/// Whether the statement did nothing because of what somebody else does at this moment: a lock not had in time (55P03), a
+/// deadlock (40P01), a serialization failure or a standby's replay (40001), a failover (25006).
+pub(super) fn is_in_the_way(error: &Error) -> bool {
+    code_of(error).is_some_and(|code| matches!(code.as_ref(), "55P03" | "40P01" | "40001" | READ_ONLY))
 }
 
 impl Deref for Lease {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        self.connection.as_ref().expect("taken only when dropped")
+        &self.backend().connection
     }
 }
 
 impl DerefMut for Lease {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        self.connection.as_mut().expect("taken only when dropped")
+        &mut self.connection.as_mut().expect("taken only when dropped").connection
     }
 }
 
 impl Drop for Lease {
     /// Its statement was refused or given up, or its transaction rolls back: whoever has the connection next must not wait
-    /// for that, nor be told of it.
+    /// for that, nor be told of it. Until then its place in the pool stays taken, so that there are never more backends than
+    /// the pool may have; the server ends the statement by its `statement_timeout`.
     fn drop(&mut self) {
-        let Some(mut connection) = self.connection.take() else { return };
+        let Some(connection) = self.connection.take() else { return };
+        if self.is_lost {
+            return drop(Object::take(connection));
+        }
         let health = self.health.clone();
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return drop(Object::take(connection)) };
-        runtime.spawn(async move {
-            // sqlx rolls back what was begun, but a BEGIN that got no answer is not begun to it. Where no transaction is
-            // open this opens one, as a ROLLBACK alone would put a warning into the database's log.
-            let clean = connection.execute("BEGIN; ROLLBACK");
-            let is_well = matches!(tokio::time::timeout(ANSWER_WITHIN, clean).await, Ok(Ok(_)));
-            if !is_well {
-                health.lost_one();
-                drop(Object::take(connection));
+        runtime.spawn(clean(connection, health));
+    }
+}
+
+/// Ends what is left of a transaction, and looks whether the session can be written in: it may have been opened before a
+/// failover was over.
+async fn clean(mut backend: Object<Manager>, health: Arc<Health>) {
+    // sqlx rolls back what was begun, but a BEGIN that got no answer is not begun to it. Where no transaction is open this
+    // opens one, as a ROLLBACK alone would put a warning into the database's log.
+    let rows = sqlx::raw_sql("BEGIN; ROLLBACK; SHOW transaction_read_only").fetch_all(&mut backend.connection);
+    match tokio::time::timeout(ANSWER_WITHIN, rows).await {
+        Ok(Ok(rows)) => {
+            let is_read_only = rows.first().and_then(|row| sqlx::Row::try_get::<String, _>(row, 0).ok());
+            if is_read_only.as_deref() == Some("on") {
+                health.is_read_only();
             }
-        });
+            return;
+        }
+        Ok(Err(_)) => health.lost_one(),
+        Err(_) => health.fell_silent(&backend),
+    }
+    drop(Object::take(backend));
+}
+
+/// A statement that can be run again.
+#[derive(Clone)]
+struct Statement {
+    sql: SqlStr,
+    arguments: Option<PgArguments>,
+    is_persistent: bool,
+}
+
+impl Statement {
+    fn of<'q>(mut query: impl Execute<'q, Postgres>) -> Result<Self, Error> {
+        let arguments = query.take_arguments().map_err(Error::Encode)?;
+        let is_persistent = query.persistent();
+        Ok(Self { sql: query.sql(), arguments, is_persistent })
+    }
+}
+
+impl Execute<'_, Postgres> for Statement {
+    fn sql(self) -> SqlStr {
+        self.sql
+    }
+
+    fn statement(&self) -> Option<&PgStatement> {
+        None
+    }
+
+    fn take_arguments(&mut self) -> Result<Option<PgArguments>, sqlx::error::BoxDynError> {
+        Ok(self.arguments.take())
+    }
+
+    fn persistent(&self) -> bool {
+        self.is_persistent
     }
 }
 
@@ -265,11 +347,18 @@ impl<'p> Executor<'p> for &'_ Pool {
         'p: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let pool = self.clone();
+        let (pool, statement) = (self.clone(), Statement::of(query));
         let all = async move {
-            let mut lease = pool.acquire().await?;
-            let all: Result<Vec<_>, Error> = lease.fetch_many(query).try_collect().await;
-            lease.done_if_ok(all)
+            let statement = statement?;
+            let mut attempts = Attempts::start();
+            loop {
+                let mut lease = pool.acquire().await?;
+                let all = pool.answer(lease.fetch_many(statement.clone()).try_collect::<Vec<_>>()).await;
+                match lease.done_if_ok(all) {
+                    Err(e) if attempts.go_on_after(&e).await => {}
+                    outcome => return outcome,
+                }
+            }
         };
         stream::once(all).map_ok(|all| stream::iter(all).map(Ok)).try_flatten().boxed()
     }
@@ -279,11 +368,18 @@ impl<'p> Executor<'p> for &'_ Pool {
         'p: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let pool = self.clone();
+        let (pool, statement) = (self.clone(), Statement::of(query));
         Box::pin(async move {
-            let mut lease = pool.acquire().await?;
-            let row = lease.fetch_optional(query).await;
-            lease.done_if_ok(row)
+            let statement = statement?;
+            let mut attempts = Attempts::start();
+            loop {
+                let mut lease = pool.acquire().await?;
+                let row = pool.answer(lease.fetch_optional(statement.clone())).await;
+                match lease.done_if_ok(row) {
+                    Err(e) if attempts.go_on_after(&e).await => {}
+                    outcome => return outcome,
+                }
+            }
         })
     }
 

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::Connection as _;
 use uuid::Uuid;
 
-use super::{Db, DbResult};
+use super::{Db, DbResult, again_while_in_the_way};
 use crate::domain::UserId;
 
 /// A row of `user_online_status`.
@@ -51,6 +51,10 @@ impl Db {
     /// # Errors
     /// [`super::DbError`].
     pub async fn sweep_servers(&self, server: Option<&str>, stale_seconds: i32) -> DbResult<Vec<Gone>> {
+        again_while_in_the_way(|| self.try_to_sweep(server, stale_seconds)).await
+    }
+
+    async fn try_to_sweep(&self, server: Option<&str>, stale_seconds: i32) -> DbResult<Vec<Gone>> {
         let mut connection = self.pool().acquire().await?;
         let mut tx = connection.begin().await?;
         // As in `set_offline`: first the lock, then a statement that sees what others did until then.
@@ -95,6 +99,8 @@ impl Db {
     pub async fn set_online(&self, server: &str, users: &[(UserId, Uuid)]) -> DbResult<Vec<UserId>> {
         let ids: Vec<Uuid> = users.iter().map(|u| u.0.0).collect();
         let connections: Vec<String> = users.iter().map(|u| u.1.to_string()).collect();
+        // Not tried again here: who waits for nothing must not wait for one whose row is locked.
+        let mut lease = self.pool().acquire().await?;
         let rows = sqlx::query_scalar!(
             r#"WITH input AS (
                    SELECT i.user_id, i.connection FROM unnest($2::uuid[], $3::text[]) AS i (user_id, connection) JOIN users u ON u.id = i.user_id
@@ -112,9 +118,9 @@ impl Db {
             &ids,
             &connections
         )
-        .fetch_all(&self.pool())
-        .await?;
-        Ok(rows.into_iter().map(UserId).collect())
+        .fetch_all(&mut *lease)
+        .await;
+        Ok(lease.done_if_ok(rows)?.into_iter().map(UserId).collect())
     }
 
     /// Records that `server` holds no socket of `users` any more, and how long ago the last one went. Returns those whom no

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-use super::{Db, DbResult, MIGRATIONS};
+use super::{Db, DbResult, MIGRATIONS, without_limits};
 
 /// What is counted in a database that is still the Node server's. Each statement reads only columns that every
 /// installation has.
@@ -50,6 +50,7 @@ impl Db {
         let mut connection = self.pool().acquire().await?;
         let mut tx = connection.begin().await?;
         sqlx::query("SET TRANSACTION READ ONLY").execute(&mut *tx).await?;
+        without_limits(&mut tx).await?;
         let applied = applied(&mut tx).await?;
         let mut lines = Vec::new();
         for m in MIGRATIONS.iter() {

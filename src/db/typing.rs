@@ -6,7 +6,7 @@ use super::{Db, DbResult};
 use crate::domain::{ConversationId, UserId};
 
 impl Db {
-    /// Writes the latest state of each pair.
+    /// Writes the latest state of each pair; none where somebody holds a lock on what one of them needs.
     ///
     /// # Errors
     /// [`super::DbError`].
@@ -14,7 +14,8 @@ impl Db {
         let conversations: Vec<Uuid> = changes.iter().map(|c| c.0.0).collect();
         let users: Vec<Uuid> = changes.iter().map(|c| c.1.0).collect();
         let states: Vec<bool> = changes.iter().map(|c| c.2).collect();
-        sqlx::query!(
+        let mut lease = self.pool().acquire().await?;
+        let done = sqlx::query!(
             "INSERT INTO typing_indicators (id, conversation_id, user_id, is_typing, last_typed_at)
              SELECT gen_random_uuid(), i.conversation_id, i.user_id, i.is_typing, now()
              FROM unnest($1::uuid[], $2::uuid[], $3::boolean[]) AS i (conversation_id, user_id, is_typing)
@@ -26,8 +27,9 @@ impl Db {
             &users,
             &states
         )
-        .execute(&self.pool())
-        .await?;
+        .execute(&mut *lease)
+        .await;
+        lease.done_if_ok(done)?;
         Ok(())
     }
 }

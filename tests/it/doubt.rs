@@ -1,77 +1,114 @@
 //! Messages of which nobody knows for a while whether they are stored: the database took them and then said nothing.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use souk::{
     db::GOOD_FOR,
-    domain::{Draft, Role},
+    domain::{ConversationId, Draft, Role, User},
     error::Error,
 };
 
-use sqlx::Connection as _;
-
-use crate::support::{WAITING, World, is_native, until};
+use crate::support::{Line, World, fresh_config, is_native, until};
 
 fn draft(text: &str) -> Draft {
     Draft { text: text.into(), client_message_id: Some(text.into()), ..Draft::default() }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_was_committed_after_its_sender_was_given_up_is_told_and_not_doubled() {
-    // The embedded database has one connection, which the slow statement would take.
-    if !is_native() {
-        return;
+/// Two conversations in one lane, with the database at the other end of a line.
+struct Scene {
+    world: World,
+    line: Line,
+    a: Arc<User>,
+    b: Arc<User>,
+    id: ConversationId,
+    other: ConversationId,
+}
+
+impl Scene {
+    /// `None` on the embedded database, which listens on no port of its own.
+    async fn new() -> Option<Self> {
+        if !is_native() {
+            return None;
+        }
+        // One connection: it has prepared the statement by the time that matters, and sends it as a whole.
+        let config = souk::config::Config { writer_lanes: 1, database_max_connections: 1, ..fresh_config().await };
+        let (config, line) = Line::before(config).await;
+        let world = World::on(config).await;
+        let (a, b, c) =
+            (world.user(Role::Customer).await, world.user(Role::Seller).await, world.user(Role::Seller).await);
+        let (id, other) = (world.open(&a, &b).await.unwrap(), world.open(&a, &c).await.unwrap());
+        Some(Self { world, line, a, b, id, other })
     }
-    let world = World::new().await;
-    let (a, b) = (world.user(Role::Customer).await, world.user(Role::Seller).await);
-    let id = world.open(&a, &b).await.unwrap();
-    // The statement takes the row, and then longer than anyone waits.
-    sqlx::raw_sql(
-        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(13); RETURN NULL; END $$;
-         CREATE TRIGGER slow AFTER INSERT ON messages FOR EACH ROW WHEN (NEW.message_text = 'slow') EXECUTE FUNCTION slow()",
-    )
-    .execute(&world.pool())
-    .await
-    .unwrap();
-    let started = Instant::now();
-    assert_eq!(world.send_draft(&a, id, draft("slow")).await.unwrap_err(), Error::Internal);
-    assert!(started.elapsed() < Duration::from_secs(13), "the sender hears of it in time");
-    // Whoever is told of a message while offline gets a notification: it was published.
-    until(&world, "SELECT count(*) FROM notifications", 1, GOOD_FOR * 3).await;
-    let retried = world.send_draft(&a, id, draft("slow")).await.unwrap();
-    let next = world.send_draft(&a, id, draft("next")).await.unwrap();
-    assert_eq!((retried.seq, next.seq), (1, 2), "the retry is the same message, and the order holds");
-    until(&world, "SELECT count(*) FROM notifications", 2, GOOD_FOR).await;
-    world.close().await;
+
+    /// Prepares what sending needs, and waits until nothing more is on its way.
+    async fn warm_up(&self) {
+        assert_eq!(self.world.send_draft(&self.a, self.id, draft("first")).await.unwrap().seq, 1);
+        until(&self.world, "SELECT count(*) FROM notifications", 1, GOOD_FOR).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_statement_that_runs_after_its_time_stores_nothing() {
-    if !is_native() {
-        return;
-    }
-    let world = World::new().await;
-    let (a, b) = (world.user(Role::Customer).await, world.user(Role::Seller).await);
-    let id = world.open(&a, &b).await.unwrap();
-    // Whoever holds the conversation's row makes every attempt wait until it is too late.
-    let mut connection = world.pool().acquire().await.unwrap();
-    let mut holder = connection.begin().await.unwrap();
-    sqlx::query("SELECT 1 FROM conversations WHERE id = $1 FOR UPDATE").bind(id.0).execute(&mut *holder).await.unwrap();
-    let sent = world.begin_send(&a, id, draft("late"));
-    let behind = world.begin_send(&b, id, draft("behind"));
-    assert_eq!(sent.await.unwrap().unwrap_err(), Error::Internal);
-    let stuck: i64 = sqlx::query_scalar(WAITING).fetch_one(&world.pool()).await.unwrap();
-    assert!(stuck > 0, "the attempts still wait for the row");
+async fn a_message_that_was_committed_without_an_answer_is_told_later_and_not_doubled() {
+    let Some(s) = Scene::new().await else { return };
+    s.warm_up().await;
+    s.line.answers_held.send_replace(true);
+    let started = Instant::now();
+    assert!(s.world.send_draft(&s.a, s.id, draft("unheard")).await.is_err());
+    assert!(started.elapsed() < Duration::from_secs(14), "the sender hears of it in time");
+    s.line.answers_held.send_replace(false);
+    // Only its own conversation waits until it is known: long before that the other one is written in.
+    let elsewhere = s.world.begin_send(&s.a, s.other, draft("elsewhere"));
+    let sent = tokio::time::timeout(GOOD_FOR / 2, elsewhere).await.expect("the other conversation waits");
+    assert_eq!(sent.unwrap().unwrap().seq, 1);
+    // Whoever is told of a message while offline gets a notification: it was published.
+    let told = "SELECT count(*) FROM notifications WHERE message LIKE '%unheard%'";
+    until(&s.world, told, 1, GOOD_FOR * 3).await;
+    let retried = s.world.send_draft(&s.a, s.id, draft("unheard")).await.unwrap();
+    let next = s.world.send_draft(&s.a, s.id, draft("next")).await.unwrap();
+    assert_eq!((retried.seq, next.seq), (2, 3), "the retry is the same message, and the order holds");
+    s.world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_reaches_the_database_after_its_time_stores_nothing() {
+    let Some(s) = Scene::new().await else { return };
+    s.warm_up().await;
+    s.line.requests_held.send_replace(true);
+    assert!(s.world.send_draft(&s.a, s.id, draft("late")).await.is_err());
     // It is the passing of that time that is tested.
     tokio::time::sleep(GOOD_FOR).await;
-    holder.commit().await.unwrap();
-    connection.done();
-    // What waited behind it is answered, stored or not, but within its limit.
-    drop(tokio::time::timeout(GOOD_FOR * 3, behind).await.unwrap().unwrap());
-    until(&world, WAITING, 0, GOOD_FOR).await;
-    let next = world.send_draft(&a, id, draft("next")).await.unwrap();
-    let texts: Vec<String> = world.messages(&b, id).await.unwrap().into_iter().map(|m| m.text).collect();
-    assert!(!texts.contains(&"late".to_owned()), "{texts:?}");
-    assert_eq!(next.seq, i64::try_from(texts.len()).unwrap(), "without gaps");
-    world.close().await;
+    s.line.requests_held.send_replace(false);
+    let deadline = Instant::now() + GOOD_FOR * 3;
+    let next = loop {
+        match s.world.send_draft(&s.a, s.id, draft("next")).await {
+            Ok(next) => break next,
+            Err(e) => assert!(e == Error::Busy && Instant::now() < deadline, "{e}"),
+        }
+    };
+    let texts: Vec<String> = s.world.messages(&s.b, s.id).await.unwrap().into_iter().map(|m| m.text).collect();
+    assert_eq!((next.seq, texts), (2, vec!["first".to_owned(), "next".to_owned()]));
+    s.world.close().await;
+}
+
+/// What takes too long is ended by the server, and so nobody has to find out what became of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_takes_the_database_too_long_fails_alone_and_for_certain() {
+    let Some(s) = Scene::new().await else { return };
+    sqlx::raw_sql(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NULL; END $$;
+         CREATE TRIGGER slow AFTER INSERT ON messages FOR EACH ROW WHEN (NEW.message_text = 'slow') EXECUTE FUNCTION slow()",
+    )
+    .execute(&s.world.pool())
+    .await
+    .unwrap();
+    let started = Instant::now();
+    assert_eq!(s.world.send_draft(&s.a, s.id, draft("slow")).await.unwrap_err(), Error::Busy);
+    assert!(started.elapsed() < Duration::from_secs(8));
+    let running = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+    until(&s.world, running, 0, Duration::from_secs(1)).await;
+    assert_eq!(s.world.send_draft(&s.a, s.id, draft("next")).await.unwrap().seq, 1);
+    s.world.close().await;
 }

@@ -5,6 +5,7 @@ mod architecture;
 mod arrival;
 mod conversations;
 mod doubt;
+mod locks;
 mod migrations;
 mod pages;
 mod plans;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use souk::{domain::Role, protocol::MessageView};
 
-use crate::support::{WAITING, World, is_native, until};
+use crate::support::{WAITING, World, fresh_config, is_native, until};
 
 /// What the Node server or the shop's SQL left in a row, with no trigger of ours having seen it.
 #[tokio::test(flavor = "multi_thread")]
@@ -55,7 +55,9 @@ async fn pages_that_get_no_answer_keep_nobody_else_from_asking() {
     if !is_native() {
         return;
     }
-    let world = World::new().await;
+    // Statements that wait for a lock longer than this test takes.
+    let config = souk::config::Config { database_lock_timeout_ms: 4000, ..fresh_config().await };
+    let world = World::on(config).await;
     let Some(turns) = world.chat.db().reads_at_once() else { return };
     let (a, b) = (world.user(Role::Customer).await, world.user(Role::Seller).await);
     let id = world.open(&a, &b).await.unwrap();

@@ -10,13 +10,8 @@ use souk::{
     protocol::{ListConversations, Payload, SearchUsers},
 };
 use sqlx::{Connection as _, PgPool};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-    sync::watch,
-};
 
-use crate::support::{World, fresh_config, is_native, until};
+use crate::support::{Line, World, fresh_config, is_native, until};
 
 async fn pool_of(max_connections: u32) -> Option<Pool> {
     if !is_native() {
@@ -28,6 +23,7 @@ async fn pool_of(max_connections: u32) -> Option<Pool> {
         max_connections,
         acquire_timeout: Duration::from_secs(5),
         keeps_statements: true,
+        limits: None,
     }))
 }
 
@@ -70,30 +66,6 @@ async fn a_transaction_that_is_given_up_leaves_no_lock() {
     assert_eq!(n, 11);
 }
 
-/// A way to the database on which its answers can be held back: the port, and whether they are.
-async fn line_to(host: String, port: u16) -> (u16, watch::Sender<bool>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let here = listener.local_addr().unwrap().port();
-    let (hold, held) = watch::channel(false);
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            let server = TcpStream::connect((host.as_str(), port)).await.unwrap();
-            let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
-                (client.into_split(), server.into_split());
-            tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
-            let mut held = held.clone();
-            tokio::spawn(async move {
-                let mut answer = [0; 8192];
-                while let Ok(length @ 1..) = from_server.read(&mut answer).await {
-                    held.wait_for(|held| !held).await.unwrap();
-                    to_client.write_all(&answer[..length]).await.unwrap();
-                }
-            });
-        }
-    });
-    (here, hold)
-}
-
 #[tokio::test]
 async fn a_transaction_that_is_given_up_while_it_begins_is_over() {
     if !is_native() {
@@ -101,21 +73,22 @@ async fn a_transaction_that_is_given_up_while_it_begins_is_over() {
     }
     let url = fresh_config().await.database_url.unwrap();
     let direct: sqlx::postgres::PgConnectOptions = url.expose().parse().unwrap();
-    let (port, hold) = line_to(direct.get_host().to_owned(), direct.get_port()).await;
+    let line = Line::to(direct.get_host(), direct.get_port()).await;
     let pool = Pool::new(PoolOptions {
-        connect: direct.host("127.0.0.1").port(port),
+        connect: direct.host("127.0.0.1").port(line.port),
         max_connections: 1,
         acquire_timeout: Duration::from_secs(5),
         keeps_statements: true,
+        limits: None,
     });
     let Some(other) = pool_of_same(&pool).await else { return };
     sqlx::query("CREATE TABLE t (n integer)").execute(&pool).await.unwrap();
     let mut lease = pool.acquire().await.unwrap();
-    hold.send_replace(true);
+    line.answers_held.send_replace(true);
     // Sent, and given up before it is answered.
     assert!(lease.begin().now_or_never().is_none());
     drop(lease);
-    hold.send_replace(false);
+    line.answers_held.send_replace(false);
     sqlx::query("INSERT INTO t VALUES (1)").execute(&pool).await.unwrap();
     let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM t").fetch_one(&other).await.unwrap();
     assert_eq!(stored, 1, "committed, and not part of that transaction");
@@ -139,6 +112,7 @@ async fn who_asks_while_the_database_has_no_room_waits_for_it() {
         max_connections: 1,
         acquire_timeout: limit,
         keeps_statements: true,
+        limits: None,
     };
     let (first, second) = (Pool::new(options(Duration::from_secs(5))), Pool::new(options(Duration::from_secs(5))));
     let taken = first.acquire().await.unwrap();
@@ -212,6 +186,7 @@ async fn who_waits_too_long_for_a_connection_is_told() {
         max_connections: 1,
         acquire_timeout: Duration::from_millis(100),
         keeps_statements: true,
+        limits: None,
     });
     let taken = pool.acquire().await.unwrap();
     assert!(matches!(pool.acquire().await, Err(sqlx::Error::PoolTimedOut)));
@@ -231,6 +206,7 @@ async fn a_pool_that_closes_waits_for_what_is_out_and_ends_every_session() {
         max_connections: 3,
         acquire_timeout: Duration::from_secs(5),
         keeps_statements: true,
+        limits: None,
     });
     let out = pool.acquire().await.unwrap();
     pool.acquire().await.unwrap().done();

@@ -18,7 +18,14 @@ use souk::{
     protocol::{CreateConversation, ListConversations, ListMessages, Payload},
 };
 use sqlx::PgPool;
-use tokio::sync::oneshot;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::{oneshot, watch},
+};
 use uuid::Uuid;
 
 #[derive(Parser)]
@@ -72,6 +79,53 @@ pub async fn until(world: &World, sql: &'static str, wanted: i64, limit: Duratio
         }
         assert!(started.elapsed() < limit, "{sql}: {found} instead of {wanted}");
         tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A way to the database on which what is asked and what is answered can be held back.
+pub struct Line {
+    pub port: u16,
+    pub requests_held: watch::Sender<bool>,
+    pub answers_held: watch::Sender<bool>,
+}
+
+impl Line {
+    pub async fn to(host: &str, port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let line = Self {
+            port: listener.local_addr().unwrap().port(),
+            requests_held: watch::channel(false).0,
+            answers_held: watch::channel(false).0,
+        };
+        let (requests, answers) = (line.requests_held.subscribe(), line.answers_held.subscribe());
+        let host = host.to_owned();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect((host.as_str(), port)).await.unwrap();
+                let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+                tokio::spawn(pass_on(from_client, to_server, requests.clone()));
+                tokio::spawn(pass_on(from_server, to_client, answers.clone()));
+            }
+        });
+        line
+    }
+
+    /// The same configuration with the database at the other end of a line.
+    pub async fn before(config: Config) -> (Config, Self) {
+        let url = config.database_url.as_ref().unwrap().expose().to_owned();
+        let direct: sqlx::postgres::PgConnectOptions = url.parse().unwrap();
+        let line = Self::to(direct.get_host(), direct.get_port()).await;
+        let through = url.replace(&format!(":{}/", direct.get_port()), &format!(":{}/", line.port));
+        (Config { database_url: Some(through.as_str().into()), ..config }, line)
+    }
+}
+
+async fn pass_on(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut held: watch::Receiver<bool>) {
+    let mut bytes = [0; 8192];
+    while let Ok(length @ 1..) = from.read(&mut bytes).await {
+        if held.wait_for(|held| !held).await.is_err() || to.write_all(&bytes[..length]).await.is_err() {
+            return;
+        }
     }
 }
 

@@ -1,10 +1,14 @@
 //! Writing a batch, as often as it takes within a limit.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use super::{Chat, RETRY_PAUSE};
 use crate::{
-    db::{DbError, NewMessage, Written, in_time},
+    db::{DbError, NewMessage, Written},
+    domain::ConversationId,
     error::Error,
 };
 
@@ -13,65 +17,144 @@ const RETRY_FOR: Duration = Duration::from_secs(8);
 /// How often a batch is tried again when another transaction got in between, and after what pause, growing.
 const MAX_CONFLICTS: u32 = 8;
 const CONFLICT_PAUSE: Duration = Duration::from_millis(5);
+/// How often a batch that met a lock, and finds none when it looks for it, is tried again as a whole.
+const MAX_UNFOUND: u32 = 2;
 
 /// Why a message was not written, as far as is known.
-pub struct Failed {
-    pub error: Error,
+#[derive(Clone)]
+pub enum Failed {
+    /// It is not stored.
+    Refused(Error),
     /// An attempt got no answer, and none after it told.
-    pub may_be_stored: bool,
+    InDoubt(Error),
+    /// It is not stored: somebody holds a lock on what it needs.
+    Locked,
 }
 
+/// Why a batch was not written as a whole.
+enum Trouble {
+    /// Somebody holds a lock on what these conversations need; the others can be written.
+    Locked(HashSet<ConversationId>),
+    /// Something in one of its conversations takes too long; it is not known in which.
+    Slow,
+    /// One of its messages is at fault, or none and the database is.
+    Error(DbError),
+}
+
+/// What has become of the messages so far.
+struct Outcomes<'a> {
+    chat: &'a Chat,
+    messages: &'a [&'a NewMessage],
+    /// An attempt of unknown end was made.
+    tried: bool,
+    of: Vec<Option<Result<Written, Failed>>>,
+}
+
+/// Writes the messages, in their order within each conversation.
 pub async fn write_batch(chat: &Chat, messages: &[&NewMessage]) -> Vec<Result<Written, Failed>> {
-    match write_with_retries(chat, messages, false).await {
-        Ok(written) => written.into_iter().map(Ok).collect(),
-        Err((e, tried)) if messages.len() > 1 && e.is_statement_fault() => {
-            // One bad message must not take the others with it. Order is kept: one after the other. An earlier attempt
-            // may have got through before the one that was refused.
-            tracing::warn!(error = %e, messages = messages.len(), "batch refused, writing its messages one by one");
-            let mut outcomes = Vec::with_capacity(messages.len());
-            for message in messages {
-                let one = write_with_retries(chat, std::slice::from_ref(message), true).await;
-                outcomes.push(match one {
-                    Ok(mut written) => written.pop().ok_or(Failed { error: Error::Internal, may_be_stored: tried }),
-                    Err((e, again)) => Err(Failed { error: e.into(), may_be_stored: tried || again }),
-                });
+    let mut outcomes = Outcomes { chat, messages, tried: false, of: vec![None; messages.len()] };
+    outcomes.write((0..messages.len()).collect()).await;
+    let missing = || Err(Failed::Refused(Error::Internal));
+    outcomes.of.into_iter().map(|outcome| outcome.unwrap_or_else(missing)).collect()
+}
+
+impl Outcomes<'_> {
+    /// Writes these of the messages.
+    async fn write(&mut self, mut these: Vec<usize>) {
+        while !these.is_empty() {
+            match self.attempt(&these).await {
+                Ok(written) => return self.settle(these, written.into_iter().map(Ok)),
+                Err(Trouble::Locked(conversations)) => {
+                    let is_locked = |n: &usize| conversations.contains(&self.messages[*n].conversation_id);
+                    let (locked, free) = these.into_iter().partition(is_locked);
+                    these = free;
+                    // Where an attempt got no answer, the lock may be that attempt's own.
+                    let failed = if self.tried { Failed::InDoubt(Error::Busy) } else { Failed::Locked };
+                    self.fail(locked, &failed);
+                }
+                Err(Trouble::Slow) => return self.write_each_conversation(&these).await,
+                Err(Trouble::Error(e)) if these.len() > 1 && e.is_statement_fault() => {
+                    // One bad message must not take the others with it. Order is kept: one after the other.
+                    tracing::warn!(error = %e, messages = these.len(), "batch refused, writing its messages one by one");
+                    return self.write_each(these.into_iter().map(|n| vec![n]).collect()).await;
+                }
+                Err(Trouble::Error(e)) => {
+                    let may_be_stored = self.tried;
+                    let error = if e.is_given_up() { Error::Busy } else { e.into() };
+                    let failed = if may_be_stored { Failed::InDoubt(error) } else { Failed::Refused(error) };
+                    return self.fail(these, &failed);
+                }
             }
-            outcomes
-        }
-        Err((e, may_be_stored)) => {
-            let error = Error::from(e);
-            messages.iter().map(|_| Err(Failed { error: error.clone(), may_be_stored })).collect()
         }
     }
-}
 
-/// Tries again while the connection is at fault; ids tell what an attempt of unknown end has stored. An error comes with
-/// whether such an attempt was made.
-async fn write_with_retries(
-    chat: &Chat,
-    messages: &[&NewMessage],
-    mut again: bool,
-) -> Result<Vec<Written>, (DbError, bool)> {
-    let deadline = Instant::now() + RETRY_FOR;
-    let mut conflicts = 0;
-    let mut unknown = false;
-    loop {
-        let e = match in_time(chat.db.write_messages(messages, again)).await {
-            Ok(written) => return Ok(written),
-            Err(e) => e,
-        };
-        unknown |= e.is_unknown();
-        if e.is_conflict() && conflicts < MAX_CONFLICTS {
-            // Someone came to take part while the statement waited, or an isolation level stricter than the default
-            // refuses what waited for a lock; the next attempt sees what is there.
-            conflicts += 1;
-            tokio::time::sleep(CONFLICT_PAUSE * (conflicts - 1)).await;
-        } else if e.is_statement_fault() || Instant::now() >= deadline {
-            return Err((e, unknown));
-        } else {
-            tracing::warn!(error = %e, messages = messages.len(), "write failed, trying again");
-            again = true;
-            tokio::time::sleep(RETRY_PAUSE).await;
+    /// Each conversation by itself: what holds one up does not hold up the others for longer than one attempt.
+    async fn write_each_conversation(&mut self, these: &[usize]) {
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        let mut place = std::collections::HashMap::new();
+        for &n in these {
+            let at = *place.entry(self.messages[n].conversation_id).or_insert(groups.len());
+            if at == groups.len() {
+                groups.push(Vec::new());
+            }
+            groups[at].push(n);
+        }
+        self.write_each(groups).await;
+    }
+
+    async fn write_each(&mut self, groups: Vec<Vec<usize>>) {
+        for group in groups {
+            Box::pin(self.write(group)).await;
+        }
+    }
+
+    fn settle(&mut self, these: Vec<usize>, outcomes: impl Iterator<Item = Result<Written, Failed>>) {
+        for (n, outcome) in these.into_iter().zip(outcomes) {
+            self.of[n] = Some(outcome);
+        }
+    }
+
+    fn fail(&mut self, these: Vec<usize>, failed: &Failed) {
+        let failures = std::iter::repeat_with(|| Err(failed.clone()));
+        self.settle(these, failures);
+    }
+
+    /// Tries again while the connection is at fault; ids tell what an attempt of unknown end has stored.
+    async fn attempt(&mut self, these: &[usize]) -> Result<Vec<Written>, Trouble> {
+        let messages: Vec<&NewMessage> = these.iter().map(|n| self.messages[*n]).collect();
+        let is_one = messages.iter().all(|m| m.conversation_id == messages[0].conversation_id);
+        let deadline = Instant::now() + RETRY_FOR;
+        let (mut conflicts, mut unfound) = (0, 0);
+        loop {
+            let e = match self.chat.db.write_messages(&messages, self.tried).await {
+                Ok(written) => return Ok(written),
+                Err(e) => e,
+            };
+            self.tried |= e.is_unknown();
+            if e.is_locked() {
+                match self.chat.db.locked_conversations(&messages).await {
+                    Ok(found) if !found.is_empty() => return Err(Trouble::Locked(found)),
+                    Ok(_) if unfound < MAX_UNFOUND => unfound += 1,
+                    // A trigger of the shop's waits for something that we know nothing of.
+                    Ok(_) if is_one => return Err(Trouble::Locked([messages[0].conversation_id].into())),
+                    Ok(_) => return Err(Trouble::Slow),
+                    // A whole table is locked: everyone waits.
+                    Err(_) if Instant::now() < deadline => tokio::time::sleep(RETRY_PAUSE).await,
+                    Err(_) => return Err(Trouble::Error(e)),
+                }
+            } else if e.is_given_up() {
+                return Err(if is_one { Trouble::Error(e) } else { Trouble::Slow });
+            } else if e.is_conflict() && conflicts < MAX_CONFLICTS {
+                // Someone came to take part while the statement waited, or an isolation level stricter than the default
+                // refuses what waited for a lock; the next attempt sees what is there.
+                conflicts += 1;
+                tokio::time::sleep(CONFLICT_PAUSE * (conflicts - 1)).await;
+            } else if e.is_statement_fault() || Instant::now() >= deadline {
+                return Err(Trouble::Error(e));
+            } else {
+                tracing::warn!(error = %e, messages = messages.len(), "write failed, trying again");
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
         }
     }
 }

@@ -5,9 +5,9 @@
 //! become more meanwhile.
 
 mod attempts;
-mod doubt;
 mod publish;
 mod repeats;
+mod set_aside;
 
 use std::{
     hash::{BuildHasher as _, Hasher as _, RandomState},
@@ -17,15 +17,15 @@ use std::{
 
 use tokio::{
     sync::{Mutex, MutexGuard, mpsc},
-    time::timeout,
+    time::{sleep_until, timeout},
 };
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use self::{
-    attempts::write_batch,
-    doubt::{doubtful, settle},
+    attempts::{Failed, write_batch},
     publish::publish,
     repeats::{Entry, gather},
+    set_aside::SetAside,
 };
 use super::{Chat, send::Job};
 use crate::{
@@ -134,11 +134,22 @@ impl Lane {
 async fn write(chat: Arc<Chat>, lane: Lane, written: mpsc::Sender<Batch>, max: usize) {
     let Lane { mut queue, turn } = lane;
     let mut waiting = Vec::with_capacity(max);
+    let mut aside = SetAside::default();
     loop {
-        if waiting.is_empty() && queue.recv_many(&mut waiting, max).await == 0 {
-            return;
+        if waiting.is_empty() {
+            let next_look = aside.next_look();
+            tokio::select! {
+                n = queue.recv_many(&mut waiting, max) => if n == 0 { return },
+                () = sleep_until(next_look.unwrap_or_else(tokio::time::Instant::now)), if next_look.is_some() => {}
+            }
         }
         let turn = Lane::take_turn(&turn, &mut queue, &mut waiting, max).await;
+        aside.take_from(&mut waiting);
+        // Nothing may be told before it is known what came before.
+        let found = aside.look(&chat, &mut waiting).await;
+        if !found.is_empty() && written.send(found).await.is_err() {
+            return;
+        }
         fail_overdue(&mut waiting);
         let batch = gather(waiting.drain(..max.min(waiting.len())).collect());
         if batch.is_empty() {
@@ -147,19 +158,27 @@ async fn write(chat: Arc<Chat>, lane: Lane, written: mpsc::Sender<Batch>, max: u
         let messages: Vec<&NewMessage> = batch.iter().map(|e| &e.queued.message).collect();
         let outcomes = write_batch(&chat, &messages).await;
         drop(turn);
-        let doubtful = doubtful(&batch, &outcomes);
-        let batch = batch.into_iter().zip(outcomes.into_iter().map(|o| o.map_err(|f| f.error))).collect();
-        if written.send(batch).await.is_err() {
+        if written.send(sort_out(batch, outcomes, &mut aside)).await.is_err() {
             return;
         }
-        if !doubtful.is_empty() {
-            // Nothing may be told before it is known what came before.
-            let found = settle(&chat, doubtful, &mut queue, &mut waiting).await;
-            if written.send(found).await.is_err() {
-                return;
+    }
+}
+
+/// Sets aside what is locked or in doubt; the rest can be told.
+fn sort_out(batch: Vec<Entry>, outcomes: Vec<Result<Written, Failed>>, aside: &mut SetAside) -> Batch {
+    let mut known = Batch::with_capacity(batch.len());
+    for (entry, outcome) in batch.into_iter().zip(outcomes) {
+        match outcome {
+            Ok(written) => known.push((entry, Ok(written))),
+            Err(Failed::Refused(error)) => known.push((entry, Err(error))),
+            Err(Failed::Locked) => aside.locked(entry),
+            Err(Failed::InDoubt(error)) => {
+                aside.doubtful(&entry.queued);
+                known.push((entry, Err(error)));
             }
         }
     }
+    known
 }
 
 /// Answers those who waited longer than a sender should: nothing of theirs was tried yet.

@@ -75,6 +75,7 @@ impl Legacy {
             max_connections: 1,
             acquire_timeout: Duration::from_secs(30),
             keeps_statements: false,
+            limits: None,
         });
         for sql in [SCHEMA, DATA, change] {
             sqlx::raw_sql(AssertSqlSafe(sql)).execute(&pool).await.unwrap();

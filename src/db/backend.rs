@@ -1,0 +1,220 @@
+//! One session with the database: how it is made, which limits it has, and how it counts until its backend is gone.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use sqlx::{Connection as _, Error, Executor as _, PgConnection, Row as _, postgres::PgConnectOptions};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::config::SessionLimits;
+
+/// Once one connection was lost, every other is pinged before use for this long.
+const SUSPECT_FOR: Duration = Duration::from_secs(10);
+/// A read-only session younger than this is kept: while the server itself is read-only, a new one is no better.
+const KEEP_READ_ONLY: Duration = Duration::from_secs(1);
+/// How long a backend may still be ending after its connection was closed.
+const ENDS_WITHIN: Duration = Duration::from_millis(100);
+/// Lost backends that are remembered.
+const MOST_LOST: usize = 1000;
+
+/// The statements that set a session's limits; `set` is `SET` for the session or `SET LOCAL` for a transaction.
+pub(super) fn limits_as_sql(limits: &SessionLimits, set: &str) -> String {
+    format!(
+        "{set} statement_timeout = {}; {set} lock_timeout = {}; {set} idle_in_transaction_session_timeout = {}",
+        limits.statement.as_millis(),
+        limits.lock.as_millis(),
+        limits.idle_in_transaction.as_millis()
+    )
+}
+
+/// What is known of the sessions of one pool.
+pub(super) struct Health {
+    started: Instant,
+    /// Milliseconds from the start until which no connection is trusted without a ping.
+    suspect_until: AtomicU64,
+    /// Connections that were made before this, in milliseconds from the start, are not used again.
+    stale_before: AtomicU64,
+    /// Set when the server said nothing; cleared by the first new connection.
+    silent: AtomicBool,
+    /// Backends whose connection we dropped without a word from the server: they may still be there.
+    lost: Mutex<Vec<String>>,
+    /// One attempt to connect at a time while the server is silent.
+    probe: tokio::sync::Mutex<()>,
+    /// One permit for each backend that may exist.
+    slots: Arc<Semaphore>,
+}
+
+impl Health {
+    pub(super) fn new(max: usize) -> Self {
+        Self {
+            started: Instant::now(),
+            suspect_until: AtomicU64::new(0),
+            stale_before: AtomicU64::new(0),
+            silent: AtomicBool::new(false),
+            lost: Mutex::default(),
+            probe: tokio::sync::Mutex::default(),
+            slots: Arc::new(Semaphore::new(max)),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        millis(self.started.elapsed())
+    }
+
+    /// A connection ended or failed.
+    pub(super) fn lost_one(&self) {
+        self.suspect_until.store(self.now().saturating_add(millis(SUSPECT_FOR)), Ordering::Relaxed);
+    }
+
+    /// A connection got no answer in time. The others are as old, and probably as dead.
+    pub(super) fn fell_silent(&self, backend: &Backend) {
+        self.lost_one();
+        self.silent.store(true, Ordering::Relaxed);
+        self.stale_before.fetch_max(self.now(), Ordering::Relaxed);
+        let mut lost = self.lost.lock();
+        if let Some(identity) = &backend.identity
+            && lost.len() < MOST_LOST
+        {
+            lost.push(identity.clone());
+        }
+    }
+
+    /// A session turned out to be read-only, as after a failover: so are those that were opened before or with it.
+    pub(super) fn is_read_only(&self) {
+        self.stale_before.fetch_max(self.now().saturating_sub(millis(KEEP_READ_ONLY)), Ordering::Relaxed);
+    }
+
+    pub(super) fn is_suspect(&self) -> bool {
+        self.now() < self.suspect_until.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_stale(&self, backend: &Backend) -> bool {
+        backend.made < self.stale_before.load(Ordering::Relaxed)
+    }
+
+    /// Opens a session, once there is a place for its backend.
+    pub(super) async fn open(
+        &self,
+        options: &PgConnectOptions,
+        limits: Option<SessionLimits>,
+        keeps_statements: bool,
+    ) -> Result<Backend, Error> {
+        let slot = Slot::take(&self.slots).await?;
+        let _turn = if self.silent.load(Ordering::Relaxed) { Some(self.probe.lock().await) } else { None };
+        let made = self.now();
+        let mut connection = connect(options).await?;
+        let identity = set_up(&mut connection, limits, keeps_statements).await?;
+        let lost = std::mem::take(&mut *self.lost.lock());
+        if !lost.is_empty() && limits.is_some() {
+            end(&mut connection, &lost).await?;
+        }
+        self.silent.store(false, Ordering::Relaxed);
+        Ok(Backend { connection, made, identity, _slot: slot })
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A session of the pool.
+pub struct Backend {
+    // Dropped before the slot is given back.
+    pub(super) connection: PgConnection,
+    /// When, in milliseconds from the pool's start.
+    made: u64,
+    /// Names its server process for all time: its id and when it started.
+    identity: Option<String>,
+    _slot: Slot,
+}
+
+/// A place for one backend. It is free again a moment after the connection was closed: the backend takes that to end.
+struct Slot(Option<OwnedSemaphorePermit>);
+
+impl Slot {
+    async fn take(slots: &Arc<Semaphore>) -> Result<Self, Error> {
+        slots.clone().acquire_owned().await.map(|permit| Self(Some(permit))).map_err(|_| Error::PoolClosed)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let permit = self.0.take();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                tokio::time::sleep(ENDS_WITHIN).await;
+                drop(permit);
+            });
+        }
+    }
+}
+
+/// Connects, and goes on trying while the database cannot be reached, refuses us or has no room: whoever waits has a limit
+/// of their own. Each attempt looks the host's name up again.
+async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Error> {
+    let mut pause = Duration::from_millis(10);
+    loop {
+        match PgConnection::connect_with(options).await {
+            Err(e) if is_passing(&e) => {
+                tracing::debug!(error = %e, "cannot connect to the database, trying again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_millis(500));
+            }
+            connected => return connected,
+        }
+    }
+}
+
+/// Nobody listens or the line broke, the database is starting or stopping (57P03), it has too many connections (53300), or
+/// the role's password is being changed (class 28).
+fn is_passing(error: &Error) -> bool {
+    match error {
+        Error::Io(_) => true,
+        Error::Database(e) => {
+            e.code().is_some_and(|code| code == "57P03" || code == "53300" || code == "28P01" || code == "28000")
+        }
+        _ => false,
+    }
+}
+
+/// Sets what holds for the whole session, in one round trip, and asks who serves it.
+async fn set_up(
+    connection: &mut PgConnection,
+    limits: Option<SessionLimits>,
+    keeps_statements: bool,
+) -> Result<Option<String>, Error> {
+    // Statements are planned once. Left to itself Postgres takes some of ours for cheaper with each call's values, and
+    // then plans them at every call, which takes longer than running them. A pooler's connections are others' too.
+    const PLANS: &str = "SET plan_cache_mode = force_generic_plan";
+    const WHO: &str = "SELECT pid || '@' || (extract(epoch FROM backend_start) * 1000000)::bigint
+                       FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+    if !keeps_statements {
+        return Ok(None);
+    }
+    let Some(limits) = limits else {
+        connection.execute(PLANS).await?;
+        return Ok(None);
+    };
+    let all = format!("{PLANS}; {}; {WHO}", limits_as_sql(&limits, "SET"));
+    let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(all)).fetch_all(connection).await?;
+    Ok(rows.first().and_then(|row| row.try_get(0).ok()))
+}
+
+/// Ends backends that we lost and that did not notice.
+async fn end(connection: &mut PgConnection, lost: &[String]) -> Result<(), Error> {
+    let ended: Vec<bool> = sqlx::query_scalar(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE pid || '@' || (extract(epoch FROM backend_start) * 1000000)::bigint = ANY ($1)",
+    )
+    .bind(lost)
+    .fetch_all(connection)
+    .await?;
+    tracing::warn!(lost = lost.len(), ended = ended.len(), "connections to the database were dead, and are replaced");
+    Ok(())
+}

@@ -1,0 +1,231 @@
+//! Rows and tables that somebody else keeps locked: only what needs them waits, and no backend is left behind.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use souk::{
+    db::Delivery,
+    domain::{ConversationId, Draft, Message, Role, User},
+    error::Error,
+};
+use sqlx::{Connection as _, PgConnection};
+use tokio::sync::oneshot;
+
+use crate::support::{World, fresh_config, is_native, until};
+
+const CONNECTIONS: u32 = 4;
+/// Far less than the lock is held, and far more than a send takes.
+const SOON: Duration = Duration::from_secs(3);
+const BACKENDS: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'souk' AND datname = current_database()";
+
+type Pending = oneshot::Receiver<Result<Message, Error>>;
+
+/// Twenty conversations of one seller, each with a customer of its own.
+struct Scene {
+    world: World,
+    seller: Arc<User>,
+    talks: Vec<(Arc<User>, ConversationId)>,
+}
+
+impl Scene {
+    /// `None` on the embedded database, which has no second connection to lock from.
+    async fn new() -> Option<Self> {
+        if !is_native() {
+            return None;
+        }
+        let config = souk::config::Config { database_max_connections: CONNECTIONS, ..fresh_config().await };
+        let world = World::on(config).await;
+        let seller = world.user(Role::Seller).await;
+        let mut talks = Vec::new();
+        for _ in 0..20 {
+            let customer = world.user(Role::Customer).await;
+            let id = world.open(&customer, &seller).await.unwrap();
+            world.send(&customer, id, "first").await.unwrap();
+            talks.push((customer, id));
+        }
+        Some(Self { world, seller, talks })
+    }
+
+    /// The conversation that is locked, and its customer.
+    fn locked(&self) -> &(Arc<User>, ConversationId) {
+        &self.talks[0]
+    }
+
+    fn begin(&self, talk: usize, text: &str) -> Pending {
+        let (customer, id) = &self.talks[talk];
+        self.world.begin_send(customer, *id, Draft { text: text.into(), ..Draft::default() })
+    }
+
+    /// Somebody else's session in the same database.
+    async fn stranger(&self) -> PgConnection {
+        PgConnection::connect(self.world.config.database_url.as_ref().unwrap().expose()).await.unwrap()
+    }
+
+    /// Everybody else's messages are stored while the lock is held.
+    async fn others_go_on(&self) {
+        let others: Vec<Pending> = (1..self.talks.len()).map(|talk| self.begin(talk, "in between")).collect();
+        for sent in others {
+            tokio::time::timeout(SOON, sent).await.expect("a stranger's message waits").unwrap().unwrap();
+        }
+    }
+
+    async fn backends(&self, by: &mut PgConnection) -> u32 {
+        let n: i64 = sqlx::query_scalar(BACKENDS).fetch_one(by).await.unwrap();
+        n.try_into().unwrap()
+    }
+}
+
+async fn run(session: &mut PgConnection, sql: &str) {
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(session).await.unwrap();
+}
+
+/// Holds what `lock` locks while the locked conversation gets three messages and all others one each.
+async fn only_one_conversation_waits(lock: impl Fn(&Scene) -> String) {
+    let Some(s) = Scene::new().await else { return };
+    let mut holder = s.stranger().await;
+    run(&mut holder, &format!("BEGIN; {}", lock(&s))).await;
+    let waiting: Vec<Pending> = ["one", "two", "three"].map(|text| s.begin(0, text)).into();
+    s.others_go_on().await;
+    s.others_go_on().await;
+    assert!(s.backends(&mut s.stranger().await).await <= CONNECTIONS);
+    run(&mut holder, "COMMIT").await;
+    let mut seqs = Vec::new();
+    for sent in waiting {
+        seqs.push(tokio::time::timeout(SOON, sent).await.unwrap().unwrap().unwrap().seq);
+    }
+    assert_eq!(seqs, [2, 3, 4], "in their order");
+    s.world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_conversation_keeps_only_its_own_messages_waiting() {
+    only_one_conversation_waits(|s| format!("SELECT FROM conversations WHERE id = '{}' FOR UPDATE", s.locked().1))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_member_keeps_only_their_conversation_waiting() {
+    only_one_conversation_waits(|s| {
+        format!("SELECT FROM conversation_members WHERE conversation_id = '{}' FOR UPDATE", s.locked().1)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_user_keeps_only_their_own_messages_waiting() {
+    only_one_conversation_waits(|s| format!("SELECT FROM users WHERE id = '{}' FOR UPDATE", s.locked().0.id)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_whose_conversation_stays_locked_is_refused_and_never_stored() {
+    let Some(s) = Scene::new().await else { return };
+    let (customer, id) = s.locked();
+    let mut holder = s.stranger().await;
+    run(&mut holder, &format!("BEGIN; SELECT FROM conversations WHERE id = '{id}' FOR UPDATE")).await;
+    let refused = tokio::time::timeout(Duration::from_secs(15), s.begin(0, "late")).await.unwrap().unwrap();
+    assert_eq!(refused.unwrap_err(), Error::Busy, "it may be sent again");
+    run(&mut holder, "COMMIT").await;
+    let next = s.world.send(customer, *id, "next").await.unwrap();
+    assert_eq!(next.seq, 2, "the refused one is not there");
+    s.world.close().await;
+}
+
+/// Calls for a locked conversation, many at once, and how a stranger fares meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_wait_for_a_lock_leave_the_connections_to_others() {
+    let Some(s) = Scene::new().await else { return };
+    let s = Arc::new(s);
+    let (customer, id) = s.locked().clone();
+    let mut holder = s.stranger().await;
+    run(&mut holder, &format!("BEGIN; SELECT FROM conversations WHERE id = '{id}' FOR UPDATE")).await;
+    let message = s.world.messages(&customer, id).await.unwrap().pop().unwrap().id;
+    let calls: Vec<_> = (0..20)
+        .map(|n| {
+            let (s, seller, customer) = (s.clone(), s.seller.clone(), customer.clone());
+            tokio::spawn(async move {
+                match n % 2 {
+                    0 => s.world.chat.mark_read(&seller, id, None).await.map(|_| ()),
+                    _ => s.world.chat.edit(&customer, message, format!("text {n}")).await.map(|_| ()),
+                }
+            })
+        })
+        .collect();
+    let mut watcher = s.stranger().await;
+    let started = Instant::now();
+    let mut slowest = Duration::ZERO;
+    while started.elapsed() < Duration::from_secs(3) {
+        let asked = Instant::now();
+        s.world.chat.mark_read(&s.seller, s.talks[1].1, None).await.unwrap();
+        slowest = slowest.max(asked.elapsed());
+        assert!(s.backends(&mut watcher).await <= CONNECTIONS);
+    }
+    assert!(slowest < Duration::from_secs(2), "a stranger's call took {slowest:?}");
+    run(&mut holder, "COMMIT").await;
+    for call in calls {
+        let done = tokio::time::timeout(Duration::from_secs(8), call).await.unwrap().unwrap();
+        assert!(matches!(done, Ok(()) | Err(Error::Busy)), "{done:?}");
+    }
+    s.others_go_on().await;
+    Arc::into_inner(s).unwrap().world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_goes_on_once_a_short_lock_is_gone() {
+    let Some(s) = Scene::new().await else { return };
+    let (_, id) = s.locked();
+    let mut holder = s.stranger().await;
+    run(&mut holder, &format!("BEGIN; SELECT FROM conversations WHERE id = '{id}' FOR UPDATE")).await;
+    let (marked, ()) = tokio::join!(s.world.chat.mark_read(&s.seller, *id, None), async {
+        // Longer than a statement waits for a lock.
+        run(&mut holder, "SELECT pg_sleep(1); COMMIT").await;
+    });
+    assert_eq!(marked.unwrap(), 1);
+    s.world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delivery_marks_of_others_do_not_wait_for_a_locked_member() {
+    let Some(s) = Scene::new().await else { return };
+    let mut holder = s.stranger().await;
+    let lock = format!("SELECT FROM conversation_members WHERE conversation_id = '{}' FOR UPDATE", s.locked().1);
+    run(&mut holder, &format!("BEGIN; {lock}")).await;
+    let deliveries: Vec<Delivery> = s
+        .talks
+        .iter()
+        .map(|(_, id)| Delivery {
+            message_id: souk::domain::MessageId::new(),
+            conversation_id: *id,
+            seq: 1,
+            recipients: vec![s.seller.id],
+        })
+        .collect();
+    tokio::time::timeout(SOON, s.world.chat.db().mark_delivered(&deliveries)).await.unwrap().unwrap();
+    let marked = "SELECT count(*) FROM conversation_members WHERE last_delivered_seq = 1";
+    until(&s.world, marked, 19, SOON).await;
+    run(&mut holder, "COMMIT").await;
+    s.world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_altered_makes_everyone_wait_and_nobody_lose() {
+    let Some(s) = Scene::new().await else { return };
+    let (mut reader, mut shop, mut watcher) = (s.stranger().await, s.stranger().await, s.stranger().await);
+    run(&mut reader, "BEGIN; SELECT count(*) FROM messages").await;
+    // Waits for the reader, and whoever comes waits behind it.
+    let altered = tokio::spawn(async move { run(&mut shop, "ALTER TABLE messages ADD COLUMN shop_note text").await });
+    until(&s.world, "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'", 1, SOON).await;
+    let waiting: Vec<Pending> = (0..s.talks.len()).map(|talk| s.begin(talk, "meanwhile")).collect();
+    for _ in 0..20 {
+        assert!(s.backends(&mut watcher).await <= CONNECTIONS);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    run(&mut reader, "COMMIT").await;
+    altered.await.unwrap();
+    for sent in waiting {
+        tokio::time::timeout(SOON, sent).await.unwrap().unwrap().unwrap();
+    }
+    s.world.close().await;
+}
