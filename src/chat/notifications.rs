@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{Chat, Sent};
 use crate::{
-    db::{DbError, DbResult, Notification, NotificationTable, in_time},
+    db::{DbResult, Notification, NotificationTable, in_time},
     domain::{MessageId, UserId, is_blank},
 };
 
