@@ -194,6 +194,16 @@ function tests() {
     assert.deepEqual(textsOf(first.id), [`Carla Customer: ${SECRET}`]);
   });
 
+  test('deleted for everyone by SQL: the text goes when a server next looks at notifications', async (scene) => {
+    const conversationId = await scene.conversation();
+    const customer = await scene.connect('customer');
+    const message = await scene.say(customer, conversationId, SECRET);
+    await written(server, conversationId, 1);
+    server.database.sql(`SELECT delete_message('${message.id}', '${USERS.customer.id}', 'for_everyone')`);
+    await scene.say(customer, conversationId, 'another');
+    await gone(message.id);
+  });
+
   test('a message with hundreds of notified members: the text goes from all their notifications', async (scene) => {
     const members = Array.from({ length: 300 }, () => randomUUID());
     const conversationId = randomUUID();
@@ -205,6 +215,17 @@ function tests() {
     await customer.ask('chat:delete_message', { messageId: message.id, deletionType: 'for_everyone' });
     await gone(message.id);
     assert.equal(textsOf(message.id).length, members.length);
+  });
+
+  testWithOwnServer('deleted for everyone while no server runs: the text goes when one starts', {}, async (own, scene) => {
+    await own.start();
+    const conversationId = await scene.conversation();
+    const message = await scene.say(await scene.connect('customer'), conversationId, SECRET);
+    await written(own, conversationId, 1);
+    await own.stop();
+    own.database.sql(`SELECT delete_message('${message.id}', '${USERS.customer.id}', 'for_everyone')`);
+    await own.start();
+    await until(() => !rows(own, conversationId)[0].message.includes(SECRET), 'the text is gone');
   });
 
   const USERS_TABLE = `CREATE TABLE users (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), email varchar(255) UNIQUE NOT NULL, password_hash varchar(255) NOT NULL,

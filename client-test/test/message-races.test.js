@@ -113,6 +113,25 @@ onStage(`deleted by another tab as soon as it can be read, ${ROUNDS} rounds: the
   }
 });
 
+onStage(`pages and lists are read while their newest message is deleted, ${ROUNDS} rounds: none that comes later has its text`, async (stage) => {
+  const { conversationId } = stage;
+  for (let i = 0; i < ROUNDS; i++) {
+    const message = await stage.say(stage.customer, `secret ${i}`);
+    const deleted = stage.done(stage.customerTab, 'chat:delete_message', { messageId: message.id, deletionType: 'for_everyone', conversationId });
+    const read = Array.from({ length: 4 }, (_, n) => (n % 2 ? stage.seller.ask('chat:get_messages', { conversationId, limit: 3 }) : stage.seller.ask('chat:get_conversations', { limit: 5 })));
+    await Promise.all([deleted, ...read]);
+  }
+  await stage.settle(stage.customer);
+  let gone = 0;
+  for (const { event, data } of stage.seller.events) {
+    if (event === 'chat:message_deleted') gone++;
+    const texts = event === 'chat:messages' ? data.messages.map((m) => m.message_text) : event === 'chat:conversations' ? data.map((c) => c.last_message_text) : [];
+    // Messages come and go one after the other: what is there after the deletion of number i is newer than that.
+    for (const text of texts.filter((t) => /^secret /.test(t))) assert.ok(Number(text.slice(7)) >= gone, `${event}: "${text}" after ${gone} deletions`);
+  }
+  assert.equal(gone, ROUNDS);
+});
+
 onStage('edits, reactions and deletions say the version, each a higher one, and so do lists', async (stage) => {
   const { conversationId } = stage;
   const message = await stage.say(stage.customer, 'teh lamp');

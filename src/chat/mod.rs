@@ -137,6 +137,8 @@ impl Chat {
         chat.background.spawn(accounts::run(chat.clone(), lookups));
         chat.background.spawn(delivery::run(chat.clone(), delivery_queue));
         chat.background.spawn(notifications::run(chat.clone(), notification_queue));
+        // What an earlier life of this server, or SQL users meanwhile, left to be done.
+        chat.redact_notifications();
         chat.background.spawn(stored_bytes::run(chat.clone()));
         chat.background.spawn(typing::run(chat.clone(), typing_queue));
         chat.background.spawn(online::run(chat.clone()));

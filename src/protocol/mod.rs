@@ -121,6 +121,9 @@ mod tests {
                 prop_assert!(seq >= 0);
             }
             drop(CreateConversation::try_from(&payload));
+            if let Ok(list) = ListEdits::try_from(&payload) {
+                prop_assert!((1..=200).contains(&list.limit));
+            }
             prop_assert!((1..=100).contains(&SearchUsers::from(&payload).limit));
             drop((Typing::try_from(&payload).map(|t| t.conversation.required()), ConversationRef::from(&payload).required()));
             drop((MessageRef::from(&payload).required(), NewText::from_field(&payload, "newText")));

@@ -160,14 +160,17 @@ async fn mark_read(mut call: Call) {
 }
 
 async fn get_conversations(mut call: Call) {
+    let (chat, connection) = (call.chat.clone(), call.connection.clone());
     let listed = async {
         let list = ListConversations::try_from(&*call.payload)?;
-        call.chat.conversations(&call.connection.user(), list).await
+        // What happens to their newest messages meanwhile is told after the list.
+        let hold = chat.hub().hold(&connection);
+        Ok((chat.conversations(&connection.user(), list).await?, hold))
     };
     match listed.await {
-        Ok(list) => {
+        Ok((list, _hold)) => {
             let view = list.view();
-            call.emit(outgoing::CONVERSATIONS, &view);
+            call.emit_now(outgoing::CONVERSATIONS, &view);
             call.succeed_page(view, list.next.as_deref());
         }
         // The contract has one text for every reason; the code tells them apart.

@@ -1,8 +1,14 @@
 //! The schema: reached once, and left alone after that.
 
-use souk::app::Store;
+use std::time::Duration;
 
-use crate::support::{World, fresh_config};
+use souk::{
+    app::Store,
+    domain::{MessageId, UserId},
+};
+use uuid::Uuid;
+
+use crate::support::{World, fresh_config, until};
 
 async fn schema(world: &World) -> Vec<(String, String, String)> {
     sqlx::query_as(
@@ -91,4 +97,66 @@ async fn each_earlier_version_of_our_own_reaches_the_same_schema() {
         assert_eq!(schema(&world).await, wanted, "from version {version}");
         world.close().await;
     }
+}
+
+/// The last migration before notifications were noted.
+const BEFORE_NOTES: i64 = 6;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notifications_from_before_they_were_noted_lose_their_text_with_their_message() {
+    let mut migrator = sqlx::migrate!("./migrations");
+    migrator.set_locking(false);
+    let config = fresh_config().await;
+    let store = Store::connect(&config).await.unwrap();
+    let mut connection = store.db.pool().acquire().await.unwrap();
+    migrator.run_to(BEFORE_NOTES, &mut *connection).await.unwrap();
+    let [sender, other, conversation, kept, deleted] = std::array::from_fn(|_| Uuid::new_v4());
+    for user in [sender, other] {
+        sqlx::query(
+            "INSERT INTO users (id, email, password_hash, role) VALUES ($1, $1::uuid || '@x.example', '!', 'admin')",
+        )
+        .bind(user)
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    }
+    sqlx::query("INSERT INTO conversations (id, type, participant_ids) VALUES ($1, 'internal', jsonb_build_array($2::uuid, $3::uuid))")
+        .bind(conversation)
+        .bind(sender)
+        .bind(other)
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    for (message, is_deleted) in [(kept, false), (deleted, true)] {
+        sqlx::query("INSERT INTO messages (id, conversation_id, sender_id, message_text, is_deleted) VALUES ($1, $2, $3, 'secret', $4)")
+            .bind(message)
+            .bind(conversation)
+            .bind(sender)
+            .bind(is_deleted)
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+    }
+    let of_messages = [kept, deleted].map(|m| format!(r#"{{"message_id": "{m}", "sender_name": "Ada"}}"#));
+    for metadata in of_messages.iter().map(String::as_str).chain(["{}", r#"{"message_id": "none"}"#]) {
+        sqlx::query("INSERT INTO notifications (user_id, type, title, message, metadata) VALUES ($1, 'new_message', 'x', 'Ada: secret', $2::jsonb)")
+            .bind(other)
+            .bind(metadata)
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+    }
+    connection.done();
+    store.close().await;
+
+    let world = World::on(config).await;
+    const WITH_TEXT: &str =
+        "SELECT count(*) FROM notifications WHERE message LIKE '%secret%' AND metadata ? 'sender_name'";
+    until(&world, WITH_TEXT, 1, Duration::from_secs(20)).await;
+    let sender = world.chat.db().user(UserId(sender)).await.unwrap().unwrap();
+    world.chat.delete(&sender, MessageId(kept), true).await.unwrap();
+    until(&world, WITH_TEXT, 0, Duration::from_secs(20)).await;
+    const OTHERS: &str = "SELECT count(*) FROM notifications WHERE message = 'Ada: secret'";
+    until(&world, OTHERS, 2, Duration::from_secs(20)).await;
+    world.close().await;
 }
