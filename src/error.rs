@@ -31,6 +31,9 @@ pub enum Error {
     /// One of the two blocked the other.
     #[error("You cannot talk to this user")]
     Blocked,
+    /// The shop deleted everyone else who took part in the conversation.
+    #[error("This user has been deleted")]
+    ParticipantDeleted,
     /// A user that cannot be meant: no id, or the caller's own.
     #[error("{0}")]
     InvalidUser(&'static str),
@@ -137,6 +140,7 @@ impl Error {
             Self::NotAuthorized => "not_authorized",
             Self::ConversationClosed => "conversation_closed",
             Self::Blocked => "blocked",
+            Self::ParticipantDeleted => "participant_deleted",
             Self::InvalidUser(_) => "invalid_user",
             Self::UserNotFound => "user_not_found",
             Self::ReplyNotFound => "reply_not_found",
@@ -198,7 +202,7 @@ impl Error {
             | Self::InvalidSignature => 403,
             Self::LinkExpired => 410,
             Self::FormTooLarge => 413,
-            Self::ConversationClosed => 409,
+            Self::ConversationClosed | Self::ParticipantDeleted => 409,
             Self::RateLimited { .. } => 429,
             Self::Busy => 503,
             Self::Internal => 500,

@@ -27,7 +27,7 @@ impl Listed {
 
     fn details(&self, id: ConversationId) -> Vec<ParticipantView<'_>> {
         let others = self.others.get(&id).map(Vec::as_slice).unwrap_or_default();
-        others.iter().map(|p| ParticipantView::new(&p.user, p.is_online, p.last_seen_at)).collect()
+        others.iter().map(|p| ParticipantView::new(&p.user, p.is_online, p.last_seen_at, p.is_deleted)).collect()
     }
 }
 
@@ -93,7 +93,13 @@ impl Chat {
         let ids: Vec<ConversationId> = conversations.iter().map(|c| c.id).collect();
         let mut others: HashMap<ConversationId, Vec<Participant>> = HashMap::new();
         for mut p in self.db.other_participants(&ids, viewer.id).await? {
-            p.is_online |= !p.is_blocked && self.is_here(p.user.id);
+            if p.is_deleted {
+                let conversation = conversations.iter().find(|c| c.id == p.conversation_id);
+                let kind = conversation.and_then(|c| ConversationKind::parse(&c.kind));
+                p.user.role = kind.map_or(p.user.role, |kind| kind.counterpart(viewer.role));
+            } else {
+                p.is_online |= !p.is_blocked && self.is_here(p.user.id);
+            }
             others.entry(p.conversation_id).or_default().push(p);
         }
         Ok(Listed { conversations, others, next: None })

@@ -36,13 +36,15 @@ macro_rules! conversation_rows {
             ConversationRow,
             r#"SELECT c.id, c.type AS kind, c.participant_ids, c.subject, c.related_entity_type, c.related_entity_id, c.status,
                       c.last_message_at,
-                      -- Most people never delete anything: then no newest message is looked at.
+                      -- Most users never delete anything: then the message that is shown is not looked at.
                       CASE WHEN EXISTS (SELECT 1 FROM message_deletions WHERE user_id = $1)
                             AND EXISTS (SELECT 1 FROM messages n JOIN message_deletions d ON d.message_id = n.id AND d.user_id = $1
-                                        WHERE n.conversation_id = c.id AND n.seq = c.last_seq)
-                           THEN (SELECT CASE WHEN v.is_deleted THEN '' ELSE v.message_text END FROM messages v
-                                 WHERE v.conversation_id = c.id AND NOT EXISTS (
-                                     SELECT 1 FROM message_deletions d WHERE d.message_id = v.id AND d.user_id = $1)
+                                        WHERE n.conversation_id = c.id
+                                          AND n.seq = CASE WHEN c.last_seq > c.deleted_to THEN c.last_seq ELSE c.deleted_after END)
+                           THEN (SELECT souk_preview(v.message_text, v.attachments) FROM messages v
+                                 WHERE v.conversation_id = c.id AND NOT v.is_deleted
+                                   AND v.seq < CASE WHEN c.last_seq > c.deleted_to THEN c.last_seq ELSE c.deleted_after END
+                                   AND NOT EXISTS (SELECT 1 FROM message_deletions d WHERE d.message_id = v.id AND d.user_id = $1)
                                  ORDER BY v.seq DESC LIMIT 1)
                            ELSE c.last_message_text END AS last_message_text,
                       c.created_at, c.updated_at, c.closed_at, c.metadata, c.last_seq,
@@ -83,6 +85,8 @@ pub struct Participant {
     pub conversation_id: ConversationId,
     /// Who.
     pub user: User,
+    /// The shop deleted them: only the id is known, and the role is a guess for the caller to make.
+    pub is_deleted: bool,
     /// One of the two blocked the other: the viewer is told nothing of their presence.
     pub is_blocked: bool,
     /// Whether any server holds a socket of theirs.
@@ -249,15 +253,15 @@ impl Db {
     ) -> DbResult<Vec<Participant>> {
         let ids: Vec<Uuid> = conversations.iter().map(|c| c.0).collect();
         let rows = sqlx::query!(
-            r#"SELECT m.conversation_id, u.id, u.email, COALESCE(u.role, 'customer') AS "role!", u.display_name,
+            r#"SELECT m.conversation_id, m.user_id, u.email AS "email?", COALESCE(u.role, 'customer') AS "role!", u.display_name,
                       COALESCE(u.status, 'active') AS "status!", COALESCE(s.is_online, false) AS "is_online!", s.last_seen_at AS "last_seen_at?",
                       EXISTS (SELECT 1 FROM user_blocks b
-                              WHERE b.blocker_id = u.id AND b.blocked_id = $2 OR b.blocker_id = $2 AND b.blocked_id = u.id) AS "is_blocked!"
+                              WHERE b.blocker_id = m.user_id AND b.blocked_id = $2 OR b.blocker_id = $2 AND b.blocked_id = m.user_id) AS "is_blocked!"
                FROM conversation_members m
-               JOIN users u ON u.id = m.user_id
+               LEFT JOIN users u ON u.id = m.user_id
                LEFT JOIN user_online_status s ON s.user_id = u.id
                WHERE m.conversation_id = ANY($1) AND m.user_id <> $2
-               ORDER BY m.conversation_id, m.joined_at, u.id"#,
+               ORDER BY m.conversation_id, u.id IS NULL, m.joined_at, m.user_id"#,
             &ids,
             viewer.0
         )
@@ -267,12 +271,16 @@ impl Db {
             .into_iter()
             .map(|r| Participant {
                 conversation_id: ConversationId(r.conversation_id),
-                user: User {
-                    id: UserId(r.id),
-                    email: r.email,
-                    role: Role::parse(&r.role).unwrap_or(Role::Customer),
-                    display_name: r.display_name,
-                    active: r.status == "active",
+                is_deleted: r.email.is_none(),
+                user: match r.email {
+                    Some(email) => User {
+                        id: UserId(r.user_id),
+                        email,
+                        role: Role::parse(&r.role).unwrap_or(Role::Customer),
+                        display_name: r.display_name,
+                        active: r.status == "active",
+                    },
+                    None => User::deleted(UserId(r.user_id), Role::Customer),
                 },
                 is_blocked: r.is_blocked,
                 is_online: r.is_online && !r.is_blocked,

@@ -163,14 +163,15 @@ impl Db {
         Ok(rows.into_iter().map(|r| (UserId(r.user_id), r.seen)).collect())
     }
 
-    /// What is known of a user's presence; `None` if nothing is.
+    /// What is known of a user's presence; `None` if nothing is, or the shop deleted the user.
     ///
     /// # Errors
     /// [`super::DbError`].
     pub async fn online_status(&self, user: UserId) -> DbResult<Option<OnlineStatus>> {
         let row = sqlx::query_as!(
             OnlineStatus,
-            r#"SELECT COALESCE(is_online, false) AS "is_online!", last_seen_at, socket_id, updated_at FROM user_online_status WHERE user_id = $1"#,
+            r#"SELECT COALESCE(is_online, false) AS "is_online!", last_seen_at, socket_id, s.updated_at
+               FROM user_online_status s JOIN users u ON u.id = s.user_id WHERE s.user_id = $1"#,
             user.0
         )
         .fetch_optional(&self.pool())

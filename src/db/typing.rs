@@ -20,7 +20,6 @@ impl Db {
              SELECT gen_random_uuid(), i.conversation_id, i.user_id, i.is_typing, now()
              FROM unnest($1::uuid[], $2::uuid[], $3::boolean[]) AS i (conversation_id, user_id, is_typing)
              JOIN conversation_members m USING (conversation_id, user_id)
-             JOIN users u ON u.id = i.user_id
              ORDER BY i.conversation_id, i.user_id
              ON CONFLICT (conversation_id, user_id) DO UPDATE SET is_typing = excluded.is_typing, last_typed_at = excluded.last_typed_at",
             &conversations,

@@ -5,15 +5,17 @@ WITH locked AS MATERIALIZED (
 ), present AS MATERIALIZED (
     -- From here on what the locks protect is looked at by functions with a snapshot of their own: the statement's may be
     -- from before what their last holder did, such as reading everything.
-    SELECT p.* FROM (SELECT array_agg(id) AS ids FROM locked) l, souk_members_now(l.ids) p
+    SELECT p.*, (SELECT true FROM users u WHERE u.id = p.user_id) AS is_user
+    FROM (SELECT array_agg(id) AS ids FROM locked) l, souk_members_now(l.ids) p
 ), repeats AS MATERIALIZED (
     SELECT r.* FROM (SELECT count(*) AS n FROM locked) l, souk_repeats_now($10 AND l.n >= 0, $1, $2, $3, $4, $6, $7, $8, $9) r
 ), quotes AS MATERIALIZED (
     SELECT q.* FROM (SELECT count(*) AS n FROM locked) l, souk_quotes_now($2, $3, CASE WHEN l.n >= 0 THEN $9::uuid[] END) q
 ), judged AS MATERIALIZED (
-    SELECT l.*, clock_timestamp() AS at, souk_minute(clock_timestamp()) AS minute, COALESCE(g.members, '{}') AS members, cardinality(g.members) = 2 AND EXISTS (
+    SELECT l.*, clock_timestamp() AS at, souk_minute(clock_timestamp()) AS minute, COALESCE(g.members, '{}') AS members, COALESCE(g.users, '{}') AS users, cardinality(g.members) = 2 AND EXISTS (
                SELECT 1 FROM user_blocks b WHERE b.blocker_id = ANY (g.members) AND b.blocked_id = ANY (g.members)) AS blocked
-    FROM locked l LEFT JOIN (SELECT conversation_id, array_agg(user_id ORDER BY user_id) AS members FROM present GROUP BY 1) g
+    FROM locked l LEFT JOIN (SELECT conversation_id, array_agg(user_id ORDER BY user_id) AS members,
+                                   array_agg(user_id) FILTER (WHERE is_user) AS users FROM present GROUP BY 1) g
         ON g.conversation_id = l.id
 ), clock AS MATERIALIZED (
     -- Looked at when the locks are held: a statement that nobody waits for any more stores nothing.
@@ -21,9 +23,11 @@ WITH locked AS MATERIALIZED (
 ), pairs AS MATERIALIZED (
     SELECT p.*, j.last_seq, j.at, j.minute,
            CASE WHEN j.id IS NULL THEN 'not_found'
-                WHEN NOT p.sender_id = ANY (j.members) THEN 'not_member'
+                -- The shop deletes users, and leaves us to find out.
+                WHEN NOT p.sender_id = ANY (j.users) THEN 'not_member'
                 WHEN k.too_late THEN 'too_late'
                 WHEN j.status <> 'active' THEN 'closed'
+                WHEN cardinality(j.members) > 1 AND cardinality(j.users) = 1 THEN 'deleted'
                 WHEN j.blocked THEN 'blocked' END AS barred
     FROM unnest($13::uuid[], $14::uuid[], $15::bigint[], $16::bigint[]) AS p (conversation_id, sender_id, count, last)
     CROSS JOIN clock k
@@ -69,11 +73,13 @@ WITH locked AS MATERIALIZED (
     GROUP BY 1, 2, 5, 6, 7
 ), last AS MATERIALIZED (
     SELECT conversation_id, sum(count)::bigint AS count, last_seq + sum(count)::bigint AS seq, at, minute,
-           ($4::text[])[max(last)::integer] AS message_text
+           ($4::text[])[max(last)::integer] AS message_text, ($6::jsonb[])[max(last)::integer] AS attachments
     FROM sent GROUP BY conversation_id, last_seq, at, minute
 ), previews AS (
     UPDATE conversations c
-    SET last_seq = n.seq, last_message_at = n.at, updated_at = n.at, last_message_text = n.message_text
+    SET last_seq = n.seq, last_message_at = n.at, updated_at = n.at,
+        last_message_text = CASE WHEN btrim(n.message_text, E' \t\r\n') = '' THEN COALESCE(NULLIF(n.attachments -> 0 ->> 'name', ''), n.message_text)
+                                 ELSE n.message_text END
     FROM last n WHERE c.id = n.conversation_id
 ), touched AS MATERIALIZED (
     -- The senders' own messages are not unread, others' are; and once a minute a row says when its conversation was active.

@@ -45,6 +45,8 @@ pub enum Outcome {
     Closed,
     /// One of its two participants blocked the other.
     Blocked,
+    /// The shop deleted everyone else who took part.
+    ParticipantDeleted,
     /// The statement ran after its time, and stored nothing.
     TooLate,
     /// The message to answer is not there.
@@ -123,6 +125,7 @@ impl Answers {
             "not_member" => Outcome::NotMember,
             "closed" => Outcome::Closed,
             "blocked" => Outcome::Blocked,
+            "deleted" => Outcome::ParticipantDeleted,
             "too_late" => Outcome::TooLate,
             _ => Outcome::ReplyNotFound,
         };

@@ -35,6 +35,18 @@ impl ConversationKind {
         }
     }
 
+    /// The role that the other one has, or had, in a conversation of this kind with somebody of `role`; an admin for staff.
+    #[must_use]
+    pub fn counterpart(self, role: Role) -> Role {
+        match (self, role) {
+            (Self::CustomerSupport | Self::SellerSupport, Role::Customer | Role::Seller) | (Self::Internal, _) => {
+                Role::Admin
+            }
+            (Self::CustomerSeller, Role::Customer) | (Self::SellerSupport, _) => Role::Seller,
+            (Self::CustomerSeller | Self::CustomerSupport, _) => Role::Customer,
+        }
+    }
+
     /// Reads the wire's and the database's word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
@@ -134,6 +146,10 @@ mod tests {
         for (a, b, kind) in table {
             assert_eq!(ConversationKind::between(a, b), kind, "{a:?} {b:?}");
             assert_eq!(ConversationKind::between(b, a), kind, "{b:?} {a:?}");
+            if let Some(kind) = kind {
+                let other = if b.is_staff() { Admin } else { b };
+                assert_eq!(kind.counterpart(a), other, "{a:?} {b:?}");
+            }
         }
     }
 }

@@ -16,4 +16,4 @@ pub use emoji::Emoji;
 pub use file::{FileKind, WORD_STREAM, clean_file_name, is_plain};
 pub use ids::{ConversationId, MessageId, UserId};
 pub use message::{Details, Draft, Edit, MAX_ATTACHMENTS, MAX_CLIENT_ID_CHARS, Message, Quote, Reaction, Status};
-pub use user::{Person, Role, User, shown_name};
+pub use user::{DELETED_USER, Person, Role, User, shown_name};

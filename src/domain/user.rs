@@ -75,7 +75,16 @@ pub struct User {
     pub active: bool,
 }
 
+/// The name under which a user is shown whom the shop deleted.
+pub const DELETED_USER: &str = "Deleted user";
+
 impl User {
+    /// A user whom the shop deleted. Nothing but the id is known of them; `role` is what they probably had.
+    #[must_use]
+    pub fn deleted(id: UserId, role: Role) -> Self {
+        Self { id, email: String::new(), role, display_name: Some(DELETED_USER.to_owned()), active: false }
+    }
+
     /// The name shown to others: the display name, else the e-mail's local part.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -10,7 +10,9 @@ use super::{
     json,
     time::{opt_time, time},
 };
-use crate::domain::{ConversationId, Details, Edit, Message, MessageId, Quote, Reaction, Role, Status, UserId};
+use crate::domain::{
+    ConversationId, DELETED_USER, Details, Edit, Message, MessageId, Quote, Reaction, Role, Status, UserId,
+};
 
 /// What a message without text and files fits in.
 const MESSAGE_BYTES: usize = 1024;
@@ -122,7 +124,7 @@ impl<'a> From<&'a Quote> for QuoteView<'a> {
             sender_id: q.sender_id,
             created_at: q.created_at,
             is_deleted: q.is_deleted,
-            sender_name: q.sender_name.as_deref(),
+            sender_name: Some(q.sender_name.as_deref().unwrap_or(DELETED_USER)),
         }
     }
 }
@@ -178,7 +180,7 @@ impl<'a> From<&'a Details> for MessageView<'a> {
         }
         match &d.sender {
             Some(sender) => view.from_sender(sender.name(), sender.role),
-            None => view,
+            None => Self { sender_name: Some(DELETED_USER), ..view },
         }
     }
 }

@@ -161,6 +161,8 @@ pub struct ParticipantView<'a> {
     /// When the last one went.
     #[serde(serialize_with = "opt_time")]
     pub last_seen_at: Option<DateTime<Utc>>,
+    /// Whether the shop deleted them.
+    pub is_deleted: bool,
 }
 
 impl<'a> ConversationView<'a> {
@@ -268,8 +270,9 @@ pub struct UserStatus {
 impl<'a> ParticipantView<'a> {
     /// Details of `user` with what presence says of them.
     #[must_use]
-    pub fn new(user: &'a User, is_online: bool, last_seen_at: Option<DateTime<Utc>>) -> Self {
-        Self { id: user.id, display_name: user.name(), email: &user.email, role: user.role, is_online, last_seen_at }
+    pub fn new(user: &'a User, is_online: bool, last_seen_at: Option<DateTime<Utc>>, is_deleted: bool) -> Self {
+        let (display_name, email) = (user.name(), user.email.as_str());
+        Self { id: user.id, display_name, email, role: user.role, is_online, last_seen_at, is_deleted }
     }
 }
 

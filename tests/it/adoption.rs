@@ -16,12 +16,6 @@ use uuid::Uuid;
 
 use crate::support::World;
 
-const MIGRATIONS: [&str; 3] = [
-    include_str!("../../migrations/0001_baseline.sql"),
-    include_str!("../../migrations/0002_members_and_seq.sql"),
-    include_str!("../../migrations/0003_legacy_functions.sql"),
-];
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_installation_is_adopted_and_a_second_start_changes_nothing() {
     for (name, change) in INSTALLATIONS {
@@ -84,8 +78,8 @@ async fn the_sessions_time_zone_does_not_matter() {
     let mut connection = legacy.pool.acquire().await.unwrap();
     let mut tx = connection.begin().await.unwrap();
     sqlx::raw_sql("SET timezone = 'America/New_York'").execute(&mut *tx).await.unwrap();
-    for file in MIGRATIONS {
-        sqlx::raw_sql(file).execute(&mut *tx).await.unwrap();
+    for migration in sqlx::migrate!("./migrations").iter() {
+        sqlx::raw_sql(migration.sql.clone()).execute(&mut *tx).await.unwrap();
     }
     tx.commit().await.unwrap();
     connection.done();
@@ -110,6 +104,20 @@ async fn after_adoption_the_legacy_functions_keep_every_count_right() {
         operate(&world.pool(), &mut rng, &mut model).await;
     }
     compare::sql(&world.pool(), &model).await;
+    world.close().await;
+}
+
+/// As in a new database: what they wrote stays, and every count.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_adoption_a_user_whom_the_shop_deletes_leaves_everything_in_its_place() {
+    let legacy = Legacy::build("").await;
+    let model = model(&rows(&legacy.pool).await);
+    let world = World::on(legacy.release().await).await;
+    let deleted =
+        sqlx::query("DELETE FROM users WHERE display_name LIKE 'Sami%'").execute(&world.pool()).await.unwrap();
+    assert_eq!(deleted.rows_affected(), 1);
+    compare::sql(&world.pool(), &model).await;
+    compare::api(&world, &model).await;
     world.close().await;
 }
 

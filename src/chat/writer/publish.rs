@@ -80,6 +80,7 @@ async fn publish_one(
         Ok(Written { outcome: Outcome::NotMember, .. }) => Error::NotAuthorized,
         Ok(Written { outcome: Outcome::Closed, .. }) => Error::ConversationClosed,
         Ok(Written { outcome: Outcome::Blocked, .. }) => Error::Blocked,
+        Ok(Written { outcome: Outcome::ParticipantDeleted, .. }) => Error::ParticipantDeleted,
         Ok(Written { outcome: Outcome::ReplyNotFound, .. }) => Error::ReplyNotFound,
         // It was tried again, or its sender was told that it failed.
         Ok(Written { outcome: Outcome::TooLate, .. }) => Error::Internal,

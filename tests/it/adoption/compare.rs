@@ -127,13 +127,21 @@ pub fn rows(before: &Rows, after: &Rows, model: &Model) {
     assert!(deletions.iter().all(|(m, u)| kept[&json!(m).to_string()].hidden.contains(u)));
 }
 
-/// What the list of conversations shows: as it was; the newest message where nothing was; nothing of one deleted.
+/// What the list of conversations shows: as it was; the newest message where nothing was; the one before where that was
+/// deleted for everyone.
 fn preview(thread: &Thread) -> Value {
     match (thread.messages.last(), &thread.old["last_message_text"]) {
-        (Some(last), _) if last.gone => json!(""),
-        (Some(last), Value::Null) => json!(last.text),
+        (Some(last), _) if last.gone => json!(thread.messages.iter().rev().find(|m| !m.gone).map_or("", shown)),
+        (Some(last), Value::Null) => json!(shown(last)),
+        (Some(last), _) if last.text.trim().is_empty() && shown(last) != last.text => json!(shown(last)),
         (_, old) => old.clone(),
     }
+}
+
+/// A message's text, or the name of its first file where it has none.
+fn shown(m: &Kept) -> &str {
+    let name = m.old["attachments"][0]["name"].as_str().filter(|name| !name.is_empty());
+    name.filter(|_| m.text.trim().is_empty()).unwrap_or(&m.text)
 }
 
 /// The views and functions that SQL users know say what the model says.
@@ -210,11 +218,11 @@ pub async fn api(world: &World, model: &Model) {
             assert_eq!(view["unread_count"], thread.unread(user.id.0));
             total += thread.unread(user.id.0);
             let seen: Vec<&Kept> = thread.messages.iter().filter(|m| !m.hidden.contains(&user.id.0)).collect();
-            // Who deleted the newest message for themselves sees the one before it.
-            let newest_is_hidden = thread.messages.last().is_some_and(|m| m.hidden.contains(&user.id.0));
-            let text = match seen.last() {
-                _ if !newest_is_hidden => preview(thread),
-                Some(m) => json!(if m.gone { "" } else { &m.text }),
+            // Who deleted the message that the others are shown for themselves sees the one before it.
+            let newest = thread.messages.iter().rev().find(|m| !m.gone);
+            let text = match seen.iter().rev().find(|m| !m.gone) {
+                _ if newest.is_none_or(|m| !m.hidden.contains(&user.id.0)) => preview(thread),
+                Some(m) => json!(shown(m)),
                 None => json!(null),
             };
             assert_eq!(view["last_message_text"], text);
