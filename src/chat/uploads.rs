@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::Chat;
 use crate::{
     config::{Config, Secret},
-    domain::{FileKind, User, WORD_STREAM, clean_file_name, is_plain},
+    domain::{ContentCheck, FileKind, HEAD_BYTES, User, clean_file_name},
     error::{Error, Result},
     protocol::FileLink,
     storage::{Storage, StorageError, Writing},
@@ -21,8 +21,6 @@ use crate::{
 
 /// A signed URL works for 7 days (contract §3, Uploads).
 const LINK_LIFE: Duration = Duration::from_hours(7 * 24);
-/// What is looked at before a file's kind is decided.
-const HEAD: usize = 8 << 10;
 
 /// The file store, its limits and its signing key.
 pub struct Uploads {
@@ -56,11 +54,15 @@ pub struct Receiving {
     name: String,
     size: u64,
     head: Vec<u8>,
-    sink: Option<(FileKind, String, Writing)>,
-    /// The end of the last chunk of an old Word file, which may have cut the name that tells it from other old files.
-    tail: Vec<u8>,
-    /// Nothing in it so far says that it is what it is called.
-    unproven: bool,
+    sink: Option<Sink>,
+}
+
+/// Where a file goes once its kind is known.
+struct Sink {
+    kind: FileKind,
+    path: String,
+    check: ContentCheck,
+    writing: Writing,
 }
 
 impl From<StorageError> for Error {
@@ -91,8 +93,6 @@ impl Uploads {
             size: 0,
             head: Vec::new(),
             sink: None,
-            tail: Vec::new(),
-            unproven: false,
         }
     }
 
@@ -173,7 +173,7 @@ impl Receiving {
         }
         if self.sink.is_none() {
             self.head.extend_from_slice(bytes);
-            if self.head.len() >= HEAD {
+            if self.head.len() >= HEAD_BYTES {
                 self.decide().await?;
             }
             return Ok(());
@@ -192,47 +192,41 @@ impl Receiving {
             self.abort().await;
             return Err(e);
         }
-        if self.unproven {
+        if self.sink.as_ref().is_some_and(|sink| !sink.check.is_complete()) {
             self.abort().await;
             return Err(Error::FileTypeNotAllowed);
         }
-        let Some((kind, path, writing)) = self.sink.take() else { return Err(Error::Internal) };
+        let Some(Sink { kind, path, writing, .. }) = self.sink.take() else { return Err(Error::Internal) };
         writing.finish().await?;
         Ok(StoredFile { name: self.name, kind, size: self.size, path, uploaded_at: Utc::now() })
     }
 
     /// Gives it up; nothing is left of it.
     pub async fn abort(self) {
-        if let Some((_, _, writing)) = self.sink {
-            writing.abort().await;
+        if let Some(sink) = self.sink {
+            sink.writing.abort().await;
         }
     }
 
-    /// Decides what it is, and begins to store it.
+    /// Decides what it is, and begins to store it. However much of it is here, its first bytes alone decide.
     async fn decide(&mut self) -> Result<()> {
-        let kind = FileKind::detect(&self.head, &self.name).ok_or(Error::FileTypeNotAllowed)?;
-        let path = format!("chat/{}/{}/{}", self.owner, Uuid::new_v4(), path_name(&self.name, kind));
-        let writing = self.storage.begin(&path).await?;
-        self.sink = Some((kind, path, writing));
-        self.unproven = kind == FileKind::Doc;
         let head = std::mem::take(&mut self.head);
+        let start = &head[..head.len().min(HEAD_BYTES)];
+        let kind = FileKind::detect(start, &self.name).ok_or(Error::FileTypeNotAllowed)?;
+        self.name = kind.rename(&self.name);
+        let path = format!("chat/{}/{}/{}", self.owner, Uuid::new_v4(), path_name(&self.name, kind));
+        let check = ContentCheck::of(kind, start);
+        let writing = self.storage.begin(&path).await?;
+        self.sink = Some(Sink { kind, path, check, writing });
         self.write(&head).await
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let Some((kind, _, writing)) = &mut self.sink else { return Err(Error::Internal) };
-        if *kind == FileKind::Txt {
-            // Whatever its encoding, a text has no control characters.
-            if !is_plain(bytes) {
-                return Err(Error::FileTypeNotAllowed);
-            }
-        } else if self.unproven {
-            self.tail.extend_from_slice(bytes);
-            self.unproven = !self.tail.windows(WORD_STREAM.len()).any(|w| w == WORD_STREAM);
-            let seen = self.tail.len().saturating_sub(WORD_STREAM.len());
-            self.tail.drain(..seen);
+        let Some(sink) = &mut self.sink else { return Err(Error::Internal) };
+        if !sink.check.push(bytes) {
+            return Err(Error::FileTypeNotAllowed);
         }
-        Ok(writing.write(bytes).await?)
+        Ok(sink.writing.write(bytes).await?)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Files that may be uploaded, told by their content and not by their name alone (contract §3, Uploads).
 
+use super::file_content::begins_as_text;
+
 /// A kind of file that may be uploaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
@@ -11,6 +13,8 @@ pub enum FileKind {
     Gif,
     /// WebP image.
     WebP,
+    /// HEIC image, as iPhones take them.
+    Heic,
     /// PDF.
     Pdf,
     /// Word, the old format.
@@ -21,15 +25,14 @@ pub enum FileKind {
     Txt,
 }
 
-/// The name of the stream that every old Word file has, and no other old Office file, somewhere in its directory.
-pub const WORD_STREAM: &[u8] = b"W\0o\0r\0d\0D\0o\0c\0u\0m\0e\0n\0t\0";
 /// What old Word files, and other old Office files, begin with.
 const OLE: &[u8] = &[0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1];
-/// A text with one of these could be taken for a page.
-const MARKUP: &[&str] = &["<!doctype", "<html", "<head>", "<body", "<script", "<svg", "<iframe", "<?xml"];
+/// What new Word files, and other ZIPs, begin with.
+const ZIP: &[u8] = b"PK\x03\x04";
 
 impl FileKind {
-    const ALL: [Self; 8] = [Self::Jpeg, Self::Png, Self::Gif, Self::WebP, Self::Pdf, Self::Doc, Self::Docx, Self::Txt];
+    const ALL: [Self; 9] =
+        [Self::Jpeg, Self::Png, Self::Gif, Self::WebP, Self::Heic, Self::Pdf, Self::Doc, Self::Docx, Self::Txt];
 
     /// MIME type.
     #[must_use]
@@ -39,6 +42,7 @@ impl FileKind {
             Self::Png => "image/png",
             Self::Gif => "image/gif",
             Self::WebP => "image/webp",
+            Self::Heic => "image/heic",
             Self::Pdf => "application/pdf",
             Self::Doc => "application/msword",
             Self::Docx => "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
@@ -54,6 +58,7 @@ impl FileKind {
             Self::Png => &["png"],
             Self::Gif => &["gif"],
             Self::WebP => &["webp"],
+            Self::Heic => &["heic", "heif", "hif"],
             Self::Pdf => &["pdf"],
             Self::Doc => &["doc"],
             Self::Docx => &["docx"],
@@ -75,47 +80,74 @@ impl FileKind {
         Self::ALL.into_iter().find(|kind| kind.extensions().contains(&extension.as_str()))
     }
 
-    /// The kind of a file that begins with `head` and is called `name`; `None` for what may not be uploaded, and
-    /// where content and name disagree. A name without an extension says nothing.
+    fn is_image(self) -> bool {
+        matches!(self, Self::Jpeg | Self::Png | Self::Gif | Self::WebP | Self::Heic)
+    }
+
+    /// The kind of a file that begins with `head` (its first [`super::HEAD_BYTES`], or all of a shorter one) and is called
+    /// `name`; `None` for what may not be uploaded, and where content and name disagree. An image may have another image's
+    /// extension: phones and programs that convert leave the old one. A name without an extension says nothing.
     #[must_use]
     pub fn detect(head: &[u8], name: &str) -> Option<Self> {
-        let is_word = |e: &&str| (1..=5).contains(&e.len()) && e.chars().all(|c| c.is_ascii_alphanumeric());
-        let extension = name.rsplit_once('.').map(|(_, e)| e).filter(is_word);
-        let named = match extension {
+        let named = match extension(name) {
             Some(e) => Some(Self::of_extension(e)?),
             None => None,
         };
         let found = Self::by_content(head, named)?;
-        (named.is_none() || named == Some(found)).then_some(found)
+        let agrees = |named: Self| named == found || named.is_image() && found.is_image();
+        named.is_none_or(agrees).then_some(found)
     }
 
     fn by_content(head: &[u8], named: Option<Self>) -> Option<Self> {
-        // Every old Office file begins alike, and every new one is a zip: there the name has a say as well.
-        match infer::get(head).map(|t| t.mime_type()) {
-            Some("application/zip") if named == Some(Self::Docx) && contains(head, b"word/") => Some(Self::Docx),
-            Some(mime) if Self::ALL.iter().any(|k| k.mime() == mime && *k != Self::Txt) => {
-                Self::ALL.into_iter().find(|k| k.mime() == mime)
+        // A text may begin like anything ("BM" of a bitmap, "MZ" of a program): it is told by all of its bytes.
+        if named == Some(Self::Txt) {
+            return begins_as_text(head).then_some(Self::Txt);
+        }
+        // Every old Office file begins alike, and every new one is a ZIP: there the name has a say as well.
+        if head.starts_with(ZIP) && named == Some(Self::Docx) {
+            return Some(Self::Docx);
+        }
+        if head.starts_with(OLE) && named == Some(Self::Doc) {
+            return Some(Self::Doc);
+        }
+        if is_heic(head) {
+            return Some(Self::Heic);
+        }
+        let mime = infer::get(head)?.mime_type();
+        Self::ALL.into_iter().find(|k| k.mime() == mime && *k != Self::Txt)
+    }
+
+    /// `name` with this kind's extension where it has another kind's.
+    #[must_use]
+    pub fn rename(self, name: &str) -> String {
+        match extension(name) {
+            Some(e) if Self::of_extension(e) != Some(self) => {
+                format!("{}.{}", &name[..name.len() - e.len() - 1], self.extensions()[0])
             }
-            _ if head.starts_with(OLE) && named == Some(Self::Doc) => Some(Self::Doc),
-            Some(_) => None,
-            None => (named == Some(Self::Txt) && looks_like_text(head)).then_some(Self::Txt),
+            _ => name.to_owned(),
         }
     }
 }
 
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|w| w == needle)
+/// The extension of a file name: a short word after the last dot.
+fn extension(name: &str) -> Option<&str> {
+    let is_word = |e: &&str| (1..=5).contains(&e.len()) && e.chars().all(|c| c.is_ascii_alphanumeric());
+    name.rsplit_once('.').map(|(_, e)| e).filter(is_word)
 }
 
-fn looks_like_text(head: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(head).to_lowercase();
-    is_plain(head) && !MARKUP.iter().any(|tag| text.contains(tag))
-}
-
-/// Whether bytes of a text have no control characters but white space.
-#[must_use]
-pub fn is_plain(bytes: &[u8]) -> bool {
-    bytes.iter().all(|b| *b >= 0x20 || matches!(b, b'\t' | b'\n' | b'\r' | 0x0c))
+/// An ISO media file whose brand says that it holds HEVC images (ISO 23008-12, annex B).
+fn is_heic(head: &[u8]) -> bool {
+    const BRANDS: [&[u8]; 6] = [b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"];
+    const ANY_CODEC: [&[u8]; 2] = [b"mif1", b"msf1"];
+    let Some((size, b"ftyp")) = head.first_chunk().map(|size| u32::from_be_bytes(*size)).zip(head.get(4..8)) else {
+        return false;
+    };
+    let end = usize::try_from(size).unwrap_or(usize::MAX).min(head.len());
+    let Some(brands) = head.get(8..end) else { return false };
+    let mut brands = brands.chunks_exact(4);
+    let major = brands.next().unwrap_or_default();
+    // The minor version stands between the major brand and the compatible ones.
+    BRANDS.contains(&major) || ANY_CODEC.contains(&major) && brands.skip(1).any(|b| BRANDS.contains(&b))
 }
 
 /// A file name as it may be shown and stored: no folders, no control or reserved characters, not too long.
@@ -162,14 +194,37 @@ mod tests {
 
     #[test]
     fn a_text_is_a_text_and_no_page() {
-        assert_eq!(FileKind::detect("grüße\r\n\tan alle".as_bytes(), "a.txt"), Some(FileKind::Txt));
-        assert_eq!(FileKind::detect(b"gr\xfc\xdfe in Windows' own letters", "a.txt"), Some(FileKind::Txt));
-        for page in ["<!DOCTYPE html>", "hi <script>x</script>", "<svg xmlns=''>", "  <html>", "<?xml version='1'?>"] {
-            assert_eq!(FileKind::detect(page.as_bytes(), "a.txt"), None, "{page}");
+        for text in ["grüße\r\n\tan alle", "BMW 320d, 2014", "MZ is a town", "GIF89a, %PDF-1.7 and RIFF", "hi <script>"]
+        {
+            assert_eq!(FileKind::detect(text.as_bytes(), "a.txt"), Some(FileKind::Txt), "{text}");
         }
+        assert_eq!(FileKind::detect(b"<!DOCTYPE html>", "a.txt"), None);
         assert_eq!(FileKind::detect(b"a\0b", "a.txt"), None);
         assert_eq!(FileKind::detect(b"plain", "a.html"), None);
         assert_eq!(FileKind::detect(b"plain", "plain"), None, "without a name it could be anything");
+    }
+
+    #[test]
+    fn an_image_is_what_it_is_whichever_image_it_is_called() {
+        let heic = |brands: &str| [b"\0\0\0\x18ftyp".as_slice(), brands.as_bytes()].concat();
+        let webp = b"RIFF\x24\0\0\0WEBPVP8 ".as_slice();
+        for (content, kind) in [
+            (PNG, FileKind::Png),
+            (webp, FileKind::WebP),
+            (&heic("heic\0\0\0\0mif1heic"), FileKind::Heic),
+            (&heic("mif1\0\0\0\0mif1heic"), FileKind::Heic),
+        ] {
+            assert_eq!(FileKind::detect(content, "IMG_1.jpg"), Some(kind));
+            assert_eq!(FileKind::detect(content, "IMG_1.exe"), None);
+            assert_eq!(FileKind::detect(content, "IMG_1.pdf"), None);
+        }
+        assert_eq!(FileKind::detect(&heic("avif\0\0\0\0mif1avif"), "a.jpg"), None);
+        assert_eq!(FileKind::detect(&heic("isom\0\0\0\0isomheic"), "a.jpg"), None, "a film");
+        for (name, renamed) in
+            [("IMG_1.jpg", "IMG_1.heic"), ("a.b.PNG", "a.b.heic"), ("IMG_1.HEIC", "IMG_1.HEIC"), ("photo", "photo")]
+        {
+            assert_eq!(FileKind::Heic.rename(name), renamed);
+        }
     }
 
     #[test]

@@ -1,0 +1,271 @@
+//! Checks of a file's content while it streams. The verdict depends on the bytes alone, never on how they were cut.
+
+use super::FileKind;
+
+/// Bytes that decide a file's kind; no more is looked at before it is stored.
+pub const HEAD_BYTES: usize = 8 << 10;
+
+/// The name of the stream that every old Word file has, and no other old Office file, somewhere in its directory.
+const WORD_STREAM: &[u8] = b"W\0o\0r\0d\0D\0o\0c\0u\0m\0e\0n\0t\0";
+/// The folder that every new Word file has, and no other new Office file.
+const WORD_FOLDER: &[u8] = b"word/";
+/// A ZIP entry's name stands this far behind these bytes: in front of the entry, and in the directory at the end.
+const ZIP_HEADERS: [(&[u8], usize); 2] = [(b"PK\x03\x04", 30), (b"PK\x01\x02", 46)];
+/// Ctrl-Z: the end of a text in DOS and CP/M, still written by some programs.
+const CTRL_Z: u16 = 0x1a;
+/// A text that begins with one of these is a page.
+const MARKUP: &[&str] = &["<!doctype", "<html", "<head", "<body", "<script", "<svg", "<iframe", "<?xml"];
+
+/// What the rest of a file must still show.
+pub enum ContentCheck {
+    /// Nothing: its first bytes told enough.
+    Done,
+    /// A mark that its kind has somewhere.
+    Mark(MarkSearch),
+    /// That it goes on as a text.
+    Text(TextCheck),
+}
+
+impl ContentCheck {
+    /// The check that a file of this kind needs, from its first byte on.
+    #[must_use]
+    pub fn of(kind: FileKind, head: &[u8]) -> Self {
+        match kind {
+            FileKind::Doc => Self::Mark(MarkSearch::new(MarkSearch::find_word_stream)),
+            FileKind::Docx => Self::Mark(MarkSearch::new(MarkSearch::find_word_folder)),
+            FileKind::Txt => Self::Text(TextCheck::new(head)),
+            _ => Self::Done,
+        }
+    }
+
+    /// Takes the next bytes; false once they cannot be what the file is called.
+    #[must_use]
+    pub fn push(&mut self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Done => true,
+            Self::Mark(search) => {
+                search.push(bytes);
+                true
+            }
+            Self::Text(text) => text.push(bytes),
+        }
+    }
+
+    /// Whether the file is what it is called, now that all of it was seen.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        match self {
+            Self::Done => true,
+            Self::Mark(search) => search.found,
+            Self::Text(text) => text.is_complete(),
+        }
+    }
+}
+
+/// A search for a mark that a cut between two parts may have split.
+pub struct MarkSearch {
+    find: fn(&[u8]) -> bool,
+    tail: Vec<u8>,
+    found: bool,
+}
+
+impl MarkSearch {
+    /// The longest mark: a ZIP directory header and the name behind it.
+    const OVERLAP: usize = ZIP_HEADERS[1].1 + WORD_FOLDER.len();
+
+    fn new(find: fn(&[u8]) -> bool) -> Self {
+        Self { find, tail: Vec::new(), found: false }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        if self.found {
+            return;
+        }
+        self.tail.extend_from_slice(bytes);
+        self.found = (self.find)(&self.tail);
+        let seen = self.tail.len().saturating_sub(Self::OVERLAP);
+        self.tail.drain(..seen);
+    }
+
+    fn find_word_stream(bytes: &[u8]) -> bool {
+        bytes.windows(WORD_STREAM.len()).any(|w| w == WORD_STREAM)
+    }
+
+    fn find_word_folder(bytes: &[u8]) -> bool {
+        bytes.windows(WORD_FOLDER.len()).enumerate().any(|(at, w)| {
+            let behind = |(header, length): (&[u8], usize)| at >= length && bytes[at - length..].starts_with(header);
+            w == WORD_FOLDER && ZIP_HEADERS.into_iter().any(behind)
+        })
+    }
+}
+
+/// A text so far. In bytes, whatever their encoding, or in UTF-16 where a byte order mark says so.
+pub struct TextCheck {
+    encoding: Encoding,
+    /// The first byte of a UTF-16 unit whose second is not here yet.
+    half: Option<u8>,
+    /// A UTF-16 surrogate that waits for the second of its pair.
+    in_pair: bool,
+    /// Ctrl-Z was seen: nothing else may follow.
+    ended: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Bytes,
+    Utf16Le,
+    Utf16Be,
+}
+
+impl Encoding {
+    fn of(head: &[u8]) -> Self {
+        match head {
+            [0xff, 0xfe, ..] => Self::Utf16Le,
+            [0xfe, 0xff, ..] => Self::Utf16Be,
+            _ => Self::Bytes,
+        }
+    }
+
+    fn unit(self, bytes: [u8; 2]) -> u16 {
+        if self == Self::Utf16Be { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
+    }
+}
+
+impl TextCheck {
+    /// Nothing seen yet of a text that begins with `head`.
+    #[must_use]
+    pub fn new(head: &[u8]) -> Self {
+        Self { encoding: Encoding::of(head), half: None, in_pair: false, ended: false }
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> bool {
+        if self.encoding == Encoding::Bytes {
+            return bytes.iter().all(|b| self.takes(u16::from(*b)));
+        }
+        bytes.iter().all(|b| match self.half.take() {
+            None => {
+                self.half = Some(*b);
+                true
+            }
+            Some(first) => self.takes_utf16(self.encoding.unit([first, *b])),
+        })
+    }
+
+    fn takes_utf16(&mut self, unit: u16) -> bool {
+        let is_first = (0xd800..0xdc00).contains(&unit);
+        let is_second = (0xdc00..0xe000).contains(&unit);
+        if self.in_pair != is_second {
+            return false;
+        }
+        self.in_pair = is_first;
+        // U+FFFE is a byte order mark in the wrong order; U+FFFF is no character.
+        unit < 0xfffe && self.takes(unit)
+    }
+
+    /// Control characters but white space and those of terminals (bell, backspace, escape) make it no text.
+    fn takes(&mut self, character: u16) -> bool {
+        if character == CTRL_Z {
+            self.ended = true;
+            return true;
+        }
+        !self.ended && matches!(character, 0x07..=0x0d | 0x1b | 0x20..)
+    }
+
+    fn is_complete(&self) -> bool {
+        self.half.is_none() && !self.in_pair
+    }
+}
+
+/// Whether a file that begins with `head` can be a text, and is no page.
+#[must_use]
+pub fn begins_as_text(head: &[u8]) -> bool {
+    TextCheck::new(head).push(head) && !begins_with_markup(head)
+}
+
+/// Whether a browser that guesses, which ours are told not to, would take it for a page.
+fn begins_with_markup(head: &[u8]) -> bool {
+    let encoding = Encoding::of(head);
+    let text = if encoding == Encoding::Bytes {
+        String::from_utf8_lossy(head).to_lowercase()
+    } else {
+        let units: Vec<u16> = head.chunks_exact(2).map(|pair| encoding.unit([pair[0], pair[1]])).collect();
+        String::from_utf16_lossy(&units).to_lowercase()
+    };
+    let blank = |c: char| c.is_whitespace() || c == '\u{feff}';
+    let mut rest = text.trim_start_matches(blank);
+    while let Some(comment) = rest.strip_prefix("<!--") {
+        match comment.split_once("-->") {
+            Some((_, after)) => rest = after.trim_start_matches(blank),
+            None => return true,
+        }
+    }
+    MARKUP.iter().any(|tag| rest.starts_with(tag))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(kind: FileKind, content: &[u8], cut: usize) -> bool {
+        let mut check = ContentCheck::of(kind, &content[..content.len().min(HEAD_BYTES)]);
+        content.chunks(cut).all(|part| check.push(part)) && check.is_complete()
+    }
+
+    fn utf16(text: &str, big: bool) -> Vec<u8> {
+        let units = "\u{feff}".encode_utf16().chain(text.encode_utf16());
+        units.flat_map(|u| if big { u.to_be_bytes() } else { u.to_le_bytes() }).collect()
+    }
+
+    #[test]
+    fn texts_of_every_encoding_are_texts_however_they_are_cut() {
+        let texts = [
+            b"BMW 320d, 2014".to_vec(),
+            "gr\u{fc}\u{df}e \u{1f44d}\r\n\tan alle".as_bytes().to_vec(),
+            b"gr\xfc\xdfe in Windows' own letters".to_vec(),
+            b"as DOS wrote it\r\n\x1a".to_vec(),
+            b"a log \x1b[31min red\x1b[0m\x07".to_vec(),
+            utf16("gr\u{fc}\u{df}e \u{1f44d}\r\n", false),
+            utf16("gr\u{fc}\u{df}e \u{1f44d}\r\n\x1a", true),
+        ];
+        for text in texts {
+            for cut in [1, 2, 3, 7, text.len()] {
+                assert!(judge(FileKind::Txt, &text, cut), "{text:?} cut into {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_that_cannot_be_a_text_are_none() {
+        let half_a_pair = [utf16("a", false), vec![0x3d, 0xd8]].concat();
+        let odd = [utf16("a", false), vec![0x41]].concat();
+        for bytes in
+            [b"a\0b".as_slice(), b"a\x1ab", b"\x01", b"\xff\xfea\0\0\0", b"\xff\xfe\0\xdca\0", &half_a_pair, &odd]
+        {
+            for cut in [1, 2, bytes.len()] {
+                assert!(!judge(FileKind::Txt, bytes, cut), "{bytes:?} cut into {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_that_begins_as_a_page_is_a_page_and_one_that_speaks_of_tags_is_a_text() {
+        for page in
+            ["<!DOCTYPE html>", " \n<SCRIPT>", "<!-- a --> <!-- b -->\n<svg xmlns=''>", "\u{feff}<?xml version='1'?>"]
+        {
+            assert!(!begins_as_text(page.as_bytes()), "{page}");
+        }
+        assert!(!begins_as_text(&utf16("<html>", true)));
+        assert!(begins_as_text(b"How do I close a <script> tag? <b> & </b>"));
+    }
+
+    #[test]
+    fn a_mark_is_found_wherever_it_is_cut() {
+        let entry = |name: &str| [b"PK\x03\x04".as_slice(), &[0; 26], name.as_bytes(), &[b'x'; 9000]].concat();
+        let docx = [entry("docProps/thumbnail.jpeg"), entry("word/document.xml")].concat();
+        let sheet = [entry("docProps/word/"), entry("xl/workbook.xml")].concat();
+        for cut in [1, 5, 100, 8192, docx.len()] {
+            assert!(judge(FileKind::Docx, &docx, cut), "cut into {cut}");
+            assert!(!judge(FileKind::Docx, &sheet, cut), "cut into {cut}");
+        }
+    }
+}
