@@ -165,6 +165,9 @@ fn reserve(config: &Config) -> Result<(TcpSocket, u16), Failed> {
 
 async fn migrate(config: &Config) -> Result<(), Failed> {
     let store = Store::open(config).await.map_err(|e| Failed(1, e.to_string()))?;
+    if config.user_indexes {
+        store.db.make_user_indexes(true).await.map_err(|e| Failed(1, e.to_string()))?;
+    }
     println!("The database is up to date.");
     store.close().await;
     Ok(())

@@ -70,6 +70,9 @@ impl Store {
         if applied > 0 {
             tracing::info!(applied, "database migrated");
         }
+        if config.user_indexes {
+            store.db.make_user_indexes(false).await?;
+        }
         #[cfg(feature = "embedded")]
         if store.embedded.is_some() {
             store.db.seed_users(&embedded::demo_users()).await?;
@@ -142,6 +145,12 @@ impl App {
     /// [`StartError`].
     pub async fn build(config: &Config, store: Store, server_name: String) -> Result<Self, StartError> {
         let hub = Arc::new(Hub::new(config));
+        if config.user_indexes {
+            let db = store.db.clone();
+            tokio::spawn(async move {
+                db.make_user_indexes(true).await.inspect_err(|e| tracing::warn!(error = %e, "indexes on users"))
+            });
+        }
         let uploads = Uploads::new(Storage::open(config)?, &store.secret, config);
         let chat = Chat::start(store.db.clone(), hub.clone(), uploads, config, server_name).await?;
         let tokens = Arc::new(Tokens::new(&store.secret));

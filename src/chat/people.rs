@@ -2,6 +2,7 @@
 
 use super::Chat;
 use crate::{
+    db::FoundUsers,
     domain::{Person, Role, User},
     error::{Error, Result},
     protocol::SearchUsers,
@@ -12,10 +13,10 @@ impl Chat {
     ///
     /// # Errors
     /// [`Error::Internal`].
-    pub async fn search_users(&self, caller: &User, search: &SearchUsers) -> Result<Vec<Person>> {
+    pub async fn search_users(&self, caller: &User, search: &SearchUsers) -> Result<FoundUsers> {
         if search.text.contains('\0') {
             // Postgres stores none, so nobody's name has one.
-            return Ok(Vec::new());
+            return Ok(FoundUsers { users: Vec::new(), is_complete: true });
         }
         let roles: Vec<Role> = match &search.role {
             None => caller.role.finds().to_vec(),

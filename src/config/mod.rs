@@ -99,6 +99,9 @@ pub struct Config {
     /// Milliseconds after which Postgres ends a session of ours that does nothing in a transaction
     #[arg(long, env = "DATABASE_IDLE_TRANSACTION_TIMEOUT_MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1000..=600_000), global = true)]
     pub database_idle_transaction_timeout_ms: u64,
+    /// Whether to make the indexes on `users` that finding users among many needs; `false` leaves that to the shop
+    #[arg(long, env = "USER_INDEXES", default_value_t = true, action = clap::ArgAction::Set, global = true)]
+    pub user_indexes: bool,
     /// Most characters of a message
     #[arg(long, env = "MAX_MESSAGE_CHARS", default_value_t = 5000, value_parser = positive(), global = true)]
     pub max_message_chars: usize,

@@ -20,6 +20,7 @@ mod report;
 mod stored_bytes;
 mod sync;
 mod typing;
+mod user_indexes;
 mod users;
 mod written;
 
@@ -29,6 +30,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::Semaphore;
+
 use sqlx::{ConnectOptions as _, Connection as _, postgres::PgConnectOptions};
 
 pub use actions::{Acted, Action};
@@ -37,6 +40,7 @@ pub use conversations::Participant;
 pub use members::{Access, Delivery, Member, ReadMark, Watermark};
 pub use messages::{EditHistory, Page, Slice};
 pub use notifications::{Notification, NotificationTable};
+pub use people::FoundUsers;
 pub use pool::{Lease, Pool, PoolOptions};
 pub use presence::{Gone, OnlineStatus};
 pub use sync::{Hidden, Known, SyncState};
@@ -48,6 +52,8 @@ use crate::{config::Config, error::Error};
 
 /// The migrations, built into the binary.
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+/// Of so many connections one is for reads that may be long.
+const LONG_READS_SHARE: usize = 5;
 /// Any number will do, as long as every server of ours takes the same.
 const MIGRATION_LOCK: i64 = 0x736f_756b;
 
@@ -176,6 +182,8 @@ pub type DbResult<T> = Result<T, DbError>;
 pub struct Db {
     pool: Pool,
     options: PoolOptions,
+    /// How many reads that may be long are under way at a time.
+    long_reads: Arc<Semaphore>,
     clock: Arc<batch::Clock>,
 }
 
@@ -215,7 +223,8 @@ impl Db {
             keeps_statements: config.database_statement_cache > 0,
             limits: config.session_limits(),
         };
-        Ok(Self { pool: Pool::new(options.clone()), options, clock: Arc::default() })
+        let long_reads = Arc::new(Semaphore::new((max_connections as usize / LONG_READS_SHARE).max(1)));
+        Ok(Self { pool: Pool::new(options.clone()), options, long_reads, clock: Arc::default() })
     }
 
     /// How many reads that keep a processor busy are best under way at a time, where that is less than the pool allows:

@@ -1,63 +1,75 @@
-//! Finding people: search, who is available, whom to ask for help.
+//! Finding users: search, who is available, whom to ask for help. Each is one call of a function with a bound on its time
+//! (migrations/0010), and they share few connections: whoever searches a lot waits for other searches, and nobody else does.
 
+use std::collections::HashMap;
+
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use uuid::Uuid;
 
-use super::{Db, DbResult};
+use super::{Db, DbError, DbResult};
 use crate::domain::{Person, Role, UserId, shown_name};
 
 /// Most users of `GET /users/available`.
-const MAX_AVAILABLE: i64 = 100;
+const MAX_AVAILABLE: usize = 100;
+/// Longest that a search goes on beyond what its indexes find.
+const SEARCH_BUDGET_MS: i32 = 15;
 
-pub(super) struct PersonRow {
-    pub(super) id: Uuid,
-    pub(super) email: String,
-    pub(super) role: String,
-    pub(super) display_name: Option<String>,
-    pub(super) status: String,
-    pub(super) created_at: Option<String>,
-}
-
-impl PersonRow {
-    pub(super) fn into_person(self) -> Option<Person> {
-        Some(Person {
-            id: UserId(self.id),
-            name: shown_name(self.display_name.as_deref(), &self.email).to_owned(),
-            role: Role::parse(&self.role)?,
-            email: self.email,
-            status: self.status,
-            created_at: self.created_at,
-        })
-    }
+/// What a search found.
+#[derive(Clone, Debug)]
+pub struct FoundUsers {
+    /// By name.
+    pub users: Vec<Person>,
+    /// False where its time was over before all users were looked at.
+    pub is_complete: bool,
 }
 
 fn words(roles: &[Role]) -> Vec<String> {
     roles.iter().map(|r| r.as_str().to_owned()).collect()
 }
 
+/// A user as others find them; a function's columns may all be NULL.
+pub(super) struct PersonRow {
+    pub(super) id: Option<Uuid>,
+    pub(super) email: Option<String>,
+    pub(super) role: Option<String>,
+    pub(super) display_name: Option<String>,
+    pub(super) status: Option<String>,
+    pub(super) created_at: Option<String>,
+}
+
+impl PersonRow {
+    pub(super) fn into_person(self) -> Option<Person> {
+        let email = self.email?;
+        Some(Person {
+            id: UserId(self.id?),
+            name: shown_name(self.display_name.as_deref(), &email).to_owned(),
+            role: Role::parse(&self.role?)?,
+            email,
+            status: self.status?,
+            created_at: self.created_at,
+        })
+    }
+}
+
 impl Db {
+    /// Waits for one of the few connections that reads which may be long share.
+    ///
+    /// # Errors
+    /// [`DbError::is_exhausted`] where none is free in time.
+    pub(super) async fn long_read(&self) -> DbResult<OwnedSemaphorePermit> {
+        let turn = timeout(self.options.acquire_timeout, self.long_reads.clone().acquire_owned()).await;
+        turn.map_err(|_| DbError::Sqlx(sqlx::Error::PoolTimedOut))?.map_err(|_| DbError::Sqlx(sqlx::Error::PoolClosed))
+    }
+
     /// Active users of `roles` other than `caller` whose name or e-mail contains `text`, in any case.
     /// `%` and `_` are plain characters.
     ///
     /// # Errors
     /// [`super::DbError`].
-    pub async fn search_users(&self, caller: UserId, roles: &[Role], text: &str, limit: i64) -> DbResult<Vec<Person>> {
-        // created_at has no zone in the shop's table, and is UTC; as text it does not matter which type it has.
-        let rows = sqlx::query_as!(
-            PersonRow,
-            r#"SELECT id, email, role AS "role!", display_name, status AS "status!",
-                      to_char(created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS created_at
-               FROM users
-               WHERE status = 'active' AND id <> $1 AND role = ANY($2)
-                 AND ($3 = '' OR strpos(lower(email), lower($3)) > 0 OR strpos(lower(display_name), lower($3)) > 0)
-               ORDER BY lower(COALESCE(display_name, email)), id LIMIT $4"#,
-            caller.0,
-            &words(roles),
-            text,
-            limit
-        )
-        .fetch_all(&self.pool())
-        .await?;
-        Ok(rows.into_iter().filter_map(PersonRow::into_person).collect())
+    pub async fn search_users(&self, caller: UserId, roles: &[Role], text: &str, limit: usize) -> DbResult<FoundUsers> {
+        let mut found = self.find_users(caller, roles, text, limit).await?;
+        found.users.truncate(limit);
+        Ok(found)
     }
 
     /// Up to 100 active users of `roles` other than `caller`, as evenly from each role as there are.
@@ -65,20 +77,42 @@ impl Db {
     /// # Errors
     /// [`super::DbError`].
     pub async fn available_users(&self, caller: UserId, roles: &[Role]) -> DbResult<Vec<Person>> {
-        let rows = sqlx::query_as!(
-            PersonRow,
-            r#"SELECT id AS "id!", email AS "email!", role AS "role!", display_name, status AS "status!",
-                      to_char(created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS created_at
-               FROM (SELECT u.*, row_number() OVER (PARTITION BY role ORDER BY lower(COALESCE(display_name, email)), id) AS place
-                     FROM users u WHERE status = 'active' AND id <> $1 AND role = ANY($2)) ranked
-               ORDER BY place, role LIMIT $3"#,
+        let found = self.find_users(caller, roles, "", MAX_AVAILABLE).await?;
+        let mut of_role: HashMap<Role, usize> = HashMap::new();
+        let mut placed: Vec<(usize, Person)> = Vec::with_capacity(found.users.len());
+        for user in found.users {
+            let place = of_role.entry(user.role).or_default();
+            *place += 1;
+            placed.push((*place, user));
+        }
+        placed.sort_by_key(|(place, user)| (*place, user.role.as_str()));
+        placed.truncate(MAX_AVAILABLE);
+        Ok(placed.into_iter().map(|(_, user)| user).collect())
+    }
+
+    async fn find_users(&self, caller: UserId, roles: &[Role], text: &str, each: usize) -> DbResult<FoundUsers> {
+        let _turn = self.long_read().await?;
+        let rows = sqlx::query!(
+            r#"SELECT id, email, role, display_name, status, created_at, complete
+               FROM souk_find_users($1, $2, $3, $4, $5) ORDER BY lower(COALESCE(display_name, email)), id"#,
             caller.0,
             &words(roles),
-            MAX_AVAILABLE
+            text,
+            i32::try_from(each).unwrap_or(i32::MAX),
+            SEARCH_BUDGET_MS
         )
         .fetch_all(&self.pool())
         .await?;
-        Ok(rows.into_iter().filter_map(PersonRow::into_person).collect())
+        let is_complete = rows.iter().find_map(|r| r.complete).unwrap_or(false);
+        let users = rows.into_iter().map(|r| PersonRow {
+            id: r.id,
+            email: r.email,
+            role: r.role,
+            display_name: r.display_name,
+            status: r.status,
+            created_at: r.created_at,
+        });
+        Ok(FoundUsers { users: users.filter_map(PersonRow::into_person).collect(), is_complete })
     }
 
     /// Whom `caller` should ask for help: the staff member of a support conversation already open; else one who is
@@ -87,24 +121,10 @@ impl Db {
     /// # Errors
     /// [`super::DbError`].
     pub async fn support_user(&self, caller: UserId) -> DbResult<Option<Person>> {
+        let _turn = self.long_read().await?;
         let row = sqlx::query_as!(
             PersonRow,
-            r#"SELECT u.id, u.email, u.role AS "role!", u.display_name, u.status AS "status!",
-                      to_char(u.created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS created_at
-               FROM users u
-               LEFT JOIN LATERAL (
-                   SELECT max(COALESCE(c.last_message_at, c.created_at)) AS at
-                   FROM conversation_members mine
-                   JOIN conversation_members theirs ON theirs.conversation_id = mine.conversation_id AND theirs.user_id = u.id
-                   JOIN conversations c ON c.id = mine.conversation_id
-                   WHERE mine.user_id = $1 AND c.status = 'active' AND c.type IN ('customer_support', 'seller_support')) open ON true
-               LEFT JOIN user_online_status s ON s.user_id = u.id
-               LEFT JOIN LATERAL (
-                   SELECT count(*) AS active FROM conversation_members m JOIN conversations c ON c.id = m.conversation_id
-                   WHERE m.user_id = u.id AND c.status = 'active' AND s.is_online) load ON true
-               WHERE u.role IN ('admin', 'manager') AND u.status = 'active' AND u.id <> $1
-               ORDER BY open.at DESC NULLS LAST, COALESCE(s.is_online, false) DESC, load.active, u.created_at, u.id
-               LIMIT 1"#,
+            "SELECT id, email, role, display_name, status, created_at FROM souk_support_user($1)",
             caller.0
         )
         .fetch_optional(&self.pool())

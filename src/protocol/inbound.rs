@@ -293,7 +293,7 @@ pub struct SearchUsers {
     /// Only this role.
     pub role: Option<String>,
     /// Most users.
-    pub limit: i64,
+    pub limit: usize,
 }
 
 impl From<&Payload> for SearchUsers {
@@ -301,7 +301,7 @@ impl From<&Payload> for SearchUsers {
         let text: String = p.text("search").unwrap_or_default().trim().chars().take(100).collect();
         let role = p.text("role").filter(|r| !r.is_empty()).map(ToOwned::to_owned);
         let limit = whole(p.0.get("limit")).filter(|n| *n >= 1).unwrap_or(20).min(100);
-        Self { text, role, limit }
+        Self { text, role, limit: usize::try_from(limit).unwrap_or(20) }
     }
 }
 

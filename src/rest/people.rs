@@ -14,8 +14,8 @@ type Answer = Result<Json<Value>, RestError>;
 /// `GET /users/search`.
 pub async fn search(State(s): State<RestState>, Caller(user): Caller, QueryPayload(query): QueryPayload) -> Answer {
     let found = s.chat.search_users(&user, &SearchUsers::from(&query)).await?;
-    let data: Vec<PersonView> = found.iter().map(PersonView::from).collect();
-    Ok(Json(json!({ "success": true, "data": data, "count": data.len() })))
+    let data: Vec<PersonView> = found.users.iter().map(PersonView::from).collect();
+    Ok(Json(json!({ "success": true, "data": data, "count": data.len(), "complete": found.is_complete })))
 }
 
 /// `GET /users/available`.
