@@ -64,15 +64,11 @@ impl Db {
                 continue;
             }
             let outcome = if may_build { self.make_user_index(index, state.is_small).await } else { Ok(false) };
+            let wanted = statement(index, "gin_trgm_ops", false);
             match outcome {
                 Ok(true) => tracing::info!(index = index.name, "made an index on users"),
-                Ok(false) => tracing::warn!(
-                    statement = statement(index, "gin_trgm_ops", false),
-                    "finding users would be faster with this index"
-                ),
-                Err(e) => {
-                    tracing::warn!(error = %e, statement = statement(index, "gin_trgm_ops", false), "an index on users could not be made")
-                }
+                Ok(false) => tracing::warn!(statement = wanted, "finding users would be faster with this index"),
+                Err(e) => tracing::warn!(error = %e, statement = wanted, "an index on users could not be made"),
             }
         }
         Ok(())
