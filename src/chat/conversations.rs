@@ -51,6 +51,10 @@ impl Chat {
         if asked.participant == caller.id {
             return Err(Error::InvalidParticipant("You cannot start a conversation with yourself"));
         }
+        if asked.metadata.to_string().len() > self.max_metadata_bytes {
+            let most = self.max_metadata_bytes;
+            return Err(Error::InvalidPayload(format!("metadata must be an object of at most {most} bytes")));
+        }
         let other = self.db.user(asked.participant).await?.filter(|u| u.active).ok_or(Error::ParticipantNotFound)?;
         let kind = ConversationKind::between(caller.role, other.role)
             .ok_or(Error::RolesMayNotTalk("Users with these roles may not talk to each other"))?;
@@ -70,7 +74,8 @@ impl Chat {
             related_entity_id: asked.related_entity_id,
             metadata: asked.metadata,
         };
-        let id = self.db.get_or_create_conversation(&new).await?.ok_or(Error::Blocked)?;
+        let may_begin = || self.limits.rates.new_conversation(caller.id, other.id);
+        let id = self.db.get_or_create_conversation(&new, may_begin).await??.ok_or(Error::Blocked)?;
         let conversation = self.db.conversation(id, caller.id).await?.ok_or(Error::Internal)?;
         Ok(OpenConversation(self.with_others(caller, vec![conversation]).await?))
     }

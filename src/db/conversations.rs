@@ -1,5 +1,7 @@
 //! Conversations: opening one exactly once, and listing one's own.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::Connection as _;
@@ -98,15 +100,32 @@ pub struct Participant {
 impl Db {
     /// The conversation of these two and this kind (and related entity, if given), made where there is none.
     /// Two racing calls get the same one: the second waits for the first's commit. `None` where one would have to be
-    /// made, and one of the two blocked the other.
+    /// made, and one of the two blocked the other. `may_begin` is asked before one is made, and what it refuses with returned.
     ///
     /// # Errors
     /// [`super::DbError`].
-    pub async fn get_or_create_conversation(&self, new: &NewConversation) -> DbResult<Option<ConversationId>> {
-        again_while_in_the_way(|| self.try_to_open(new)).await
+    pub async fn get_or_create_conversation<E>(
+        &self,
+        new: &NewConversation,
+        may_begin: impl Fn() -> Result<(), E> + Sync,
+    ) -> DbResult<Result<Option<ConversationId>, E>> {
+        // Asked once, however often it is tried.
+        let is_allowed = AtomicBool::new(false);
+        let ask = || {
+            if !is_allowed.load(Ordering::Relaxed) {
+                may_begin()?;
+                is_allowed.store(true, Ordering::Relaxed);
+            }
+            Ok(())
+        };
+        again_while_in_the_way(|| self.try_to_open(new, &ask)).await
     }
 
-    async fn try_to_open(&self, new: &NewConversation) -> DbResult<Option<ConversationId>> {
+    async fn try_to_open<E>(
+        &self,
+        new: &NewConversation,
+        may_begin: &(impl Fn() -> Result<(), E> + Sync),
+    ) -> DbResult<Result<Option<ConversationId>, E>> {
         let (low, high) =
             if new.creator < new.participant { (new.creator, new.participant) } else { (new.participant, new.creator) };
         let mut connection = self.pool().acquire().await?;
@@ -133,29 +152,33 @@ impl Db {
         )
         .fetch_optional(&mut *tx)
         .await?;
-        let id = match found {
-            Some(id) => Some(id),
-            None => {
-                sqlx::query_scalar!(
-                    "INSERT INTO conversations (id, type, participant_ids, subject, related_entity_type, related_entity_id, metadata, status)
-                     SELECT $1, $2, $3, $4, $5, $6, $7, 'active' WHERE NOT souk_is_blocked(ARRAY[$8::uuid, $9::uuid]) RETURNING id",
-                    Uuid::now_v7(),
-                    new.kind.as_str(),
-                    serde_json::json!([new.creator, new.participant]),
-                    new.subject,
-                    new.related_entity_type,
-                    new.related_entity_id,
-                    new.metadata,
-                    new.creator.0,
-                    new.participant.0
-                )
-                .fetch_optional(&mut *tx)
-                .await?
+        let id = if found.is_some() {
+            found
+        } else {
+            if let Err(refusal) = may_begin() {
+                tx.rollback().await?;
+                connection.done();
+                return Ok(Err(refusal));
             }
+            sqlx::query_scalar!(
+                "INSERT INTO conversations (id, type, participant_ids, subject, related_entity_type, related_entity_id, metadata, status)
+                     SELECT $1, $2, $3, $4, $5, $6, $7, 'active' WHERE NOT souk_is_blocked(ARRAY[$8::uuid, $9::uuid]) RETURNING id",
+                Uuid::now_v7(),
+                new.kind.as_str(),
+                serde_json::json!([new.creator, new.participant]),
+                new.subject,
+                new.related_entity_type,
+                new.related_entity_id,
+                new.metadata,
+                new.creator.0,
+                new.participant.0
+            )
+            .fetch_optional(&mut *tx)
+            .await?
         };
         tx.commit().await?;
         connection.done();
-        Ok(id.map(ConversationId))
+        Ok(Ok(id.map(ConversationId)))
     }
 
     /// One conversation as `viewer` sees it; `None` unless they take part.

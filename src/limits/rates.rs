@@ -64,6 +64,8 @@ pub struct Rates {
     uploads: Option<Keyed<UserId>>,
     actions: Option<Keyed<UserId>>,
     reads: Option<Keyed<UserId>>,
+    conversations: Option<Keyed<UserId>>,
+    conversations_of_pair: Option<Keyed<(UserId, UserId)>>,
     refusals: Keyed<UserId>,
     flooders: Mutex<HashMap<UserId, Instant>>,
     handshakes: Option<DefaultDirectRateLimiter>,
@@ -87,6 +89,7 @@ impl Rates {
     #[must_use]
     pub fn new(config: &LimitsConfig) -> Self {
         let by_user = |n| keyed(per_second(n, BURST_SECONDS));
+        let per_hour = |n| NonZeroU32::new(n).map(Quota::per_hour);
         let per_minute = |n| NonZeroU32::new(n).map(Quota::per_minute);
         Self {
             messages: by_user(config.max_messages_per_second),
@@ -96,6 +99,8 @@ impl Rates {
             uploads: keyed(per_minute(config.max_uploads_per_minute)),
             actions: by_user(config.max_actions_per_second),
             reads: by_user(config.max_reads_per_second),
+            conversations: keyed(per_hour(config.max_new_conversations_per_hour)),
+            conversations_of_pair: keyed(per_hour(config.max_new_conversations_per_pair_per_hour)),
             refusals: RateLimiter::keyed(Quota::per_second(REFUSALS_PER_SECOND).allow_burst(REFUSALS_AT_ONCE)),
             flooders: Mutex::default(),
             handshakes: per_second(config.max_handshakes_per_second, 1).map(RateLimiter::direct),
@@ -121,6 +126,17 @@ impl Rates {
             Kind::Read => &self.reads,
         };
         self.take(limiter.as_ref(), &user)
+    }
+
+    /// Takes one of the conversations that `user` may begin, and one of those that these two may.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`] when there is none left.
+    pub fn new_conversation(&self, user: UserId, other: UserId) -> Result<()> {
+        // The narrower one first, so that what it refuses takes nothing of the wider one.
+        let pair = if user < other { (user, other) } else { (other, user) };
+        self.take(self.conversations_of_pair.as_ref(), &pair)?;
+        self.take(self.conversations.as_ref(), &user)
     }
 
     /// Whether `user` goes on asking so fast after refusals that answering does harm.
@@ -175,7 +191,8 @@ impl Rates {
     pub fn forget(&self) {
         let by_user =
             [&self.messages, &self.typing, &self.joins, &self.searches, &self.uploads, &self.actions, &self.reads];
-        by_user.into_iter().flatten().chain([&self.refusals]).for_each(forget);
+        by_user.into_iter().chain([&self.conversations]).flatten().chain([&self.refusals]).for_each(forget);
+        self.conversations_of_pair.iter().for_each(forget);
         self.flooders.lock().retain(|_, since| since.elapsed() < FLOODER_FOR);
         [&self.handshakes_of_address, &self.bad_tokens, &self.refusals_of_address]
             .into_iter()

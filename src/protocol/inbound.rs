@@ -269,10 +269,8 @@ impl TryFrom<&Payload> for CreateConversation {
         };
         let metadata = match p.0.get("metadata") {
             None | Some(Value::Null) => Value::Object(Map::new()),
-            Some(v @ Value::Object(_)) if v.to_string().len() <= 16_384 && !v.to_string().contains("\\u0000") => {
-                v.clone()
-            }
-            Some(_) => return Err(Error::InvalidPayload("metadata must be an object of at most 16 kB".into())),
+            Some(v @ Value::Object(_)) if !v.to_string().contains("\\u0000") => v.clone(),
+            Some(_) => return Err(Error::InvalidPayload("metadata must be an object without NUL".into())),
         };
         Ok(Self {
             participant: participant.ok_or(Error::InvalidParticipant("Participant ID is not valid"))?,
