@@ -176,6 +176,13 @@ $$;
 
 CREATE INDEX messages_file_paths ON messages USING gin (souk_file_paths(attachments)) WHERE attachments <> '[]';
 
+-- Whether a message that is not deleted names a file. By the index, whatever the size of the table when it was planned.
+CREATE FUNCTION souk_is_file_named(p_path text) RETURNS boolean LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $$
+BEGIN
+    RETURN EXISTS (SELECT 1 FROM messages m
+                   WHERE m.attachments <> '[]' AND NOT m.is_deleted AND souk_file_paths(m.attachments) && ARRAY[p_path]);
+END $$;
+
 -- What was uploaded since this migration, until it is removed. Older files are only here once they are to be removed.
 CREATE TABLE chat_files (
     path       text PRIMARY KEY,
@@ -210,7 +217,7 @@ END $$;
 
 -- Notes the files of a message that was deleted for everyone, by whomever, unless another message of its sender names them.
 -- A file is its sender's where the second part of its path is their id: naming another's file neither keeps nor removes it.
-CREATE FUNCTION souk_note_deleted_files() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION souk_note_deleted_files() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     file text;
 BEGIN
@@ -239,7 +246,7 @@ DECLARE
 BEGIN
     EXECUTE format('ALTER FUNCTION souk_note_deleted_files() SECURITY DEFINER SET search_path = %I, pg_temp', current_schema());
     FOREACH f IN ARRAY ARRAY['souk_index_is_ready(text)', 'souk_find_users(uuid, text[], text, integer, integer)',
-                             'souk_support_user(uuid)'] LOOP
+                             'souk_support_user(uuid)', 'souk_is_file_named(text)'] LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', f, current_schema());
     END LOOP;
 END $$;

@@ -1,6 +1,10 @@
 //! One error for the whole service. It carries what a client may know; the database's own words are
 //! logged where they occur and never sent.
 
+use chrono::{DateTime, Utc};
+
+const DAY_SECONDS: i64 = 86_400;
+
 /// Why something was not done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -85,6 +89,18 @@ pub enum Error {
     /// A file that is not of an allowed kind, by its content.
     #[error("File type is not allowed")]
     FileTypeNotAllowed,
+    /// More bytes than one user may upload in a day.
+    #[error("Too much uploaded today")]
+    UploadQuota {
+        /// In how many milliseconds the day is over.
+        retry_after_ms: u64,
+    },
+    /// Too little space is left where uploads are kept.
+    #[error("No space is left for uploads")]
+    StorageFull,
+    /// A form part whose head does not end.
+    #[error("The head of a part of the form is too long")]
+    PartHeadTooLong,
     /// A file's link that we did not sign.
     #[error("Invalid signature")]
     InvalidSignature,
@@ -127,6 +143,13 @@ pub enum Error {
 }
 
 impl Error {
+    /// The refusal of an upload beyond a user's share of the day (UTC).
+    #[must_use]
+    pub fn upload_quota(now: DateTime<Utc>) -> Self {
+        let second = u64::try_from(now.timestamp().rem_euclid(DAY_SECONDS)).unwrap_or(0);
+        Self::UploadQuota { retry_after_ms: (DAY_SECONDS.unsigned_abs() - second) * 1000 }
+    }
+
     /// The stable word for programs (contract: `code`).
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -157,6 +180,9 @@ impl Error {
             Self::FormTooLarge => "payload_too_large",
             Self::FileTooLarge => "file_too_large",
             Self::FileTypeNotAllowed => "file_type_not_allowed",
+            Self::UploadQuota { .. } => "upload_quota",
+            Self::StorageFull => "storage_full",
+            Self::PartHeadTooLong => "part_head_too_long",
             Self::InvalidSignature => "invalid_signature",
             Self::LinkExpired => "link_expired",
             Self::FileNotFound => "not_found",
@@ -176,8 +202,9 @@ impl Error {
     #[must_use]
     pub fn retry_after_ms(&self) -> Option<u64> {
         match self {
-            Self::RateLimited { retry_after_ms } => Some(*retry_after_ms),
+            Self::RateLimited { retry_after_ms } | Self::UploadQuota { retry_after_ms } => Some(*retry_after_ms),
             Self::Busy => Some(1000),
+            Self::StorageFull => Some(60_000),
             _ => None,
         }
     }
@@ -203,7 +230,8 @@ impl Error {
             Self::LinkExpired => 410,
             Self::FormTooLarge => 413,
             Self::ConversationClosed | Self::ParticipantDeleted => 409,
-            Self::RateLimited { .. } => 429,
+            Self::RateLimited { .. } | Self::UploadQuota { .. } => 429,
+            Self::StorageFull => 507,
             Self::Busy => 503,
             Self::Internal => 500,
             _ => 400,

@@ -72,6 +72,16 @@ impl Storage {
         self.prefix.parts().chain(Path::from(path).parts()).collect()
     }
 
+    /// Bytes that are left for us where files are kept; `None` where nobody knows, as in S3.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn free_bytes(&self) -> Result<Option<u64>, StorageError> {
+        let Some(folder) = &self.folder else { return Ok(None) };
+        let found = rustix::fs::statvfs(folder).map_err(std::io::Error::from)?;
+        Ok(Some(found.f_bavail.saturating_mul(found.f_frsize)))
+    }
+
     /// Begins a file. Nothing is to be seen under `path` until it is finished.
     ///
     /// # Errors

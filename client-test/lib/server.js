@@ -47,7 +47,7 @@ function run(args, env, cwd = os.tmpdir()) {
 }
 
 // Four demo users do what a crowd would: limits.test.js has the limits.
-const CROWD = Object.fromEntries(['MAX_UPLOADS_PER_MINUTE', 'MAX_REFUSALS_PER_SECOND_PER_IP', 'MAX_MESSAGES_PER_SECOND'].map((name) => [name, '0']));
+const CROWD = Object.fromEntries(['MAX_NEW_CONVERSATIONS_PER_HOUR', 'MAX_NEW_CONVERSATIONS_PER_PAIR_PER_HOUR', 'MAX_UPLOAD_BYTES_PER_DAY', 'MAX_UPLOADS_PER_MINUTE', 'MAX_REFUSALS_PER_SECOND_PER_IP', 'MAX_MESSAGES_PER_SECOND'].map((name) => [name, '0']));
 
 /** A server on a data directory of its own; it can be stopped, killed and started again on the same data. */
 class Server {

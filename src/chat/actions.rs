@@ -108,6 +108,7 @@ impl Chat {
         if changed && for_everyone {
             entry.tell_deletion(action.version, || self.tell(&action.members, &event));
             self.redact_notifications();
+            self.remove_files().await;
         } else if changed {
             self.tell(&[user], &event);
         }

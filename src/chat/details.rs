@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chrono::Utc;
+
 use super::Chat;
 use crate::{
     db::{Access, EditHistory, Page, Slice},
@@ -88,6 +90,8 @@ impl Chat {
         let page = Page { limit: 1, offset: 0, before: Some(seq + 1), after: Some(seq - 1) };
         let slice = Slice { conversation, page, changed_since: None };
         let mut found = self.db.messages_of(eyes, &[slice], |_| access.watermarks.as_slice()).await?;
-        found.pop().ok_or(Error::MessageNotFound)
+        let mut message = found.pop().ok_or(Error::MessageNotFound)?;
+        self.uploads.renew_links(&mut message, Utc::now());
+        Ok(message)
     }
 }

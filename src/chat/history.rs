@@ -2,6 +2,7 @@
 
 use std::{pin::pin, time::Duration};
 
+use chrono::Utc;
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use super::Chat;
@@ -53,9 +54,13 @@ impl Chat {
             turn = None;
             reading.await
         };
-        let (access, messages) = found?.ok_or(Error::ConversationNotFound)?;
+        let (access, mut messages) = found?.ok_or(Error::ConversationNotFound)?;
         if !access.is_member {
             return Err(Error::NotAuthorized);
+        }
+        let now = Utc::now();
+        for message in &mut messages {
+            self.uploads.renew_links(message, now);
         }
         Ok(MessageList { messages, _turn: turn })
     }

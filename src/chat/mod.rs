@@ -8,6 +8,8 @@ mod coalesce;
 mod conversations;
 mod delivery;
 mod details;
+mod file_links;
+mod files;
 mod history;
 mod last_told;
 mod notifications;
@@ -62,6 +64,7 @@ pub struct Chat {
     max_edits: Option<i32>,
     stored_bytes: stored_bytes::StoredBytes,
     last_told: last_told::LastTold,
+    max_metadata_bytes: usize,
     members: Cache<ConversationId, Arc<[UserId]>>,
     blocks: Cache<UserId, Arc<HashSet<UserId>>>,
     writer: writer::Writer,
@@ -116,6 +119,7 @@ impl Chat {
             max_edits: i32::try_from(config.limits.max_edits_per_message).ok().filter(|max| *max > 0),
             stored_bytes: stored_bytes::StoredBytes::new(config.limits.max_stored_bytes_per_user),
             last_told: last_told::LastTold::default(),
+            max_metadata_bytes: config.max_metadata_bytes,
             members: Cache::builder().max_capacity(100_000).time_to_live(MEMBERS_TTL).build(),
             blocks: Cache::builder().max_capacity(100_000).time_to_live(MEMBERS_TTL).build(),
             writer,
@@ -142,6 +146,7 @@ impl Chat {
         chat.background.spawn(stored_bytes::run(chat.clone()));
         chat.background.spawn(typing::run(chat.clone(), typing_queue));
         chat.background.spawn(online::run(chat.clone()));
+        chat.background.spawn(files::run(chat.clone()));
         chat.background.spawn(chat.hub.clone().watch_backlog(chat.stop.clone()));
         Ok(chat)
     }

@@ -244,7 +244,8 @@ impl Chat {
         }
     }
 
-    async fn sent(&self, message: Message, sender: Arc<User>) -> Sent {
+    async fn sent(&self, mut message: Message, sender: Arc<User>) -> Sent {
+        self.uploads.renew_links(&mut message, Utc::now());
         // Without the database the reply goes out all the same, quoting in short.
         let quoted = match message.reply_to_message_id {
             Some(_) => {

@@ -178,7 +178,8 @@ impl Chat {
             missed.iter().enumerate().map(|(n, m)| (m.state.known.conversation, n)).collect();
         let watermarks = |id| place.get(&id).map(|n| missed[*n].state.watermarks.as_slice()).unwrap_or_default();
         let messages = self.db.messages_of(user.id, &slices, watermarks).await?;
-        for message in messages {
+        for mut message in messages {
+            self.uploads.renew_links(&mut message, Utc::now());
             if let Some(n) = place.get(&message.conversation_id) {
                 let m = &mut missed[*n];
                 let list = if m.reset || message.seq > m.state.known.seq { &mut m.messages } else { &mut m.changes };

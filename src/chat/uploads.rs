@@ -13,20 +13,30 @@ use uuid::Uuid;
 use super::Chat;
 use crate::{
     config::{Config, Secret},
-    domain::{ContentCheck, FileKind, HEAD_BYTES, User, clean_file_name},
+    domain::{ContentCheck, FileKind, FilePath, HEAD_BYTES, User, clean_file_name},
     error::{Error, Result},
     protocol::FileLink,
     storage::{Storage, StorageError, Writing},
 };
 
 /// A signed URL works for 7 days (contract §3, Uploads).
-const LINK_LIFE: Duration = Duration::from_hours(7 * 24);
+pub(super) const LINK_LIFE: Duration = Duration::from_hours(7 * 24);
+
+/// How often a file that is being stored looks whether there still is space.
+const LOOK_FOR_SPACE_EVERY: u64 = 1 << 20;
 
 /// The file store, its limits and its signing key.
 pub struct Uploads {
     storage: Storage,
     key: Hmac<Sha256>,
     max_bytes: u64,
+    min_free: u64,
+    /// Bytes that one user may upload in a day.
+    pub(super) quota: Option<u64>,
+    /// After how many hours a file that no message names is removed.
+    pub(super) unused_hours: Option<u32>,
+    /// `PUBLIC_URL`, without a slash at its end.
+    pub(super) public_url: Option<String>,
     /// Most files of one request.
     pub max_files: usize,
 }
@@ -50,6 +60,11 @@ pub struct StoredFile {
 pub struct Receiving {
     storage: Storage,
     max_bytes: u64,
+    /// What is left of its owner's share of the day.
+    left_today: u64,
+    min_free: u64,
+    /// At which size to look for space again.
+    next_look: u64,
     owner: Uuid,
     name: String,
     size: u64,
@@ -60,7 +75,7 @@ pub struct Receiving {
 /// Where a file goes once its kind is known.
 struct Sink {
     kind: FileKind,
-    path: String,
+    path: FilePath,
     check: ContentCheck,
     writing: Writing,
 }
@@ -79,34 +94,50 @@ impl Uploads {
         let mut key = keyed(secret.expose().as_bytes());
         key.update(b"souk file links");
         let key = keyed(&key.finalize().into_bytes());
-        Self { storage, key, max_bytes: config.max_upload_bytes as u64, max_files: config.max_upload_files }
+        Self {
+            storage,
+            key,
+            max_bytes: config.max_upload_bytes as u64,
+            min_free: config.min_free_disk_bytes,
+            quota: Some(config.limits.max_upload_bytes_per_day).filter(|n| *n > 0),
+            unused_hours: Some(config.upload_unused_hours).filter(|n| *n > 0),
+            public_url: config.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned()),
+            max_files: config.max_upload_files,
+        }
     }
 
     /// Begins to receive a file of `user`'s.
-    #[must_use]
-    pub fn receive(&self, user: &User, name: &str) -> Receiving {
-        Receiving {
+    ///
+    /// # Errors
+    /// [`Error::StorageFull`], [`Error::Internal`].
+    pub(super) fn receive(&self, user: &User, name: &str) -> Result<Receiving> {
+        let mut receiving = Receiving {
             storage: self.storage.clone(),
             max_bytes: self.max_bytes,
+            left_today: u64::MAX,
+            min_free: self.min_free,
+            next_look: 0,
             owner: user.id.0,
             name: clean_file_name(name),
             size: 0,
             head: Vec::new(),
             sink: None,
-        }
+        };
+        receiving.look_for_space()?;
+        Ok(receiving)
     }
 
-    /// Takes a stored file back.
-    pub async fn remove(&self, file: &StoredFile) {
-        if let Err(e) = self.storage.delete(&file.path).await {
-            tracing::warn!(error = %e, "a refused upload was not removed");
-        }
+    /// Removes a file from the store; one that is not there is removed already.
+    ///
+    /// # Errors
+    /// [`StorageError`], which is logged.
+    pub(super) async fn remove(&self, path: &str) -> std::result::Result<(), StorageError> {
+        let removed = self.storage.delete(path).await;
+        removed.inspect_err(|e| tracing::warn!(error = %e, "a file was not removed"))
     }
 
-    /// The query that lets `path` be fetched until 7 days from `now`, and saved as `name`.
-    #[must_use]
-    pub fn sign(&self, path: &str, name: &str, now: DateTime<Utc>) -> String {
-        let expires = now.timestamp() + i64::try_from(LINK_LIFE.as_secs()).unwrap_or(0);
+    /// The query that lets `path` be fetched until `expires`, and saved as `name`.
+    pub(super) fn sign(&self, path: &str, name: &str, expires: i64) -> String {
         let signature = self.mac(path, name, expires).finalize().into_bytes();
         let hex: Vec<String> = signature.iter().map(|b| format!("{b:02x}")).collect();
         let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
@@ -123,16 +154,21 @@ impl Uploads {
         link: &FileLink,
         now: DateTime<Utc>,
     ) -> Result<(FileKind, u64, impl Stream<Item = std::result::Result<Bytes, StorageError>> + Send + use<>)> {
-        let given = unhex(&link.signature).ok_or(Error::InvalidSignature)?;
-        let mac = self.mac(path, &link.name, link.expires);
-        mac.verify_slice(&given).map_err(|_| Error::InvalidSignature)?;
+        if !self.is_signed(path, link) {
+            return Err(Error::InvalidSignature);
+        }
         if now.timestamp() >= link.expires {
             return Err(Error::LinkExpired);
         }
-        let extension = path.rsplit_once('.').map_or("", |(_, e)| e);
-        let kind = FileKind::of_extension(extension).ok_or(Error::FileNotFound)?;
+        let kind = FilePath::parse(path).and_then(|path| path.kind()).ok_or(Error::FileNotFound)?;
         let (size, content) = self.storage.read(path).await?.ok_or(Error::FileNotFound)?;
         Ok((kind, size, content))
+    }
+
+    /// Whether we signed this link, expired or not.
+    pub(super) fn is_signed(&self, path: &str, link: &FileLink) -> bool {
+        let mac = self.mac(path, &link.name, link.expires);
+        unhex(&link.signature).is_some_and(|given| mac.verify_slice(&given).is_ok())
     }
 
     fn mac(&self, path: &str, name: &str, expires: i64) -> Hmac<Sha256> {
@@ -162,14 +198,30 @@ impl Receiving {
         &self.name
     }
 
+    /// Takes note of what is left of its owner's share of the day.
+    ///
+    /// # Errors
+    /// [`Error::UploadQuota`] where that is nothing.
+    pub(super) fn limit(&mut self, left_today: u64) -> Result<()> {
+        self.left_today = left_today;
+        if left_today == 0 { Err(Error::upload_quota(Utc::now())) } else { Ok(()) }
+    }
+
     /// Takes the next part of the file.
     ///
     /// # Errors
-    /// [`Error::FileTooLarge`], [`Error::FileTypeNotAllowed`], [`Error::Internal`]; then give it up.
+    /// [`Error::FileTooLarge`], [`Error::FileTypeNotAllowed`], [`Error::UploadQuota`], [`Error::StorageFull`],
+    /// [`Error::Internal`]; then give it up.
     pub async fn push(&mut self, bytes: &[u8]) -> Result<()> {
         self.size += bytes.len() as u64;
         if self.size > self.max_bytes {
             return Err(Error::FileTooLarge);
+        }
+        if self.size > self.left_today {
+            return Err(Error::upload_quota(Utc::now()));
+        }
+        if self.size >= self.next_look {
+            self.look_for_space()?;
         }
         if self.sink.is_none() {
             self.head.extend_from_slice(bytes);
@@ -181,24 +233,45 @@ impl Receiving {
         self.write(bytes).await
     }
 
-    /// The file is complete.
+    fn look_for_space(&mut self) -> Result<()> {
+        self.next_look = self.size + LOOK_FOR_SPACE_EVERY;
+        match self.storage.free_bytes()? {
+            Some(free) if free < self.min_free => {
+                tracing::error!(free, least = self.min_free, "too little space is left for uploads");
+                Err(Error::StorageFull)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// All of it is here: its path and size, if it is what it is called. Finish it, or give it up.
     ///
     /// # Errors
-    /// As [`Receiving::push`]; nothing is left of it then.
-    pub async fn finish(mut self) -> Result<StoredFile> {
-        if self.sink.is_none()
-            && let Err(e) = self.decide().await
-        {
-            self.abort().await;
-            return Err(e);
+    /// As [`Receiving::push`].
+    pub(super) async fn complete(&mut self) -> Result<(&str, u64)> {
+        if self.sink.is_none() {
+            self.decide().await?;
         }
-        if self.sink.as_ref().is_some_and(|sink| !sink.check.is_complete()) {
-            self.abort().await;
-            return Err(Error::FileTypeNotAllowed);
+        match &self.sink {
+            Some(sink) if sink.check.is_complete() => Ok((sink.path.as_str(), self.size)),
+            _ => Err(Error::FileTypeNotAllowed),
         }
-        let Some(Sink { kind, path, writing, .. }) = self.sink.take() else { return Err(Error::Internal) };
+    }
+
+    /// Makes it a stored file.
+    ///
+    /// # Errors
+    /// [`Error::Internal`]; nothing is left of it then.
+    pub(super) async fn finish(self) -> Result<StoredFile> {
+        let Some(Sink { kind, path, writing, .. }) = self.sink else { return Err(Error::Internal) };
         writing.finish().await?;
-        Ok(StoredFile { name: self.name, kind, size: self.size, path, uploaded_at: Utc::now() })
+        Ok(StoredFile {
+            name: self.name,
+            kind,
+            size: self.size,
+            path: path.as_str().to_owned(),
+            uploaded_at: Utc::now(),
+        })
     }
 
     /// Gives it up; nothing is left of it.
@@ -214,9 +287,9 @@ impl Receiving {
         let start = &head[..head.len().min(HEAD_BYTES)];
         let kind = FileKind::detect(start, &self.name).ok_or(Error::FileTypeNotAllowed)?;
         self.name = kind.rename(&self.name);
-        let path = format!("chat/{}/{}/{}", self.owner, Uuid::new_v4(), path_name(&self.name, kind));
+        let path = FilePath::new(self.owner, &self.name, kind);
         let check = ContentCheck::of(kind, start);
-        let writing = self.storage.begin(&path).await?;
+        let writing = self.storage.begin(path.as_str()).await?;
         self.sink = Some(Sink { kind, path, check, writing });
         self.write(&head).await
     }
@@ -228,14 +301,6 @@ impl Receiving {
         }
         Ok(sink.writing.write(bytes).await?)
     }
-}
-
-/// The last part of a file's path: what of its name is plain ASCII, with the extension of its kind.
-fn path_name(name: &str, kind: FileKind) -> String {
-    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-    let stem: String =
-        stem.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).take(60).collect();
-    format!("{stem}.{}", kind.extensions()[0])
 }
 
 impl Chat {

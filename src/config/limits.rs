@@ -45,6 +45,15 @@ pub struct LimitsConfig {
     /// Upload requests a minute of one user
     #[arg(long, env = "MAX_UPLOADS_PER_MINUTE", default_value_t = 60, global = true)]
     pub max_uploads_per_minute: u32,
+    /// Bytes that one user may upload in a day (UTC)
+    #[arg(long, env = "MAX_UPLOAD_BYTES_PER_DAY", default_value_t = 500 << 20, global = true)]
+    pub max_upload_bytes_per_day: u64,
+    /// Conversations that one user may begin in an hour; one that is found again does not count
+    #[arg(long, env = "MAX_NEW_CONVERSATIONS_PER_HOUR", default_value_t = 60, global = true)]
+    pub max_new_conversations_per_hour: u32,
+    /// Conversations that two users may begin with each other in an hour
+    #[arg(long, env = "MAX_NEW_CONVERSATIONS_PER_PAIR_PER_HOUR", default_value_t = 20, global = true)]
+    pub max_new_conversations_per_pair_per_hour: u32,
     /// Other changes a second of one user: edit, delete, react, mark read, open a conversation, block
     #[arg(long, env = "MAX_ACTIONS_PER_SECOND", default_value_t = 50, global = true)]
     pub max_actions_per_second: u32,

@@ -105,6 +105,9 @@ pub struct Config {
     /// Most characters of a message
     #[arg(long, env = "MAX_MESSAGE_CHARS", default_value_t = 5000, value_parser = positive(), global = true)]
     pub max_message_chars: usize,
+    /// Most bytes of a conversation's metadata, as JSON
+    #[arg(long, env = "MAX_METADATA_BYTES", default_value_t = 4 << 10, value_parser = positive(), global = true)]
+    pub max_metadata_bytes: usize,
     /// Most bytes of one REST body, uploads aside
     #[arg(long, env = "MAX_BODY_BYTES", default_value_t = 4 << 20, value_parser = positive(), global = true)]
     pub max_body_bytes: usize,
@@ -120,6 +123,12 @@ pub struct Config {
     /// Most files of one upload
     #[arg(long, env = "MAX_UPLOAD_FILES", default_value_t = 10, value_parser = positive(), global = true)]
     pub max_upload_files: usize,
+    /// Hours after which an uploaded file that no message names is removed; 0 for never
+    #[arg(long, env = "UPLOAD_UNUSED_HOURS", default_value_t = 24, value_parser = clap::value_parser!(u32).range(0..=876_000), global = true)]
+    pub upload_unused_hours: u32,
+    /// Bytes that must stay free on the disk that uploads are kept on; 0 for none
+    #[arg(long, env = "MIN_FREE_DISK_BYTES", default_value_t = 1 << 30, global = true)]
+    pub min_free_disk_bytes: u64,
     /// Seconds an upload or a download may take
     #[arg(long, env = "UPLOAD_TIMEOUT", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..), global = true)]
     pub upload_timeout: u64,

@@ -8,6 +8,7 @@ mod blocks;
 mod conversations;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+mod files;
 mod members;
 mod message_rows;
 mod messages;

@@ -6,7 +6,7 @@ use axum::{
     Json,
     body::Body,
     extract::{
-        Multipart, Path, State,
+        Path, State,
         multipart::{Field, MultipartError},
     },
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -16,9 +16,15 @@ use http_body_util::LengthLimitError;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::{RestState, auth::Caller, errors::RestError, extract::QueryPayload};
+use super::{
+    RestState,
+    auth::Caller,
+    errors::RestError,
+    extract::QueryPayload,
+    form::{Form, FormError},
+};
 use crate::{
-    chat::{StoredFile, Uploads},
+    chat::{Chat, StoredFile, Uploads},
     domain::User,
     error::{Error, Result as ChatResult},
     limits::AskedTooMuch,
@@ -35,30 +41,21 @@ struct Received {
 }
 
 /// `POST /upload`: field `files`, one or more.
-pub async fn upload(
-    State(state): State<RestState>,
-    Caller(user): Caller,
-    headers: HeaderMap,
-    form: Result<Multipart, axum::extract::multipart::MultipartRejection>,
-) -> Answer {
-    let form = form.map_err(|_| Error::InvalidPayload("Files are sent as multipart/form-data".into()))?;
+pub async fn upload(State(state): State<RestState>, Caller(user): Caller, headers: HeaderMap, form: Form) -> Answer {
     let base = base_url(&state, &headers);
-    let uploads = state.chat.uploads();
-    let received = receive(uploads, &user, form).await?;
-    let mut response = answer(uploads, &base, &received);
+    let received = receive(&state.chat, &user, form).await?;
+    let mut response = answer(state.chat.uploads(), &base, &received);
     if received.failed.iter().any(|(_, e)| *e == Error::FileTooLarge) {
         response.extensions_mut().insert(AskedTooMuch);
     }
     Ok(response)
 }
 
-async fn receive(uploads: &Uploads, user: &User, mut form: Multipart) -> ChatResult<Received> {
+async fn receive(chat: &Chat, user: &User, mut form: Form) -> ChatResult<Received> {
     let mut received = Received::default();
-    let outcome = receive_all(uploads, user, &mut form, &mut received).await;
+    let outcome = receive_all(chat, user, &mut form, &mut received).await;
     if let Err(e) = outcome {
-        for file in &received.stored {
-            uploads.remove(file).await;
-        }
+        chat.take_back(user, &received.stored).await;
         return Err(e);
     }
     if received.stored.is_empty() && received.failed.is_empty() {
@@ -67,30 +64,37 @@ async fn receive(uploads: &Uploads, user: &User, mut form: Multipart) -> ChatRes
     Ok(received)
 }
 
-async fn receive_all(uploads: &Uploads, user: &User, form: &mut Multipart, received: &mut Received) -> ChatResult<()> {
-    while let Some(field) = form.next_field().await.map_err(|e| broken(&e))? {
+async fn receive_all(chat: &Chat, user: &User, form: &mut Form, received: &mut Received) -> ChatResult<()> {
+    while let Some(mut field) = form.next().await.map_err(|e| match e {
+        FormError::HeadTooLong => Error::PartHeadTooLong,
+        FormError::Broken(e) => broken(&e),
+    })? {
         if field.name() != Some("files") {
+            while field.chunk().await.map_err(|e| broken(&e))?.is_some() {}
             continue;
         }
-        if received.stored.len() + received.failed.len() == uploads.max_files {
+        if received.stored.len() + received.failed.len() == chat.uploads().max_files {
             return Err(Error::TooManyFiles);
         }
         let name = field.file_name().unwrap_or("file").to_owned();
-        match receive_one(uploads, user, &name, field).await {
+        match receive_one(chat, user, &name, &mut field).await {
             Ok(file) => received.stored.push(file),
-            Err(e @ (Error::FileTooLarge | Error::FileTypeNotAllowed)) => received.failed.push((name, e)),
+            Err(e @ (Error::FileTooLarge | Error::FileTypeNotAllowed)) => {
+                received.failed.push((name, e));
+                while field.chunk().await.map_err(|e| broken(&e))?.is_some() {}
+            }
             Err(e) => return Err(e),
         }
     }
     Ok(())
 }
 
-async fn receive_one(uploads: &Uploads, user: &User, name: &str, mut field: Field<'_>) -> ChatResult<StoredFile> {
-    let mut receiving = uploads.receive(user, name);
+async fn receive_one(chat: &Chat, user: &User, name: &str, field: &mut Field<'_>) -> ChatResult<StoredFile> {
+    let mut receiving = chat.receive_file(user, name).await?;
     loop {
         let pushed = match field.chunk().await {
             Ok(Some(bytes)) => receiving.push(&bytes).await,
-            Ok(None) => return receiving.finish().await,
+            Ok(None) => return chat.keep_file(user, receiving).await,
             Err(e) => Err(broken(&e)),
         };
         if let Err(e) = pushed {
@@ -125,13 +129,13 @@ fn answer(uploads: &Uploads, base: &str, received: &Received) -> Response {
 }
 
 fn file_json(uploads: &Uploads, base: &str, file: &StoredFile) -> Value {
-    let query = uploads.sign(&file.path, &file.name, file.uploaded_at);
+    let url = uploads.link(base, &file.path, &file.name, Uploads::link_expires(file.uploaded_at));
     json!({
         "fileName": file.name,
         "fileType": file.kind.mime(),
         "fileSize": file.size,
         "filePath": file.path,
-        "fileUrl": format!("{base}/api/chat/files/{}?{query}", file.path),
+        "fileUrl": url,
         "uploadedAt": rfc3339(&file.uploaded_at),
     })
 }

@@ -7,6 +7,7 @@ mod conversations;
 mod errors;
 mod extract;
 mod files;
+mod form;
 mod info;
 mod messages;
 mod people;

@@ -132,7 +132,9 @@ pub async fn schema(pool: &Pool) -> Vec<String> {
                 || a.attnotnull || ' ' || COALESCE(pg_get_expr(d.adbin, d.adrelid), '')
          FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
          WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v') AND a.attnum > 0 AND NOT a.attisdropped
-         UNION ALL SELECT 'index ' || tablename || ' ' || indexdef FROM pg_indexes WHERE schemaname = 'public'
+         UNION ALL SELECT 'index ' || tablename || ' ' || indexdef FROM pg_indexes
+         -- Ours on the shop's `users`: they change nothing of what is there.
+         WHERE schemaname = 'public' AND indexname NOT LIKE 'souk\_users\_%'
          UNION ALL SELECT 'constraint ' || conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid)
                    FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND conrelid <> 0
          UNION ALL SELECT 'trigger ' || tgrelid::regclass || ' ' || tgenabled::text || ' ' || pg_get_triggerdef(oid)
