@@ -97,7 +97,7 @@ pub enum Error {
     },
     /// Too little space is left where uploads are kept.
     #[error("No space is left for uploads")]
-    StorageFull,
+    DiskFull,
     /// A form part whose head does not end.
     #[error("The head of a part of the form is too long")]
     PartHeadTooLong,
@@ -181,7 +181,7 @@ impl Error {
             Self::FileTooLarge => "file_too_large",
             Self::FileTypeNotAllowed => "file_type_not_allowed",
             Self::UploadQuota { .. } => "upload_quota",
-            Self::StorageFull => "storage_full",
+            Self::DiskFull => "disk_full",
             Self::PartHeadTooLong => "part_head_too_long",
             Self::InvalidSignature => "invalid_signature",
             Self::LinkExpired => "link_expired",
@@ -204,7 +204,7 @@ impl Error {
         match self {
             Self::RateLimited { retry_after_ms } | Self::UploadQuota { retry_after_ms } => Some(*retry_after_ms),
             Self::Busy => Some(1000),
-            Self::StorageFull => Some(60_000),
+            Self::DiskFull => Some(60_000),
             _ => None,
         }
     }
@@ -231,7 +231,7 @@ impl Error {
             Self::FormTooLarge => 413,
             Self::ConversationClosed | Self::ParticipantDeleted => 409,
             Self::RateLimited { .. } | Self::UploadQuota { .. } => 429,
-            Self::StorageFull => 507,
+            Self::DiskFull => 507,
             Self::Busy => 503,
             Self::Internal => 500,
             _ => 400,

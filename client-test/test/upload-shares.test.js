@@ -66,7 +66,7 @@ testWithOwnServer('uploads at the same time share the user\'s bytes of the day',
 testWithOwnServer('where too little of the disk is free uploads are refused, and everything else goes on', { env: { MIN_FREE_DISK_BYTES: String(2 ** 60) } }, async (server, scene) => {
   await server.start();
   const answer = await upload(scene, 'customer', [ALLOWED.png]);
-  failure(answer, 507, 'storage_full');
+  failure(answer, 507, 'disk_full');
   assert.equal(answer.headers['retry-after'], '60');
   assert.deepEqual(stored(server), []);
   await scene.isServing();

@@ -23,7 +23,7 @@ impl Chat {
     /// Begins to receive a file of `user`'s.
     ///
     /// # Errors
-    /// [`Error::UploadQuota`], [`Error::StorageFull`], [`Error::Busy`], [`Error::Internal`].
+    /// [`Error::UploadQuota`], [`Error::DiskFull`], [`Error::Busy`], [`Error::Internal`].
     pub async fn receive_file(&self, user: &User, name: &str) -> Result<Receiving> {
         let mut receiving = self.uploads.receive(user, name)?;
         if let Some(quota) = self.uploads.quota {

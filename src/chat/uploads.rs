@@ -109,7 +109,7 @@ impl Uploads {
     /// Begins to receive a file of `user`'s.
     ///
     /// # Errors
-    /// [`Error::StorageFull`], [`Error::Internal`].
+    /// [`Error::DiskFull`], [`Error::Internal`].
     pub(super) fn receive(&self, user: &User, name: &str) -> Result<Receiving> {
         let mut receiving = Receiving {
             storage: self.storage.clone(),
@@ -210,7 +210,7 @@ impl Receiving {
     /// Takes the next part of the file.
     ///
     /// # Errors
-    /// [`Error::FileTooLarge`], [`Error::FileTypeNotAllowed`], [`Error::UploadQuota`], [`Error::StorageFull`],
+    /// [`Error::FileTooLarge`], [`Error::FileTypeNotAllowed`], [`Error::UploadQuota`], [`Error::DiskFull`],
     /// [`Error::Internal`]; then give it up.
     pub async fn push(&mut self, bytes: &[u8]) -> Result<()> {
         self.size += bytes.len() as u64;
@@ -238,7 +238,7 @@ impl Receiving {
         match self.storage.free_bytes()? {
             Some(free) if free < self.min_free => {
                 tracing::error!(free, least = self.min_free, "too little space is left for uploads");
-                Err(Error::StorageFull)
+                Err(Error::DiskFull)
             }
             _ => Ok(()),
         }

@@ -134,7 +134,7 @@ pub async fn schema(pool: &Pool) -> Vec<String> {
          WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v') AND a.attnum > 0 AND NOT a.attisdropped
          UNION ALL SELECT 'index ' || tablename || ' ' || indexdef FROM pg_indexes
          -- Ours on the shop's `users`: they change nothing of what is there.
-         WHERE schemaname = 'public' AND indexname NOT LIKE 'souk\_users\_%'
+         WHERE schemaname = 'public' AND left(indexname, 11) <> 'souk_users_'
          UNION ALL SELECT 'constraint ' || conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid)
                    FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND conrelid <> 0
          UNION ALL SELECT 'trigger ' || tgrelid::regclass || ' ' || tgenabled::text || ' ' || pg_get_triggerdef(oid)
