@@ -1,7 +1,8 @@
 //! Tokens: HS256 JWTs with `userId`, `role`, `iat` and `exp` (contract §0).
 
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::ErrorKind};
-use serde::Deserialize;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::Deserialize as _;
+use serde_json::{Map, Value};
 
 use crate::{
     config::Secret,
@@ -17,13 +18,6 @@ pub enum TokenError {
     Invalid,
     /// It was one once.
     Expired,
-}
-
-#[derive(Deserialize)]
-struct Claims {
-    #[serde(rename = "userId")]
-    user_id: UserId,
-    exp: f64,
 }
 
 /// What a good token says.
@@ -47,7 +41,9 @@ impl Tokens {
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = 0;
+        // The times are checked here, as the shop's library does it: this one rounds them.
+        validation.required_spec_claims.clear();
+        validation.validate_exp = false;
         validation.validate_aud = false;
         let key = secret.expose().as_bytes();
         Self { encoding: EncodingKey::from_secret(key), decoding: DecodingKey::from_secret(key), validation }
@@ -62,12 +58,9 @@ impl Tokens {
         if token.is_empty() {
             return Err(TokenError::Missing);
         }
-        match jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation) {
-            #[allow(clippy::cast_possible_truncation)] // saturates, far beyond any date
-            Ok(data) => Ok(Verified { user_id: data.claims.user_id, expires_at: data.claims.exp as i64 }),
-            Err(e) if matches!(e.kind(), ErrorKind::ExpiredSignature) => Err(TokenError::Expired),
-            Err(_) => Err(TokenError::Invalid),
-        }
+        let decoded = jsonwebtoken::decode::<Map<String, Value>>(token, &self.decoding, &self.validation);
+        let claims = decoded.map_err(|_| TokenError::Invalid)?.claims;
+        check_claims(&claims, chrono::Utc::now().timestamp())
     }
 
     /// A token for `user`, good for `seconds`. For trying things out: the shop issues its own.
@@ -79,6 +72,25 @@ impl Tokens {
         let claims = serde_json::json!({ "userId": user, "role": role, "iat": now, "exp": now + seconds });
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
     }
+}
+
+/// Reads the claims as npm's jsonwebtoken does, which issues the shop's tokens: `now` is in whole seconds, `exp` and `nbf`
+/// are any numbers, and anything else in their place makes the token invalid. `iat` is not looked at. Other than there,
+/// `exp` is required.
+fn check_claims(claims: &Map<String, Value>, now: i64) -> Result<Verified, TokenError> {
+    #[allow(clippy::cast_precision_loss)] // exact until the year 285,000,000
+    let now = now as f64;
+    let number = |name| claims.get(name).map(|value| value.as_f64().ok_or(TokenError::Invalid)).transpose();
+    if number("nbf")?.is_some_and(|from| from > now) {
+        return Err(TokenError::Invalid);
+    }
+    let expires_at = number("exp")?.ok_or(TokenError::Invalid)?;
+    if now >= expires_at {
+        return Err(TokenError::Expired);
+    }
+    let user_id = claims.get("userId").and_then(|id| UserId::deserialize(id).ok()).ok_or(TokenError::Invalid)?;
+    #[allow(clippy::cast_possible_truncation)] // saturates, far beyond any date
+    Ok(Verified { user_id, expires_at: expires_at.ceil() as i64 })
 }
 
 /// Takes the `Bearer ` prefix off, in any case; a token without it is returned as it is.
@@ -93,6 +105,8 @@ pub fn strip_bearer(value: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn tokens(secret: &str) -> Tokens {
@@ -122,6 +136,48 @@ mod tests {
         assert_eq!(t.verify(&foreign), Err(TokenError::Invalid));
         assert_eq!(t.verify("  "), Err(TokenError::Missing));
         assert_eq!(t.verify("a.b.c"), Err(TokenError::Invalid));
+    }
+
+    /// The claims of a token of the user's, with these in place of its own, looked at at second 1000.
+    fn checked(changes: &Value) -> Result<Verified, TokenError> {
+        let mut claims = serde_json::json!({ "userId": user(), "role": "customer", "iat": 900, "exp": 2000 });
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        check_claims(claims.as_object().unwrap(), 1000)
+    }
+
+    #[test]
+    fn a_token_that_is_not_good_yet_is_refused() {
+        assert_eq!(checked(&json!({ "nbf": 1001 })), Err(TokenError::Invalid));
+        assert_eq!(checked(&json!({ "nbf": 1000.5 })), Err(TokenError::Invalid));
+        assert!(checked(&json!({ "nbf": 1000 })).is_ok());
+        assert!(checked(&json!({ "nbf": 999.9 })).is_ok());
+        // And by a token: the signature alone does not do.
+        let now = chrono::Utc::now().timestamp();
+        let claims = json!({ "userId": user(), "nbf": now + 3600, "exp": now + 7200 });
+        let t = tokens("one");
+        let early = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &t.encoding).unwrap();
+        assert_eq!(t.verify(&early), Err(TokenError::Invalid));
+    }
+
+    #[test]
+    fn times_with_a_fraction_are_not_rounded() {
+        // At second 1000 a token that ends at 1000.4 is still good, as the shop's server has it.
+        assert_eq!(checked(&json!({ "exp": 1000.4 })).map(|v| v.expires_at), Ok(1001));
+        assert_eq!(checked(&json!({ "exp": 999.9 })), Err(TokenError::Expired));
+        assert_eq!(checked(&json!({ "exp": 1000 })), Err(TokenError::Expired));
+        assert!(checked(&json!({ "exp": 1e300, "iat": 900.5 })).is_ok());
+        assert_eq!(checked(&json!({ "exp": -5 })), Err(TokenError::Expired));
+    }
+
+    #[test]
+    fn a_time_that_is_no_number_makes_a_token_invalid() {
+        for wrong in [json!("2000"), json!(null), json!([2000]), json!(true)] {
+            assert_eq!(checked(&json!({ "exp": wrong })), Err(TokenError::Invalid), "exp {wrong}");
+            assert_eq!(checked(&json!({ "nbf": wrong })), Err(TokenError::Invalid), "nbf {wrong}");
+            assert!(checked(&json!({ "iat": wrong })).is_ok(), "iat {wrong}");
+        }
     }
 
     #[test]
