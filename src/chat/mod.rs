@@ -10,6 +10,7 @@ mod delivery;
 mod details;
 mod file_links;
 mod files;
+mod health;
 mod history;
 mod last_told;
 mod notifications;
@@ -32,6 +33,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use coalesce::Coalesced;
 pub use conversations::{Listed, OpenConversation};
+pub use health::DatabaseHealth;
 pub use history::MessageList;
 pub use send::{Done, Origin, Sent};
 pub use sync::{Missed, Synced};
@@ -77,6 +79,7 @@ pub struct Chat {
     /// Who reads a page of messages, where that is limited.
     page_turns: Option<Arc<Semaphore>>,
     online: online::OnlineState,
+    health: health::HealthState,
     /// Work that must be finished before the process may end.
     in_flight: TaskTracker,
     /// What is done behind the sending path.
@@ -129,6 +132,7 @@ impl Chat {
             lists: Coalesced::new(),
             unread: Coalesced::new(),
             online: online::OnlineState::new(Duration::from_secs(config.presence_grace)),
+            health: health::HealthState::default(),
             behind: Behind { deliveries, notifications },
             background: TaskTracker::new(),
             in_flight: TaskTracker::new(),

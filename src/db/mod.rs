@@ -9,6 +9,7 @@ mod conversations;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 mod files;
+mod health;
 mod members;
 mod message_rows;
 mod messages;
