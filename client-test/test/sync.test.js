@@ -6,6 +6,8 @@ const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
 const { assertFailure, assertMessage, time } = require('../lib/shapes');
 const { assertTombstone, failure } = require('../lib/part-b');
+const { testWithOwnServer } = require('../lib/own-server');
+const { external } = require('../lib/postgres');
 const { NOBODY } = require('../lib/users');
 
 const { test } = suite();
@@ -303,4 +305,18 @@ test('REST: bad input is 400 invalid_payload', async (scene) => {
   for (const query of ['', 'since=yesterday', `conversations=${id}`, `conversations=${id}:-1`, `conversations=${id}:x`, `conversations=${id}:1.5`]) {
     failure(await scene.rest('seller', 'GET', `/api/chat/sync?${query}`), 400, 'invalid_payload');
   }
+});
+
+testWithOwnServer('server_time is by the clock of the database', { skip: !external }, async (own, scene) => {
+  await own.prepareDatabase();
+  const name = new URL(own.database.url).pathname.slice(1);
+  own.database.sql(`
+    CREATE SCHEMA late;
+    CREATE FUNCTION late.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS $$SELECT pg_catalog.clock_timestamp() - interval '10 minutes'$$;
+    ALTER DATABASE "${name}" SET search_path = public, late, pg_catalog`);
+  await own.start();
+  const since = new Date(Date.now() - 60_000).toISOString();
+  const answer = await scene.data('customer', 'GET', `/api/chat/sync?since=${since}`);
+  const behind = (Date.now() - Date.parse(answer.server_time)) / 1000;
+  assert.ok(behind > 590 && behind < 660, `${behind} s behind`);
 });

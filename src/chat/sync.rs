@@ -108,7 +108,8 @@ impl Chat {
     /// # Errors
     /// [`Error::Internal`].
     pub async fn sync(&self, user: &User, request: SyncRequest) -> Result<Synced> {
-        let server_time = Utc::now();
+        // The database's clock, by which it is compared when it comes back, and before anything is read.
+        let server_time = self.db.now().await?;
         let (named, reset) = match request.known {
             KnownToClient::Conversations(named) => (named, false),
             KnownToClient::Since(since) => {
