@@ -1,6 +1,6 @@
-//! Notifications for participants who are offline (contract §3). Written in batches behind the sending path; one that
-//! cannot be written costs a line in the log and nothing else. When a message is deleted for everyone, its text goes from
-//! its notifications.
+//! Notifications for participants who have no socket on this server (contract §3): one that another server holds is told of
+//! nothing by this one, so the row is all they get. Written in batches behind the sending path; one that cannot be written
+//! costs a line in the log and nothing else. When a message is deleted for everyone, its text goes from its notifications.
 
 use std::{
     sync::Arc,
@@ -169,7 +169,7 @@ async fn write(chat: &Chat, table: &mut Option<NotificationTable>, new: &[Notifi
     if !new.is_empty()
         && let Some(table) = known(chat, table).await?
     {
-        chat.db.notify(table, &chat.server_name, new).await?;
+        chat.db.notify(table, new).await?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! at once, and tells their contacts after it is written.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -32,12 +32,14 @@ const CROWD: usize = 16;
 pub struct OnlineState {
     presence: Mutex<Presence>,
     changed: Notify,
+    /// Other servers on this database that were told of in the log.
+    others: Mutex<HashSet<String>>,
 }
 
 impl OnlineState {
     /// Nobody is here; who goes is offline after `grace`.
     pub fn new(grace: Duration) -> Self {
-        Self { presence: Mutex::new(Presence::new(grace)), changed: Notify::default() }
+        Self { presence: Mutex::new(Presence::new(grace)), changed: Notify::default(), others: Mutex::default() }
     }
 
     /// Waits until the next user's grace ends; for ever where nobody is leaving.
@@ -93,6 +95,24 @@ impl Chat {
     pub(super) async fn register_server(&self) -> DbResult<()> {
         self.db.sweep_servers(Some(&self.server_name), STALE_SECONDS).await?;
         self.db.heartbeat(&self.server_name).await?;
+        self.warn_of_others().await
+    }
+
+    /// Warns of each other server on this database, once: there is no link between servers, so that their users get no
+    /// events from here.
+    async fn warn_of_others(&self) -> DbResult<()> {
+        let found = self.db.other_servers(&self.server_name, STALE_SECONDS).await?;
+        let mut known = self.online.others.lock();
+        for (name, silent) in &found {
+            if !known.contains(name) {
+                tracing::warn!(
+                    "another server is registered: {name} (heartbeat {silent:.0} s ago). Servers are not linked: users on \
+                     it see messages sent here as notifications and after a reload, not as they come. Run one server on a \
+                     database. One that was killed is forgotten after {STALE_SECONDS} s"
+                );
+            }
+        }
+        *known = found.into_iter().map(|(name, _)| name).collect();
         Ok(())
     }
 
@@ -207,7 +227,7 @@ impl Chat {
         let gone = self.db.sweep_servers(None, STALE_SECONDS).await?;
         let gone = gone.into_iter().filter(|(id, _)| !self.is_here(*id)).collect();
         self.tell_contacts(Vec::new(), gone).await;
-        Ok(())
+        self.warn_of_others().await
     }
 }
 

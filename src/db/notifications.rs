@@ -58,12 +58,11 @@ impl Db {
         Ok(insert_for(&types).map(table))
     }
 
-    /// Writes notifications for those of the users whom no other server than `server` holds: who is not on this one is
-    /// known better from memory than from the table, which is a moment behind. Returns how many were written.
+    /// Writes notifications. Returns how many were written: none for a user who is gone.
     ///
     /// # Errors
     /// [`DbError`].
-    pub async fn notify(&self, table: &NotificationTable, server: &str, all: &[Notification]) -> DbResult<u64> {
+    pub async fn notify(&self, table: &NotificationTable, all: &[Notification]) -> DbResult<u64> {
         // Not tried again here: the others must not wait for one whose user's row is locked.
         let mut lease = self.pool().acquire().await?;
         let done = sqlx::query(AssertSqlSafe(table.insert.clone()))
@@ -73,7 +72,6 @@ impl Db {
             .bind(all.iter().map(|n| &n.metadata).collect::<Vec<&Value>>())
             .bind(all.iter().map(|n| n.action_url.as_str()).collect::<Vec<&str>>())
             .bind(all.iter().map(|n| n.action_text).collect::<Vec<&str>>())
-            .bind(server)
             .bind(all.iter().map(|n| n.id).collect::<Vec<Uuid>>())
             .bind(all.iter().map(|n| n.message_id.0).collect::<Vec<Uuid>>())
             .execute(&mut *lease)
@@ -171,11 +169,9 @@ fn insert_for(types: &HashMap<String, String>) -> Option<String> {
     };
     Some(format!(
         "WITH wanted AS (
-             SELECT n.* FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::text[], $6::text[], $8::uuid[], $9::uuid[])
+             SELECT n.* FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::text[], $6::text[], $7::uuid[], $8::uuid[])
                   AS n (user_id, title, message, metadata, action_url, action_text, id, message_id)
              JOIN users u ON u.id = n.user_id
-             WHERE NOT EXISTS (SELECT 1 FROM chat_server_users o JOIN chat_servers s ON s.name = o.server_name
-                               WHERE o.user_id = n.user_id AND s.name <> $7 AND s.heartbeat_at > now() - interval '45 seconds')
          ){noted}
          INSERT INTO notifications ({}) SELECT {} FROM wanted n",
         columns.join(", "),

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::Connection as _;
 use uuid::Uuid;
 
 use super::{Db, DbResult, again_while_in_the_way};
@@ -43,6 +42,22 @@ impl Db {
         .fetch_one(&self.pool())
         .await?;
         Ok(inserted)
+    }
+
+    /// Servers other than `server` whose heart has beaten within `stale_seconds`, by name, with the seconds since.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn other_servers(&self, server: &str, stale_seconds: i32) -> DbResult<Vec<(String, f64)>> {
+        let rows = sqlx::query!(
+            r#"SELECT name, extract(epoch FROM now() - heartbeat_at)::float8 AS "silent!" FROM chat_servers
+               WHERE name <> $1 AND heartbeat_at > now() - make_interval(secs => $2::int) ORDER BY name"#,
+            server,
+            stale_seconds
+        )
+        .fetch_all(&self.pool())
+        .await?;
+        Ok(rows.into_iter().map(|r| (r.name, r.silent)).collect())
     }
 
     /// Forgets `server` (when given) and every server silent for `stale_seconds`. Users that no other server holds
