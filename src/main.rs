@@ -145,7 +145,7 @@ async fn serve(config: Config) -> Result<(), Failed> {
     println!("[Socket.IO] Server initialized");
     println!("[Chat] Event handlers initialized");
     #[cfg(feature = "embedded")]
-    if config.database_url.is_none() {
+    if config.database_url.is_none() && !config.is_production() {
         demo::print(&Tokens::new(&secret), port);
     }
     server.await.map_err(|e| Failed(1, e.to_string()))
@@ -190,6 +190,7 @@ async fn check_migration(config: &Config) -> Result<(), Failed> {
 async fn token(config: &Config, user: &str, days: u16) -> Result<(), Failed> {
     #[cfg(feature = "embedded")]
     if config.database_url.is_none()
+        && !config.is_production()
         && let Some(token) = demo::token(config, user, days)
     {
         println!("{token}");

@@ -75,7 +75,8 @@ impl Store {
         }
         #[cfg(feature = "embedded")]
         if store.embedded.is_some() {
-            store.db.seed_users(&embedded::demo_users()).await?;
+            // Those of a start before this one, whose tokens were printed, are shut out in production.
+            store.db.seed_users(&embedded::demo_users(), !config.is_production()).await?;
         }
         Ok(store)
     }
@@ -112,7 +113,7 @@ impl Store {
         tracing::info!(data_dir = %dir.display(), "starting the embedded database");
         let embedded = Embedded::start(dir).await?;
         // It serves one connection at a time.
-        let db = Db::connect(&embedded.url(), config, 1).await?;
+        let db = Db::connect(embedded.url(), config, 1).await?;
         Ok(Self { db, secret, embedded: Some(embedded) })
     }
 

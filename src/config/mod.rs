@@ -54,6 +54,15 @@ pub enum LogFormat {
     Json,
 }
 
+/// What is between this server and its database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Pooler {
+    /// Looked at when the server starts.
+    Auto,
+    /// A pooler that may give each transaction another connection to Postgres.
+    Transaction,
+}
+
 /// Everything that can be set. Every flag has an environment variable of the same name in capitals.
 #[derive(Clone, Debug, Args)]
 pub struct Config {
@@ -66,6 +75,9 @@ pub struct Config {
     /// Postgres to use (≥ 14); without it the embedded one in DATA_DIR
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true)]
     pub database_url: Option<Secret>,
+    /// Run on the embedded database in production too, where it is not taken for want of a DATABASE_URL
+    #[arg(long, env = "EMBEDDED", num_args = 0..=1, default_value = "false", default_missing_value = "true", value_parser = switch, global = true)]
+    pub embedded: bool,
     /// Where the embedded database and its generated secret live
     #[arg(long, env = "DATA_DIR", default_value = "./data", global = true)]
     pub data_dir: PathBuf,
@@ -75,13 +87,17 @@ pub struct Config {
     /// Origins that browsers and apps may come from, separated by commas, e.g. https://shop.example,capacitor://localhost
     #[arg(long, env = "FRONTEND_URL", value_delimiter = ',', global = true)]
     pub frontend_url: Vec<String>,
-    /// `production` refuses the localhost origins that development allows
+    /// `production` refuses the localhost origins that development allows, has no demo users, and takes the embedded
+    /// database only where EMBEDDED=true
     #[arg(long = "environment", env = "NODE_ENV", default_value = "development", global = true)]
     pub environment: String,
     /// Most database connections
     #[arg(long, env = "DATABASE_MAX_CONNECTIONS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000), global = true)]
     pub database_max_connections: u32,
-    /// Prepared statements kept per connection; 0 behind a transaction-mode pooler
+    /// Whether a transaction-mode pooler such as PgBouncer is in front of the database; `auto` finds out at start
+    #[arg(long, env = "DATABASE_POOLER", default_value = "auto", global = true)]
+    pub database_pooler: Pooler,
+    /// Prepared statements kept per connection; 0 means the same as DATABASE_POOLER=transaction
     #[arg(long, env = "DATABASE_STATEMENT_CACHE", default_value_t = 100, global = true)]
     pub database_statement_cache: usize,
     /// Seconds to wait for a database at start
@@ -185,6 +201,15 @@ pub struct Config {
     pub log_format: LogFormat,
 }
 
+/// On or off; set to nothing is off.
+fn switch(text: &str) -> Result<bool, String> {
+    match text.trim().to_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" | "" => Ok(false),
+        _ => Err("is neither true nor false".to_owned()),
+    }
+}
+
 fn positive() -> impl clap::builder::TypedValueParser<Value = usize> {
     use clap::builder::TypedValueParser as _;
     clap::value_parser!(u64).range(1..=u64::from(u32::MAX)).map(|n| usize::try_from(n).unwrap_or(usize::MAX))
@@ -216,8 +241,13 @@ impl Config {
             if self.jwt_secret.is_none() {
                 return Err("JWT_SECRET: required when DATABASE_URL is set".into());
             }
+            if self.embedded {
+                return Err("EMBEDDED: DATABASE_URL is set too, and there is one database".into());
+            }
         } else if cfg!(not(feature = "embedded")) {
             return Err("DATABASE_URL: required, this build has no embedded database".into());
+        } else if self.is_production() && !self.embedded {
+            return Err("DATABASE_URL: required where NODE_ENV=production, unless EMBEDDED=true".into());
         }
         if self.jwt_secret.as_ref().is_some_and(|s| s.expose().len() < 32) {
             return Err("JWT_SECRET: must be at least 32 bytes".into());
@@ -255,6 +285,12 @@ impl Config {
             origins.extend([3000, 3001, 4173, 5173].map(|port| format!("http://localhost:{port}")));
         }
         origins
+    }
+
+    /// What is between this server and its database. Before there was a setting for it, a statement cache of 0 said so.
+    #[must_use]
+    pub fn pooler(&self) -> Pooler {
+        if self.database_statement_cache == 0 { Pooler::Transaction } else { self.database_pooler }
     }
 
     /// How long a request waits for a database connection.
@@ -305,6 +341,28 @@ mod tests {
         assert!(fault(&["--database-url", "postgres://h/d"]).starts_with("JWT_SECRET"));
         assert!(fault(&["--jwt-secret", "short"]).starts_with("JWT_SECRET"));
         assert!(fault(&["--frontend-url", "shop.example"]).starts_with("FRONTEND_URL"));
+    }
+
+    #[test]
+    fn production_takes_the_embedded_database_only_where_it_is_told_to() {
+        let fault = |args: &[&str]| parse(args).validate().err();
+        let live = ["--environment", "production"];
+        assert!(fault(&live).unwrap().starts_with("DATABASE_URL: required"));
+        if cfg!(feature = "embedded") {
+            assert_eq!(fault(&[&live[..], &["--embedded"]].concat()), None);
+            assert_eq!(fault(&[]), None);
+        }
+        assert!(fault(&[&live[..], &["--embedded", "false"]].concat()).is_some());
+        let secret = "0123456789abcdef0123456789abcdef";
+        let both = ["--embedded", "--database-url", "postgres://h/d", "--jwt-secret", secret];
+        assert!(fault(&both).unwrap().starts_with("EMBEDDED"));
+    }
+
+    #[test]
+    fn a_statement_cache_of_nothing_means_a_pooler() {
+        assert_eq!(parse(&[]).pooler(), Pooler::Auto);
+        assert_eq!(parse(&["--database-statement-cache", "0"]).pooler(), Pooler::Transaction);
+        assert_eq!(parse(&["--database-pooler", "transaction"]).pooler(), Pooler::Transaction);
     }
 
     #[test]

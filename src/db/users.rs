@@ -119,24 +119,31 @@ impl Db {
         Ok(found)
     }
 
-    /// Seeds users into the embedded database, once: never called with the shop's.
+    /// Seeds demo users into the embedded database while it has none, and lets those that are there in or not. Never called
+    /// with the shop's database.
     ///
     /// # Errors
     /// [`DbError`].
-    pub async fn seed_users(&self, users: &[(UserId, &str, Role, &str)]) -> DbResult<()> {
+    pub async fn seed_users(&self, users: &[(UserId, &str, Role, &str)], may_enter: bool) -> DbResult<()> {
         let ids: Vec<Uuid> = users.iter().map(|u| u.0.0).collect();
         let emails: Vec<String> = users.iter().map(|u| u.1.to_owned()).collect();
         let roles: Vec<String> = users.iter().map(|u| u.2.as_str().to_owned()).collect();
         let names: Vec<String> = users.iter().map(|u| u.3.to_owned()).collect();
+        let status = if may_enter { "active" } else { "inactive" };
         sqlx::query!(
-            "INSERT INTO users (id, email, password_hash, role, display_name)
-             SELECT id, email, '!', role, name FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS u (id, email, role, name)
-             WHERE NOT EXISTS (SELECT 1 FROM users)
-             ON CONFLICT DO NOTHING",
+            "WITH seeded AS (
+                 INSERT INTO users (id, email, password_hash, role, display_name)
+                 SELECT id, email, '!', role, name FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS u (id, email, role, name)
+                 WHERE $6 AND NOT EXISTS (SELECT 1 FROM users)
+                 ON CONFLICT DO NOTHING
+             )
+             UPDATE users SET status = $5 WHERE id = ANY ($1) AND password_hash = '!' AND status IS DISTINCT FROM $5",
             &ids,
             &emails,
             &roles,
-            &names
+            &names,
+            status,
+            may_enter
         )
         .execute(&self.pool())
         .await
