@@ -2,6 +2,23 @@
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
+# Notes what cannot be checked on this machine. `finish` says it again, where nobody overlooks it: as the last line.
+SKIPPED=()
+skip_check() { # skip_check 'what, and why'
+  echo "not checked: $1"
+  SKIPPED+=("$1")
+}
+
+# The last words of a run that passed.
+finish() {
+  if [ ${#SKIPPED[@]} = 0 ]; then
+    printf '\nall of it passed (%ss)\n' "$SECONDS"
+  else
+    printf '\nall that was checked passed (%ss)\n' "$SECONDS"
+    printf 'NOT CHECKED: %s\n' "${SKIPPED[@]}"
+  fi
+}
+
 # Installs Debian packages unless the given test says that they are there. Ends the script where that fails.
 need() { # need 'test command' package...
   local test=$1
@@ -30,6 +47,10 @@ starting_nothing() {
 
 postgres_bin() { ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1; }
 
+free_port() {
+  node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close() })'
+}
+
 # Starts a cluster of our own in a temporary directory and sets POSTGRES_URL (without a database name).
 # The server refuses to run as root: then it runs as the user that the package made.
 start_postgres() {
@@ -37,7 +58,7 @@ start_postgres() {
   PG_BIN=$(postgres_bin)
   PG_DIR=$(mktemp -d)
   local port
-  port=$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close() })')
+  port=$(free_port)
   pg() { "$@"; }
   if [ "$(id -u)" = 0 ]; then
     chown postgres "$PG_DIR"
@@ -53,4 +74,36 @@ stop_postgres() {
   [ -n "${PG_DIR:-}" ] && declare -F pg >/dev/null || return 0
   pg "$PG_BIN/pg_ctl" -D "$PG_DIR/data" -m immediate stop >/dev/null || true
   rm -rf "$PG_DIR" "$PG_DIR.log"
+}
+
+# Starts PgBouncer in transaction mode in front of the Postgres whose URL is given, and sets POOLER_URL (without a database
+# name). Few connections to Postgres, so that clients really share them.
+start_pgbouncer() { # start_pgbouncer postgres://user@host:port [extra line of configuration...]
+  need 'test -x /usr/sbin/pgbouncer || command -v pgbouncer' pgbouncer
+  local program port host
+  program=$(command -v pgbouncer || echo /usr/sbin/pgbouncer)
+  PGBOUNCER_DIR=$(mktemp -d)
+  port=$(free_port)
+  host=${1##*@}
+  {
+    printf '[databases]\n* = host=%s port=%s user=postgres\n[pgbouncer]\n' "${host%%:*}" "${host##*:}"
+    printf '%s\n' "listen_addr = 127.0.0.1" "listen_port = $port" 'unix_socket_dir =' 'auth_type = any' \
+      'pool_mode = transaction' 'default_pool_size = 4' 'max_client_conn = 1000' 'server_idle_timeout = 10' 'log_connections = 0' \
+      'log_disconnections = 0' "logfile = $PGBOUNCER_DIR/log" "pidfile = $PGBOUNCER_DIR/pid" "${@:2}"
+  } >"$PGBOUNCER_DIR/pgbouncer.ini"
+  # It refuses to run as root, as Postgres does.
+  if [ "$(id -u)" = 0 ]; then
+    chown -R postgres "$PGBOUNCER_DIR"
+    (cd / && runuser -u postgres -- "$program" -q -d "$PGBOUNCER_DIR/pgbouncer.ini")
+  else
+    "$program" -q -d "$PGBOUNCER_DIR/pgbouncer.ini"
+  fi
+  POOLER_URL="postgres://postgres@127.0.0.1:$port"
+}
+
+stop_pgbouncer() {
+  [ -n "${PGBOUNCER_DIR:-}" ] || return 0
+  as_root kill "$(cat "$PGBOUNCER_DIR/pid")" 2>/dev/null || true
+  as_root rm -rf "$PGBOUNCER_DIR"
+  unset PGBOUNCER_DIR
 }

@@ -10,6 +10,8 @@ const { randomBytes } = require('node:crypto');
 const { USERS } = require('./users');
 
 const TEST_DATABASE_URL = process.env.TEST_DATABASE_URL || undefined;
+// A pooler in front of it: then the servers under test reach it through that, and the tests themselves directly.
+const TEST_POOLER_URL = process.env.TEST_POOLER_URL || undefined;
 
 function query(url, sql) {
   return execFileSync('psql', ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', url, '-c', sql], {
@@ -24,6 +26,14 @@ class Database {
   constructor(url, temporaryName) {
     this.url = url;
     this.temporaryName = temporaryName;
+  }
+
+  /** Where the server under test connects to. */
+  get serverUrl() {
+    if (!TEST_POOLER_URL) return this.url;
+    const url = new URL(TEST_POOLER_URL);
+    url.pathname = new URL(this.url).pathname;
+    return url.toString();
   }
 
   sql(text) {
@@ -61,4 +71,4 @@ function fresh() {
   return new Database(url.toString(), name);
 }
 
-module.exports = { fresh, external: TEST_DATABASE_URL !== undefined };
+module.exports = { fresh, external: TEST_DATABASE_URL !== undefined, pooled: TEST_POOLER_URL !== undefined };

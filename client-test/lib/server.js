@@ -73,7 +73,7 @@ class Server {
       HOST: '127.0.0.1',
       PORT: String(this.port ?? 0),
       DATA_DIR: this.dataDir,
-      DATABASE_URL: this.database?.url,
+      DATABASE_URL: this.database?.serverUrl,
       JWT_SECRET: SECRET,
       // Who goes is offline at once: presence-grace.test.js has the grace.
       PRESENCE_GRACE: '0',

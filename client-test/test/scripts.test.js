@@ -145,3 +145,13 @@ test('examples/walkthrough.sh: a call that fails ends it with an error', async (
   const script = start(t, 'bash', [path.join(EXAMPLES, 'walkthrough.sh'), server.url, 'bad', 'bad', USERS.seller.id]);
   assert.notEqual(await script.ended(), 0);
 });
+
+test('a run of the checks ends with what it could not check', async (scene, t) => {
+  const lastLine = async (commands) => {
+    const script = start(t, 'bash', ['-euc', `. ${path.join(REPOSITORY, 'scripts', 'lib.sh')}; ${commands}; finish`]);
+    assert.equal(await script.ended(), 0, script.errors);
+    return script.output.trim().split('\n').at(-1);
+  };
+  assert.match(await lastLine(':'), /^all of it passed/);
+  assert.equal(await lastLine("skip_check 'advisories: no network'; echo more"), 'NOT CHECKED: advisories: no network');
+});

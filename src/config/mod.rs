@@ -300,10 +300,10 @@ impl Config {
     }
 
     /// How long a statement of ours may take, wait for a lock, or leave its transaction idle, by the server's clock. None
-    /// for the embedded database, and none behind a transaction-mode pooler, whose sessions others use too.
+    /// for the embedded database.
     #[must_use]
     pub fn session_limits(&self) -> Option<SessionLimits> {
-        (self.database_url.is_some() && self.database_statement_cache > 0).then(|| SessionLimits {
+        self.database_url.is_some().then(|| SessionLimits {
             statement: Duration::from_millis(self.database_statement_timeout_ms),
             lock: Duration::from_millis(self.database_lock_timeout_ms),
             idle_in_transaction: Duration::from_millis(self.database_idle_transaction_timeout_ms),

@@ -48,10 +48,12 @@ pub(super) struct Health {
     probe: tokio::sync::Mutex<()>,
     /// One permit for each backend that may exist.
     slots: Arc<Semaphore>,
+    /// Whether a transaction-mode pooler is in between, so that backends are not ours.
+    behind_pooler: AtomicBool,
 }
 
 impl Health {
-    pub(super) fn new(max: usize) -> Self {
+    pub(super) fn new(max: usize, behind_pooler: bool) -> Self {
         Self {
             started: Instant::now(),
             suspect_until: AtomicU64::new(0),
@@ -60,6 +62,7 @@ impl Health {
             lost: Mutex::default(),
             probe: tokio::sync::Mutex::default(),
             slots: Arc::new(Semaphore::new(max)),
+            behind_pooler: AtomicBool::new(behind_pooler),
         }
     }
 
@@ -98,18 +101,37 @@ impl Health {
         backend.made < self.stale_before.load(Ordering::Relaxed)
     }
 
+    pub(super) fn is_behind_pooler(&self) -> bool {
+        self.behind_pooler.load(Ordering::Relaxed)
+    }
+
+    /// A prepared statement of ours is gone (26000), or another's has its name (42P05): somebody shares our backends. From
+    /// now on statements are sent as behind a pooler.
+    pub(super) fn notice_pooler(&self, error: &Error) {
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        let is_sign = code.is_some_and(|code| code == "26000" || code == "42P05");
+        if is_sign && !self.behind_pooler.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                "DATABASE_POOLER: a transaction-mode pooler is in front of the database (prepared statements vanish); \
+                 going on as with DATABASE_POOLER=transaction: set it, as statements fail until this is noticed"
+            );
+        }
+    }
+
     /// Opens a session, once there is a place for its backend.
     pub(super) async fn open(
         &self,
         options: &PgConnectOptions,
         limits: Option<SessionLimits>,
-        keeps_statements: bool,
     ) -> Result<Backend, Error> {
+        let behind_pooler = self.is_behind_pooler();
+        let options = if behind_pooler { &options.clone().statement_cache_capacity(0) } else { options };
         let slot = Slot::take(&self.slots).await?;
         let _turn = if self.silent.load(Ordering::Relaxed) { Some(self.probe.lock().await) } else { None };
         let made = self.now();
         let mut connection = connect(options).await?;
-        let identity = set_up(&mut connection, limits, keeps_statements).await?;
+        // A pooler's sessions are others' too: there it is set for each transaction.
+        let identity = if behind_pooler { None } else { set_up(&mut connection, limits).await? };
         let lost = std::mem::take(&mut *self.lost.lock());
         if !lost.is_empty() && limits.is_some() {
             end(&mut connection, &lost).await?;
@@ -184,19 +206,12 @@ fn is_passing(error: &Error) -> bool {
 }
 
 /// Sets what holds for the whole session, in one round trip, and asks who serves it.
-async fn set_up(
-    connection: &mut PgConnection,
-    limits: Option<SessionLimits>,
-    keeps_statements: bool,
-) -> Result<Option<String>, Error> {
+async fn set_up(connection: &mut PgConnection, limits: Option<SessionLimits>) -> Result<Option<String>, Error> {
     // Statements are planned once. Left to itself Postgres takes some of ours for cheaper with each call's values, and
-    // then plans them at every call, which takes longer than running them. A pooler's connections are others' too.
+    // then plans them at every call, which takes longer than running them.
     const PLANS: &str = "SET plan_cache_mode = force_generic_plan";
     const WHO: &str = "SELECT pid || '@' || (extract(epoch FROM backend_start) * 1000000)::bigint
                        FROM pg_stat_activity WHERE pid = pg_backend_pid()";
-    if !keeps_statements {
-        return Ok(None);
-    }
     let Some(limits) = limits else {
         connection.execute(PLANS).await?;
         return Ok(None);

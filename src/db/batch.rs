@@ -9,11 +9,11 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
-use sqlx::{Connection as _, PgConnection, types::Json};
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{
-    ANSWER_WITHIN, Db, DbError, DbResult, Outcome, Written, in_time,
+    ANSWER_WITHIN, Db, DbError, DbResult, Outcome, Session, Written, in_time,
     written::{Answers, Row},
 };
 use crate::domain::{ConversationId, MessageId, Quote, UserId};
@@ -160,7 +160,7 @@ impl Db {
 }
 
 async fn run_batch(
-    connection: &mut PgConnection,
+    connection: &mut Session<'_>,
     batch: &[&NewMessage],
     again: bool,
     deadline: DateTime<Utc>,

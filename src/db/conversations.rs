@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::Connection as _;
 use uuid::Uuid;
 
 use super::{Db, DbResult, again_while_in_the_way};

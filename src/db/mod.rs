@@ -17,9 +17,11 @@ mod notifications;
 mod pages;
 mod people;
 mod pool;
+mod pooler;
 mod presence;
 mod report;
 mod stored_bytes;
+mod session;
 mod sync;
 mod typing;
 mod user_indexes;
@@ -45,12 +47,16 @@ pub use notifications::{Notification, NotificationTable};
 pub use people::FoundUsers;
 pub use pool::{Lease, Pool, PoolOptions};
 pub use presence::{Gone, OnlineStatus};
+pub use session::{Session, Tx};
 pub use sync::{Hidden, Known, SyncState};
 pub use written::{Outcome, Written};
 
 use pool::{Attempts, is_in_the_way};
 
-use crate::{config::Config, error::Error};
+use crate::{
+    config::{Config, Pooler},
+    error::Error,
+};
 
 /// The migrations, built into the binary.
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
@@ -198,8 +204,9 @@ impl Db {
     pub async fn connect(url: &str, config: &Config, max_connections: u32) -> DbResult<Self> {
         let options: PgConnectOptions = url.parse::<PgConnectOptions>()?;
         let options = options
-            .statement_cache_capacity(config.database_statement_cache)
             .application_name("souk")
+            // Poolers refuse what they do not keep track of, and what it changes, the text of floats, is not used.
+            .extra_float_digits(None)
             .log_statements(tracing::log::LevelFilter::Trace)
             .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(5));
         let deadline = Instant::now() + Duration::from_secs(config.database_start_timeout);
@@ -218,11 +225,24 @@ impl Db {
                 Err(e) => return Err(e),
             }
         }
+        let behind_pooler = match config.pooler() {
+            Pooler::Transaction => true,
+            // The embedded database has no second connection.
+            Pooler::Auto if config.database_url.is_some() && pooler::shares_backends(&options).await => {
+                tracing::warn!(
+                    "DATABASE_POOLER: there is a transaction-mode pooler in front of the database; \
+                     going on as with DATABASE_POOLER=transaction, which saves finding out"
+                );
+                true
+            }
+            Pooler::Auto => false,
+        };
+        let cached = if behind_pooler { 0 } else { config.database_statement_cache };
         let options = PoolOptions {
-            connect: options,
+            connect: options.statement_cache_capacity(cached),
             max_connections,
             acquire_timeout: config.acquire_timeout(),
-            keeps_statements: config.database_statement_cache > 0,
+            keeps_statements: !behind_pooler,
             limits: config.session_limits(),
         };
         let long_reads = Arc::new(Semaphore::new((max_connections as usize / LONG_READS_SHARE).max(1)));
@@ -255,7 +275,11 @@ impl Db {
         let before = applied(&mut tx).await?;
         let mut migrator = sqlx::migrate::Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
         migrator.set_locking(false);
-        migrator.run_direct(None, &mut *tx, false).await?;
+        // The migrator names its statements. Behind a pooler the backend may know such names already, and is somebody
+        // else's afterwards.
+        tx.forget_statements().await?;
+        migrator.run_direct(None, tx.connection(), false).await?;
+        tx.forget_statements().await?;
         let after = applied(&mut tx).await?;
         tx.commit().await?;
         connection.done();
@@ -268,6 +292,12 @@ impl Db {
         self.pool.clone()
     }
 
+    /// Whether statements are sent as a transaction-mode pooler needs it.
+    #[must_use]
+    pub fn is_behind_pooler(&self) -> bool {
+        self.pool().is_behind_pooler()
+    }
+
     /// Closes every connection.
     pub async fn close(&self) {
         self.pool().close().await;
@@ -276,7 +306,7 @@ impl Db {
 
 /// Adoption of a large database takes minutes, and another server may wait for it: no timeout, ours or one that the role may
 /// have, must cut off this transaction. It holds from the next statement on.
-async fn without_limits(transaction: &mut sqlx::PgConnection) -> DbResult<()> {
+async fn without_limits(transaction: &mut Session<'_>) -> DbResult<()> {
     sqlx::query(
         "SELECT set_config(name, '0', true)
          FROM unnest(ARRAY['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']) AS s (name)
@@ -287,7 +317,7 @@ async fn without_limits(transaction: &mut sqlx::PgConnection) -> DbResult<()> {
     Ok(())
 }
 
-async fn applied(conn: &mut sqlx::PgConnection) -> DbResult<usize> {
+async fn applied(conn: &mut Session<'_>) -> DbResult<usize> {
     let table: Option<String> =
         sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations')::text").fetch_one(&mut *conn).await?;
     if table.is_none() {

@@ -15,13 +15,14 @@ use futures::{
     stream::{self, BoxStream},
 };
 use sqlx::{
-    Connection as _, Describe, Either, Error, Execute, Executor, PgConnection, Postgres, SqlStr,
+    AssertSqlSafe, Connection as _, Describe, Either, Error, Execute, Executor, Postgres, SqlSafeStr as _, SqlStr,
     postgres::{PgArguments, PgConnectOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 
 use super::{
     ANSWER_WITHIN,
-    backend::{Backend, Health},
+    backend::{Backend, Health, limits_as_sql},
+    session::Session,
 };
 use crate::config::SessionLimits;
 
@@ -50,10 +51,11 @@ pub struct PoolOptions {
     pub max_connections: u32,
     /// How long to wait for one.
     pub acquire_timeout: Duration,
-    /// Whether they keep prepared statements; behind a pooler they do not.
+    /// Whether they keep prepared statements, and settings of their own. Behind a transaction-mode pooler they do not
+    /// ([`super::session`]).
     pub keeps_statements: bool,
-    /// The limits of each session; none with the embedded database, where nobody is in the way, nor behind a pooler,
-    /// whose sessions are not ours to set.
+    /// The limits of each session, or behind a pooler of each transaction; none with the embedded database, where nobody
+    /// is in the way.
     pub limits: Option<SessionLimits>,
 }
 
@@ -64,6 +66,8 @@ pub struct Pool {
     connections: managed::Pool<Manager>,
     acquire_timeout: Duration,
     answer_within: Option<Duration>,
+    /// Begins a transaction behind a pooler, with what other sessions are given once and for all.
+    begin: SqlStr,
 }
 
 impl fmt::Debug for Pool {
@@ -72,7 +76,7 @@ impl fmt::Debug for Pool {
     }
 }
 
-struct Manager {
+pub(super) struct Manager {
     options: PoolOptions,
     health: Arc<Health>,
 }
@@ -82,14 +86,17 @@ impl managed::Manager for Manager {
     type Error = Error;
 
     async fn create(&self) -> Result<Backend, Error> {
-        let PoolOptions { connect, limits, keeps_statements, .. } = &self.options;
+        let PoolOptions { connect, limits, .. } = &self.options;
         // In a box, as pinging is: every statement's future has room for what it seldom does.
-        Box::pin(self.health.open(connect, *limits, *keeps_statements)).await
+        Box::pin(self.health.open(connect, *limits)).await
     }
 
     async fn recycle(&self, backend: &mut Backend, metrics: &Metrics) -> RecycleResult<Error> {
         if self.health.is_stale(backend) {
             return Err(RecycleError::message("stale"));
+        }
+        if self.health.is_behind_pooler() && backend.connection.cached_statements_size() > 0 {
+            return Err(RecycleError::message("has named statements"));
         }
         if self.options.max_connections == 1 {
             // Nothing may be awaited once a waiter has the only connection: under load it would time out there, drop the
@@ -122,13 +129,17 @@ impl Pool {
     pub fn new(options: PoolOptions) -> Self {
         let (max, acquire_timeout) = (options.max_connections.max(1) as usize, options.acquire_timeout);
         let answer_within = options.limits.map(|limits| limits.statement + GRACE);
-        let health = Arc::new(Health::new(max));
+        let health = Arc::new(Health::new(max, !options.keeps_statements));
+        let limits = options.limits.map(|limits| format!("; {}", limits_as_sql(&limits, "SET LOCAL")));
+        let begin = format!("BEGIN; SET LOCAL plan_cache_mode = force_generic_plan{}", limits.unwrap_or_default());
+        // Of numbers alone.
+        let begin = AssertSqlSafe(begin).into_sql_str();
         let connections = managed::Pool::builder(Manager { options, health }).max_size(max);
         // The one used last: it has its memory warm, and the rest may sleep.
         let connections = connections.queue_mode(QueueMode::Lifo).build();
         // It refuses timeouts without a runtime to measure them, and has none: ours is around all of it.
         let connections = connections.expect("a pool without timeouts of its own");
-        Self { connections, acquire_timeout, answer_within }
+        Self { connections, acquire_timeout, answer_within, begin }
     }
 
     /// A connection for one's own use, given back when it is dropped. Whoever is done with it says so
@@ -144,7 +155,8 @@ impl Pool {
             PoolError::Timeout(_) | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => Error::PoolTimedOut,
         })?;
         let health = self.connections.manager().health.clone();
-        let lease = Lease { health, connection: Some(connection), is_lost: false };
+        let begin = health.is_behind_pooler().then(|| self.begin.clone());
+        let lease = Lease { health, session: Some(Session::new(connection, begin)), is_lost: false };
         // It may have been connecting when the pool was closed.
         if self.connections.is_closed() { Err(Error::PoolClosed) } else { Ok(lease) }
     }
@@ -154,6 +166,12 @@ impl Pool {
         let Some(limit) = self.answer_within else { return statement.await };
         let silence = || Error::Io(std::io::Error::from(std::io::ErrorKind::TimedOut));
         tokio::time::timeout(limit, statement).await.unwrap_or_else(|_| Err(silence()))
+    }
+
+    /// Whether statements are sent as a transaction-mode pooler needs it.
+    #[must_use]
+    pub fn is_behind_pooler(&self) -> bool {
+        self.connections.manager().health.is_behind_pooler()
     }
 
     /// Gives out no connection any more, and waits until each is back and closed.
@@ -196,7 +214,7 @@ impl Attempts {
 pub struct Lease {
     health: Arc<Health>,
     /// There until it is dropped.
-    connection: Option<Object<Manager>>,
+    session: Option<Session<'static>>,
     /// The connection is of no use any more.
     is_lost: bool,
 }
@@ -204,7 +222,7 @@ pub struct Lease {
 impl Lease {
     /// Gives the connection back: nothing is on its way, and no transaction is open.
     pub fn done(mut self) {
-        drop(self.connection.take());
+        drop(self.session.take());
     }
 
     /// Gives it back where what it was asked for is `outcome`, and all of it came.
@@ -216,20 +234,22 @@ impl Lease {
             Ok(_) => self.done(),
             Err(Error::Io(e)) if e.kind() == std::io::ErrorKind::TimedOut => {
                 self.is_lost = true;
-                self.health.fell_silent(self.backend());
+                if let Some(backend) = self.backend() {
+                    self.health.fell_silent(backend);
+                }
             }
             Err(e) if is_loss(e) => {
                 self.is_lost = true;
                 self.health.lost_one();
             }
             Err(e) if code_of(e).as_deref() == Some(READ_ONLY) => self.health.is_read_only(),
-            Err(_) => {}
+            Err(e) => self.health.notice_pooler(e),
         }
         outcome
     }
 
-    fn backend(&self) -> &Backend {
-        self.connection.as_ref().expect("taken only when dropped")
+    fn backend(&self) -> Option<&Backend> {
+        self.session.as_ref().and_then(Session::backend)
     }
 }
 
@@ -256,16 +276,16 @@ pub(super) fn is_in_the_way(error: &Error) -> bool {
 }
 
 impl Deref for Lease {
-    type Target = PgConnection;
+    type Target = Session<'static>;
 
-    fn deref(&self) -> &PgConnection {
-        &self.backend().connection
+    fn deref(&self) -> &Self::Target {
+        self.session.as_ref().expect("taken only when dropped")
     }
 }
 
 impl DerefMut for Lease {
-    fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.connection.as_mut().expect("taken only when dropped").connection
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self.session.as_mut().expect("taken only when dropped")
     }
 }
 
@@ -274,7 +294,7 @@ impl Drop for Lease {
     /// for that, nor be told of it. Until then its place in the pool stays taken, so that there are never more backends than
     /// the pool may have; the server ends the statement by its `statement_timeout`.
     fn drop(&mut self) {
-        let Some(connection) = self.connection.take() else { return };
+        let Some(connection) = self.session.take().map(Session::into_connection) else { return };
         if self.is_lost {
             return drop(Object::take(connection));
         }

@@ -1,8 +1,8 @@
 //! What a migration would do, without doing it: reads, in one read-only transaction.
 
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use sqlx::AssertSqlSafe;
 
-use super::{Db, DbResult, MIGRATIONS, without_limits};
+use super::{Db, DbResult, MIGRATIONS, Session, without_limits};
 
 /// What is counted in a database that is still the Node server's. Each statement reads only columns that every
 /// installation has.
@@ -83,12 +83,12 @@ impl Db {
     }
 }
 
-async fn exists(conn: &mut PgConnection, table: &str) -> DbResult<bool> {
+async fn exists(conn: &mut Session<'_>, table: &str) -> DbResult<bool> {
     let found: Option<String> = sqlx::query_scalar("SELECT to_regclass($1)::text").bind(table).fetch_one(conn).await?;
     Ok(found.is_some())
 }
 
-async fn applied(conn: &mut PgConnection) -> DbResult<Vec<(i64, Vec<u8>)>> {
+async fn applied(conn: &mut Session<'_>) -> DbResult<Vec<(i64, Vec<u8>)>> {
     if !exists(conn, "_sqlx_migrations").await? {
         return Ok(Vec::new());
     }

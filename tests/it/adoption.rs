@@ -11,7 +11,7 @@ use legacy::{CHAT, INSTALLATIONS, Legacy, SHOP, digest, of, rows, schema};
 use model::{Model, model};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use souk::db::{Db, Pool};
-use sqlx::{AssertSqlSafe, Connection as _};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use crate::support::World;

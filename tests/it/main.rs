@@ -11,6 +11,7 @@ mod migrations;
 mod pages;
 mod plans;
 mod pool;
+mod pooler;
 mod presence;
 mod previews;
 mod random_run;

@@ -90,7 +90,7 @@ async fn each_earlier_version_of_our_own_reaches_the_same_schema() {
         let config = fresh_config().await;
         let store = Store::connect(&config).await.unwrap();
         let mut connection = store.db.pool().acquire().await.unwrap();
-        migrator.run_to(version, &mut *connection).await.unwrap();
+        migrator.run_to(version, connection.connection()).await.unwrap();
         connection.done();
         store.close().await;
         let world = World::on(config).await;

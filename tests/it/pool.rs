@@ -9,7 +9,7 @@ use souk::{
     error::Error,
     protocol::{ListConversations, Payload, SearchUsers},
 };
-use sqlx::{Connection as _, PgPool};
+use sqlx::PgPool;
 
 use crate::support::{Line, World, fresh_config, is_native, until};
 
