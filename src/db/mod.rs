@@ -36,7 +36,10 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use sqlx::{ConnectOptions as _, Connection as _, postgres::PgConnectOptions};
+use sqlx::{
+    ConnectOptions as _, Connection as _,
+    postgres::{PgConnectOptions, types::Oid},
+};
 
 pub use actions::{Acted, Action};
 pub use batch::{GOOD_FOR, NewMessage};
@@ -273,6 +276,7 @@ impl Db {
         without_limits(&mut tx).await?;
         sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut *tx).await?;
         let before = applied(&mut tx).await?;
+        let known: Vec<Oid> = sqlx::query_scalar("SELECT oid FROM pg_class").fetch_all(&mut *tx).await?;
         let mut migrator = sqlx::migrate::Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
         migrator.set_locking(false);
         // The migrator names its statements. Behind a pooler the backend may know such names already, and is somebody
@@ -281,6 +285,10 @@ impl Db {
         migrator.run_direct(None, tx.connection(), false).await?;
         tx.forget_statements().await?;
         let after = applied(&mut tx).await?;
+        if after > before {
+            // Migration 0008 has it, and says why.
+            sqlx::query("SELECT souk_close_new_tables($1)").bind(known).execute(&mut *tx).await?;
+        }
         tx.commit().await?;
         connection.done();
         Ok(after - before)

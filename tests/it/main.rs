@@ -6,6 +6,7 @@ mod arrival;
 mod conversations;
 mod deleted_user;
 mod doubt;
+mod grants;
 mod locks;
 mod migrations;
 mod pages;
