@@ -109,7 +109,7 @@ async fn notifications_from_before_they_were_noted_lose_their_text_with_their_me
     let config = fresh_config().await;
     let store = Store::connect(&config).await.unwrap();
     let mut connection = store.db.pool().acquire().await.unwrap();
-    migrator.run_to(BEFORE_NOTES, &mut *connection).await.unwrap();
+    migrator.run_to(BEFORE_NOTES, connection.connection()).await.unwrap();
     let [sender, other, conversation, kept, deleted] = std::array::from_fn(|_| Uuid::new_v4());
     for user in [sender, other] {
         sqlx::query(
