@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::{Executor as _, PgConnection};
 
-use super::{Db, DbError, DbResult};
+use super::{Db, DbError, DbResult, Session};
 
 /// A table of this many bytes (some 100,000 users) is indexed in less than a second, under a lock.
 const SMALL_TABLE: i64 = 16 << 20;
@@ -94,17 +94,35 @@ impl Db {
         let mut lease = self.pool().acquire().await?;
         let opclass = if index.needs_trigrams { trigram_opclass(&mut lease).await? } else { Some(String::new()) };
         let Some(opclass) = opclass else { return Ok(false) };
-        let limits = "SELECT set_config('statement_timeout', $1, false), set_config('lock_timeout', $2, false)";
-        let before: (String, String) =
-            sqlx::query_as("SELECT current_setting('statement_timeout'), current_setting('lock_timeout')")
-                .fetch_one(&mut *lease)
-                .await?;
-        let lock_timeout = if is_small { format!("{}ms", LOCK_WITHIN.as_millis()) } else { "0".into() };
-        sqlx::query(limits).bind("0").bind(lock_timeout).execute(&mut *lease).await?;
-        let made = make(&mut lease, index, &opclass, is_small).await;
-        sqlx::query(limits).bind(before.0).bind(before.1).execute(&mut *lease).await?;
+        let made = if is_small {
+            self.make_locked(&mut lease, index, &opclass).await
+        } else if self.is_behind_pooler() {
+            // In one step outside of a transaction, which is a transaction to the pooler; its sessions have none of our limits.
+            make(lease.connection(), index, &opclass, false).await
+        } else {
+            let limits = "SELECT set_config('statement_timeout', $1, false), set_config('lock_timeout', $2, false)";
+            let before: (String, String) =
+                sqlx::query_as("SELECT current_setting('statement_timeout'), current_setting('lock_timeout')")
+                    .fetch_one(&mut *lease)
+                    .await?;
+            sqlx::query(limits).bind("0").bind("0").execute(&mut *lease).await?;
+            let made = make(lease.connection(), index, &opclass, false).await;
+            sqlx::query(limits).bind(before.0).bind(before.1).execute(&mut *lease).await?;
+            made
+        };
         lease.done();
         made.map(|()| true)
+    }
+
+    /// In a transaction, under a lock that is not waited for long.
+    async fn make_locked(&self, session: &mut Session<'_>, index: &UserIndex, opclass: &str) -> DbResult<()> {
+        let mut tx = session.begin().await?;
+        sqlx::query("SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', $1, true)")
+            .bind(format!("{}ms", LOCK_WITHIN.as_millis()))
+            .execute(&mut *tx)
+            .await?;
+        make(tx.connection(), index, opclass, true).await?;
+        Ok(tx.commit().await?)
     }
 }
 
@@ -126,7 +144,7 @@ fn statement(index: &UserIndex, opclass: &str, is_small: bool) -> String {
 }
 
 /// The operator class for trigrams, by its full name; made where the role may. It is a trusted extension since Postgres 13.
-async fn trigram_opclass(connection: &mut PgConnection) -> DbResult<Option<String>> {
+async fn trigram_opclass(connection: &mut Session<'_>) -> DbResult<Option<String>> {
     const FIND: &str = "SELECT format('%I.gin_trgm_ops', n.nspname) FROM pg_extension e
                         JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pg_trgm'";
     if let Some(found) = sqlx::query_scalar(FIND).fetch_optional(&mut *connection).await? {
