@@ -46,6 +46,8 @@ async function often(job, perSecond, event, payload) {
 // Combining marks, in some number and order: each made another reaction of the same emoji.
 const MARKS = Array.from({ length: 16 }, (_, i) => String.fromCodePoint(0x300 + i));
 const marked = (i) => `👍${[12, 8, 4, 0].map((shift) => MARKS[(i >> shift) & 15]).join('')}`;
+// And what is a reaction beyond doubt.
+const EMOJI = [...'👍👏🙏🔥🎉😂😮😢😡🤝🚀👀💯✅🍀🌍🐶🐱🍎🍕⚽🎵📷💡'];
 
 /** The start of an upload whose first part's header has no end. */
 const endlessHeader = (job) =>
@@ -90,7 +92,12 @@ const FLOODS = {
   reactions: async (job) => {
     const messageId = await message(job);
     const { conversationId } = job;
-    await often(job, ACTIONS_PER_SECOND, 'chat:add_reaction', (i) => ({ messageId, conversationId, reaction: marked(i) }));
+    const emoji = (i) => ({ messageId, conversationId, reaction: EMOJI[i % EMOJI.length] });
+    await Promise.all([
+      often(job, ACTIONS_PER_SECOND / 2, 'chat:add_reaction', (i) => ({ messageId, conversationId, reaction: marked(i) })),
+      often(job, ACTIONS_PER_SECOND / 4, 'chat:add_reaction', emoji),
+      often(job, ACTIONS_PER_SECOND / 4, 'chat:remove_reaction', (i) => emoji(i + EMOJI.length - 4)),
+    ]);
   },
 
   inbox: (job) =>
