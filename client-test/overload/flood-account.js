@@ -101,12 +101,13 @@ const FLOODS = {
   },
 
   inbox: (job) =>
-    paced(ACTIONS_PER_SECOND, () =>
+    paced(ACTIONS_PER_SECOND, (i) =>
       call(job, 'POST', '/api/chat/conversations', {
         participantId: job.victimId,
         relatedEntityType: 'product',
         relatedEntityId: randomUUID(),
-        metadata: { note: 'x'.repeat(16_000) },
+        // Half of them with as much as is allowed.
+        metadata: { note: 'x'.repeat(i % 2 ? 4_000 : 16_000) },
       }),
     ),
 
