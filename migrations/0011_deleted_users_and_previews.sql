@@ -1,4 +1,5 @@
--- Users whom the shop deletes, and the preview of a conversation after its newest message was deleted.
+-- Users whom the shop deletes, the preview of a conversation after its newest message was deleted, and how long a tempId
+-- makes a repeat.
 --
 -- Locks: `users` and the tables that had a foreign key to it ACCESS EXCLUSIVE for a moment, to drop those (nothing is
 -- rewritten or read). conversations against writing while two columns are added and while the previews of conversations
@@ -208,4 +209,43 @@ BEGIN
     FOR t IN SELECT * FROM jsonb_each_text(triggers) AS e (name, state) LOOP
         EXECUTE format('ALTER TABLE conversations ENABLE %s TRIGGER %I', t.state, t.name);
     END LOOP;
+END $$;
+
+-- 3. Repeats by tempId.
+--
+-- As in 0006, but the same tempId and content is a repeat for 60 s, and for ten minutes only where p_again says that the same
+-- socket sent this tempId before: a client that counts 1, 2, 3 from each page load means another message by its second 'ok'.
+DROP FUNCTION souk_repeats_now(boolean, uuid[], uuid[], uuid[], text[], jsonb[], text[], text[], uuid[]);
+CREATE FUNCTION souk_repeats_now(p_by_id boolean, p_ids uuid[], p_conversations uuid[], p_senders uuid[], p_texts text[],
+                                 p_attachments jsonb[], p_client_ids text[], p_temp_ids text[], p_replies uuid[], p_again boolean[])
+RETURNS TABLE (ord bigint, seq bigint, created_at timestamptz, by_id boolean) LANGUAGE plpgsql ROWS 1 AS $$
+#variable_conflict use_column
+DECLARE
+    have_client_ids boolean := cardinality(array_remove(p_client_ids, NULL)) > 0;
+    have_temp_ids   boolean := cardinality(array_remove(p_temp_ids, NULL)) > 0;
+BEGIN
+    RETURN QUERY
+    SELECT DISTINCT ON (r.ord) r.ord, r.seq, r.created_at, r.by_id
+    FROM (
+        SELECT i.ord, x.seq, x.created_at, true AS by_id
+        FROM unnest(p_ids, p_conversations) WITH ORDINALITY AS i (id, conversation_id, ord)
+        JOIN messages x ON x.id = i.id AND x.conversation_id = i.conversation_id
+        WHERE p_by_id
+        UNION ALL
+        SELECT i.ord, x.seq, x.created_at, false
+        FROM unnest(p_conversations, p_senders, p_client_ids) WITH ORDINALITY AS i (conversation_id, sender_id, client_message_id, ord)
+        JOIN messages x ON x.conversation_id = i.conversation_id AND x.sender_id = i.sender_id
+                       AND x.client_message_id = i.client_message_id
+        WHERE have_client_ids
+        UNION ALL
+        SELECT i.ord, x.seq, x.created_at, false
+        FROM unnest(p_senders, p_temp_ids) WITH ORDINALITY AS i (sender_id, temp_id, ord)
+        JOIN messages x ON x.sender_id = i.sender_id AND x.temp_id = i.temp_id
+        WHERE have_temp_ids
+          AND x.created_at > now() - CASE WHEN p_again[i.ord] THEN interval '10 minutes' ELSE interval '60 seconds' END
+          AND p_client_ids[i.ord] IS NULL AND x.conversation_id = p_conversations[i.ord]
+          AND x.message_text = p_texts[i.ord] AND x.attachments = COALESCE(p_attachments[i.ord], '[]')
+          AND x.reply_to_message_id IS NOT DISTINCT FROM p_replies[i.ord]
+    ) r
+    ORDER BY r.ord, r.by_id DESC, r.seq;
 END $$;

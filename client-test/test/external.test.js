@@ -99,6 +99,19 @@ function tests() {
     assert.equal(client.count('disconnect'), 0, 'it stays connected');
   });
 
+  test('the same tempId and text is a repeat for ten minutes on the same socket, for one on another', async (scene) => {
+    const conversationId = await scene.conversation();
+    const sender = await scene.connect('customer');
+    const say = (client) => scene.say(client, conversationId, 'ok', { tempId: '1' });
+    const first = await say(sender);
+    const reconnected = await scene.connect('customer');
+    assert.equal((await say(reconnected)).id, first.id, 'at once it is the same message, wherever it comes from');
+    sql(`UPDATE messages SET created_at = created_at - interval '2 minutes' WHERE id = '${first.id}'`);
+    assert.equal((await say(sender)).id, first.id, 'the same socket asks again');
+    const reloaded = await scene.connect('customer');
+    assert.notEqual((await say(reloaded)).id, first.id, 'a page that counts from 1 again means another message');
+  });
+
   test('the SQL objects agree with the API', async (scene) => {
     const conversationId = await scene.conversation();
     const seller = await scene.connect('seller');

@@ -84,6 +84,8 @@ pub struct Origin {
     pub connection: Arc<Connection>,
     /// Whether it gave a `tempId` and so draws the message itself.
     pub draws_itself: bool,
+    /// Whether it sent a message with this `tempId` before: the same text is then a repeat for longer.
+    pub temp_id_again: bool,
 }
 
 /// What goes with a message through the writer.
@@ -143,6 +145,7 @@ impl Chat {
             text: draft.text,
             client_message_id: draft.client_message_id,
             temp_id: draft.temp_id,
+            temp_id_again: origin.as_ref().is_some_and(|o| o.temp_id_again),
             reply_to: draft.reply_to,
         };
         let job = Job { sender, origin, done, _permit: permit };

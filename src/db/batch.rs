@@ -38,6 +38,8 @@ pub struct NewMessage {
     pub client_message_id: Option<String>,
     /// The client's temporary id.
     pub temp_id: Option<String>,
+    /// The same socket sent a message with this temporary id before.
+    pub temp_id_again: bool,
     /// The message it answers.
     pub reply_to: Option<MessageId>,
 }
@@ -174,6 +176,7 @@ async fn run_batch(
     let mut client_ids = Vec::with_capacity(batch.len());
     let mut temp_ids = Vec::with_capacity(batch.len());
     let mut replies = Vec::with_capacity(batch.len());
+    let mut again_here = Vec::with_capacity(batch.len());
     let mut places = Vec::with_capacity(batch.len());
     let mut count_of: HashMap<Uuid, i64> = HashMap::new();
     // In order, as their rows are locked.
@@ -187,6 +190,7 @@ async fn run_batch(
         attachments.push(m.attachments.as_array().is_none_or(|list| !list.is_empty()).then_some(&m.attachments));
         client_ids.push(m.client_message_id.as_deref());
         temp_ids.push(m.temp_id.as_deref());
+        again_here.push(m.temp_id_again);
         replies.push(m.reply_to.map(|r| r.0));
         let place = count_of.entry(m.conversation_id.0).or_default();
         *place += 1;
@@ -216,7 +220,8 @@ async fn run_batch(
         &pair_conversations,
         &pair_senders,
         &pair_counts,
-        &pair_last
+        &pair_last,
+        &again_here
     )
     .fetch_all(connection)
     .await?;

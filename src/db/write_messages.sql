@@ -8,7 +8,7 @@ WITH locked AS MATERIALIZED (
     SELECT p.*, (SELECT true FROM users u WHERE u.id = p.user_id) AS is_user
     FROM (SELECT array_agg(id) AS ids FROM locked) l, souk_members_now(l.ids) p
 ), repeats AS MATERIALIZED (
-    SELECT r.* FROM (SELECT count(*) AS n FROM locked) l, souk_repeats_now($10 AND l.n >= 0, $1, $2, $3, $4, $6, $7, $8, $9) r
+    SELECT r.* FROM (SELECT count(*) AS n FROM locked) l, souk_repeats_now($10 AND l.n >= 0, $1, $2, $3, $4, $6, $7, $8, $9, $17) r
 ), quotes AS MATERIALIZED (
     SELECT q.* FROM (SELECT count(*) AS n FROM locked) l, souk_quotes_now($2, $3, CASE WHEN l.n >= 0 THEN $9::uuid[] END) q
 ), judged AS MATERIALIZED (

@@ -36,7 +36,8 @@ pub async fn send(call: Call) {
     let Ok(permit) = call.session.sends.clone().acquire_owned().await else { return };
     let SendMessage { draft, temp_id, raw_conversation_id, .. } = asked;
     let draws_itself = temp_id.as_ref().is_some_and(|id| *id != Value::String(String::new()));
-    let origin = Origin { connection: call.connection.clone(), draws_itself };
+    let temp_id_again = temp_id.as_ref().is_some_and(|id| call.session.is_temp_id_again(id));
+    let origin = Origin { connection: call.connection.clone(), draws_itself, temp_id_again };
     let sender = Sender { temp_id, conversation_id: raw_conversation_id };
     let chat = call.chat.clone();
     let user = call.connection.user();

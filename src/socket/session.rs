@@ -2,7 +2,11 @@
 //! messages of one socket could overtake each other. Here they wait in one queue, drained by one task that exists
 //! only while there is something to do (an idle socket costs no task).
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 use socketioxide::handler::Value;
@@ -17,6 +21,8 @@ use crate::{
 
 /// Messages of one socket that may be on their way to the database at once.
 pub const MAX_SENDS_IN_FLIGHT: u32 = 64;
+/// Of so many of its last messages a socket's tempIds are remembered.
+const MAX_TEMP_IDS: usize = 128;
 /// Bytes of events that may wait, unless it is one event alone.
 const MAX_WAITING_BYTES: usize = 8 << 20;
 
@@ -57,6 +63,8 @@ pub struct Session<C = Connection> {
     pub sends: Arc<Semaphore>,
     /// The lane that its last message took.
     pub lane: Mutex<Option<usize>>,
+    /// Hashes of the `tempId`s that it sent last.
+    temp_ids: Mutex<VecDeque<u64>>,
     /// Given back at the end, or when a socket that was never let in is dropped.
     place: Mutex<Option<Place<UserId>>>,
     /// Its way into the hub, until it is there.
@@ -93,6 +101,7 @@ impl<C> Session<C> {
             expires_at,
             sends: Arc::new(Semaphore::new(MAX_SENDS_IN_FLIGHT as usize)),
             lane: Mutex::new(None),
+            temp_ids: Mutex::default(),
             place: Mutex::new(place),
             arrival: Mutex::new(arrival),
             inbox: Mutex::new(Inbox {
@@ -103,6 +112,22 @@ impl<C> Session<C> {
                 drained_by_a_task: false,
             }),
         }
+    }
+
+    /// Whether the socket sent this `tempId` before; from now on it did.
+    pub fn is_temp_id_again(&self, temp_id: &serde_json::Value) -> bool {
+        let mut hasher = DefaultHasher::new();
+        temp_id.hash(&mut hasher);
+        let hash = hasher.finish();
+        let mut sent = self.temp_ids.lock();
+        if sent.contains(&hash) {
+            return true;
+        }
+        if sent.len() == MAX_TEMP_IDS {
+            sent.pop_front();
+        }
+        sent.push_back(hash);
+        false
     }
 
     /// The socket is gone, and another of its user may have its place.
@@ -221,6 +246,18 @@ mod tests {
         let s = session();
         assert!(matches!(s.push(Incoming::Disconnected, 9), Next::Wait));
         assert!(matches!(s.open(socket()), Next::Start(_)), "its end is handled now");
+    }
+
+    #[test]
+    fn a_session_knows_the_temp_ids_that_its_socket_sent_last() {
+        let s = session();
+        assert!(!s.is_temp_id_again(&"1".into()));
+        assert!(s.is_temp_id_again(&"1".into()));
+        assert!(!s.is_temp_id_again(&1.into()), "another type is another id");
+        for n in 2..=MAX_TEMP_IDS + 1 {
+            assert!(!s.is_temp_id_again(&format!("{n}").into()));
+        }
+        assert!(!s.is_temp_id_again(&"1".into()), "only so many are kept");
     }
 
     #[test]

@@ -112,6 +112,7 @@ async fn what_is_refused_within_a_batch_leaves_no_gap_and_counts_for_nothing() {
         attachments: serde_json::json!([]),
         client_message_id: None,
         temp_id: None,
+        temp_id_again: false,
         reply_to: None,
     };
     let batch = [
