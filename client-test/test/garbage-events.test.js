@@ -10,6 +10,7 @@ const { test } = suite();
 const MEGABYTE = 'x'.repeat(1_000_000);
 // For many fields at once: all together they still fit into a packet.
 const LONG = 'x'.repeat(100_000);
+const THIRD = 'x'.repeat(330_000);
 const nest = (depth) => {
   let value = 'core';
   for (let i = 0; i < depth; i++) value = { inner: value };
@@ -34,7 +35,7 @@ const GARBAGE = {
   'fields that are arrays': [{ conversationId: ['x'], message: ['x'], isTyping: ['x'], attachments: [['x']] }],
   'fields that are objects': [{ conversationId: {}, message: {}, isTyping: {}, attachments: {} }],
   'fields that are Buffers': [{ conversationId: Buffer.alloc(16), message: Buffer.from('hi'), attachments: [Buffer.from('hi')] }],
-  'fields of a megabyte': [{ conversationId: MEGABYTE, message: MEGABYTE, tempId: MEGABYTE }],
+  'fields of a megabyte together': [{ conversationId: THIRD, message: THIRD, tempId: THIRD }],
   'an id that is SQL': [{ conversationId: "x' OR '1'='1", message: 'hi' }],
   'an id with a NUL': [{ conversationId: '\u0000', message: '\u0000' }],
   'nesting of 50': [{ conversationId: nest(50), message: nest(50) }],

@@ -24,13 +24,16 @@ use tower_http::{
 
 use super::{
     admission::{Admission, admit},
+    answers::{self, ReadWithin},
     client_script::refuse_client_script,
     origins::{Origins, refuse_others},
+    socket_bodies::{SocketBodies, receive},
 };
 use crate::{
     chat::Chat,
     config::Config,
-    hub::{Hub, Line},
+    hub::{Hub, Line, Sid},
+    limits::{RequestShare, for_caller},
     rest,
 };
 
@@ -39,7 +42,7 @@ const BODY_GRACE: Duration = Duration::from_millis(100);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Limits, tracing and compression around the REST routes. Not around Socket.IO: its long polls are meant to wait.
-pub fn rest_layers(router: Router, chat: &Arc<Chat>, max_body: usize, seconds: u64) -> Router {
+pub fn rest_layers(router: Router, chat: &Arc<Chat>, max_body: usize, seconds: u64, read_within: Duration) -> Router {
     // In one piece, and from the outside in: one by one, each would box every request's future and copy what is within.
     router.layer(
         ServiceBuilder::new()
@@ -53,6 +56,10 @@ pub fn rest_layers(router: Router, chat: &Arc<Chat>, max_body: usize, seconds: u
             .map_request(accept_plain)
             .layer(CompressionLayer::new())
             .map_response(rest::json_errors)
+            .map_response(move |mut response: Response| {
+                response.extensions_mut().insert(ReadWithin(read_within));
+                response
+            })
             .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, Duration::from_secs(seconds)))
             .layer(middleware::from_fn_with_state((chat.clone(), Duration::from_secs(seconds)), finish_what_began))
             // Before anything of it is read, where its length is told.
@@ -81,12 +88,15 @@ async fn finish_what_began(
     request: Request,
     next: Next,
 ) -> Response {
-    let request = request.map(|body| ends_within(body, limit + BODY_GRACE));
+    let mut request = request.map(|body| ends_within(body, limit + BODY_GRACE));
+    let share = RequestShare::default();
+    request.extensions_mut().insert(share.clone());
+    let is_read = request.method().is_safe();
     let token = chat.in_flight().token();
     let task = tokio::spawn(async move {
-        let response = next.run(request).await;
+        let response = for_caller(None, next.run(request)).await;
         drop(token);
-        response
+        answers::count(share, response, is_read)
     });
     task.await.unwrap_or_else(|e| {
         tracing::error!(error = %e, "a request handler panicked");
@@ -123,6 +133,7 @@ pub fn wrap(router: Router, config: &Config, admission: Admission) -> Router {
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([REQUEST_ID, header::RETRY_AFTER])
         .max_age(Duration::from_hours(1));
+    let bodies = SocketBodies::new(config, &hub, &admission.chat.limits().bodies);
     router.layer(
         ServiceBuilder::new()
             .layer(middleware::from_fn_with_state(origins, refuse_others))
@@ -130,32 +141,33 @@ pub fn wrap(router: Router, config: &Config, admission: Admission) -> Router {
             // Before it is counted as a handshake.
             .layer(middleware::from_fn(refuse_client_script))
             .layer(middleware::from_fn_with_state(admission, admit))
-            .layer(middleware::from_fn_with_state(hub, note_line)),
+            .layer(middleware::from_fn_with_state(hub, note_line))
+            .layer(middleware::from_fn_with_state(bodies, receive)),
     )
+}
+
+/// The session that a request to Socket.IO names.
+pub fn session_of(request: &Request) -> Option<Sid> {
+    request.uri().query()?.split('&').find_map(|pair| pair.strip_prefix("sid="))?.parse().ok()
 }
 
 /// Learns which session's WebSocket a TCP line carries, and lets no session poll that was given up as too slow.
 async fn note_line(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Response {
-    if request.uri().path().starts_with("/socket.io") {
-        let query = request.uri().query().unwrap_or_default();
-        let sid = query.split('&').find_map(|pair| pair.strip_prefix("sid=")).unwrap_or_default();
-        if let Ok(session) = sid.parse() {
-            if hub.is_cut(session) {
-                // What Engine.IO answers for a session that is no more: the client connects anew.
-                return (
-                    StatusCode::BAD_REQUEST,
-                    Json(serde_json::json!({ "code": 1, "message": "Session ID unknown" })),
-                )
-                    .into_response();
-            }
-            if request.method() == Method::GET {
-                hub.polled(session);
-            }
-            if let Some(line) = request.extensions().get::<Arc<Line>>()
-                && request.headers().contains_key(header::UPGRADE)
-            {
-                hub.lines().carries(line, sid);
-            }
+    if request.uri().path().starts_with("/socket.io")
+        && let Some(session) = session_of(&request)
+    {
+        if hub.is_cut(session) {
+            // What Engine.IO answers for a session that is no more: the client connects anew.
+            let answer = Json(serde_json::json!({ "code": 1, "message": "Session ID unknown" }));
+            return (StatusCode::BAD_REQUEST, answer).into_response();
+        }
+        if request.method() == Method::GET {
+            hub.polled(session);
+        }
+        if let Some(line) = request.extensions().get::<Arc<Line>>()
+            && request.headers().contains_key(header::UPGRADE)
+        {
+            hub.lines().carries(line, session.as_str());
         }
     }
     next.run(request).await

@@ -1,12 +1,14 @@
 //! Wires it all together: configuration in, a server that can be started and stopped out.
 
 mod admission;
+mod answers;
 mod client_script;
 mod http;
 mod linger;
 mod origins;
 mod paths;
 mod server;
+mod socket_bodies;
 
 use std::{
     sync::Arc,
@@ -163,14 +165,17 @@ impl App {
         let public_url = config.public_url.as_deref().map(Into::into);
         let (started, max_body) = (Instant::now(), config.max_body_bytes);
         let rest_state = RestState { chat: chat.clone(), tokens, started, environment, public_url, max_body };
-        let rest =
-            http::rest_layers(rest::router(rest_state.clone()), &chat, config.max_body_bytes, config.request_timeout);
+        let read_within = Duration::from_secs(config.answer_timeout);
+        let rest = rest::router(rest_state.clone());
+        let rest = http::rest_layers(rest, &chat, max_body, config.request_timeout, read_within);
         let max_form = config.max_upload_bytes.saturating_mul(config.max_upload_files).saturating_add(1 << 20);
-        let files = http::rest_layers(rest::files_router(rest_state), &chat, max_form, config.upload_timeout);
+        let file_within = Duration::from_secs(config.upload_timeout);
+        let files = rest::files_router(rest_state);
+        let files = http::rest_layers(files, &chat, max_form, config.upload_timeout, file_within);
         let proxies = Arc::new(Proxies::new(config.limits.trusted_proxies.clone()));
         let admission = Admission { chat: chat.clone(), proxies: proxies.clone() };
         let router = http::wrap(rest.merge(files).layer(layer), config, admission);
-        let gate = Gate::new(&config.limits, proxies);
+        let gate = Gate::new(&config.limits, proxies, read_within);
         let shutdown_timeout = Duration::from_secs(config.shutdown_timeout);
         Ok(Self { store, chat, io, router, gate, shutdown_timeout })
     }

@@ -14,6 +14,7 @@ use tower::{ServiceExt as _, service_fn};
 
 use super::{
     admission::{self, Peer},
+    answers::Unread,
     linger::linger,
     paths::as_routed,
 };
@@ -28,6 +29,8 @@ const HEADER_TIMEOUT: Duration = Duration::from_mins(1);
 /// Data that a peer does not acknowledge for this long ends its connection. Otherwise one that vanished with a full
 /// window would hold its writer for as long as the system retries, a quarter of an hour.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of a connection that wait to be written, unless one piece is larger, and the most of a request's headers.
+const BUFFER_BYTES: usize = 64 << 10;
 /// After a failed accept (out of file descriptors), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -52,6 +55,8 @@ pub struct Gate {
     total: Arc<Counter<()>>,
     addresses: Arc<Counter<IpAddr>>,
     proxies: Arc<Proxies>,
+    /// How long a client has to read an answer.
+    read_within: Duration,
 }
 
 /// What an open connection holds.
@@ -59,12 +64,13 @@ type Places = (Place<()>, Option<Place<IpAddr>>);
 
 impl Gate {
     /// As `config` has it. A polling client needs two connections for its socket.
-    pub fn new(config: &LimitsConfig, proxies: Arc<Proxies>) -> Self {
+    pub fn new(config: &LimitsConfig, proxies: Arc<Proxies>, read_within: Duration) -> Self {
         let twice = |n: usize| Counter::new(n.saturating_mul(2));
         Self {
             total: twice(config.max_connections),
             addresses: Counter::new(config.max_connections_per_ip.saturating_mul(2)),
             proxies,
+            read_within,
         }
     }
 
@@ -98,7 +104,9 @@ pub async fn accept(
                 }
                 let peer = peer.ip().to_canonical();
                 match gate.enter(peer) {
-                    Ok(places) => serve(stream, Peer(peer), places, router.clone(), lines, &connections),
+                    Ok(places) => {
+                        serve(stream, Peer(peer), places, gate.read_within, router.clone(), lines, &connections);
+                    }
                     // Its buffer is empty, so this does not wait.
                     Err(full) => drop(stream.try_write(admission::no_room(full).as_bytes())),
                 }
@@ -118,31 +126,53 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-fn serve(stream: TcpStream, peer: Peer, places: Places, router: Router, lines: &Arc<Lines>, connections: &Connections) {
+fn serve(
+    stream: TcpStream,
+    peer: Peer,
+    places: Places,
+    read_within: Duration,
+    router: Router,
+    lines: &Arc<Lines>,
+    connections: &Connections,
+) {
     let (stream, line) = lines.wrap(stream, places);
+    let unread = Arc::new(Unread::default());
+    let answers = unread.clone();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(line.clone());
         request.extensions_mut().insert(peer);
         as_routed(request.uri_mut());
-        router.clone().oneshot(linger(request.map(Body::new)))
+        let (answer, answers) = (router.clone().oneshot(linger(request.map(Body::new))), answers.clone());
+        async move { answer.await.map(|response| answers.watch(response, read_within)) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(BUFFER_BYTES)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
         .with_upgrades();
     let end = connections.end.clone();
     connections.open.spawn(async move {
         let mut connection = pin!(connection);
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = end.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+        let mut is_ending = false;
+        loop {
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => {
+                    if let Err(e) = ended {
+                        tracing::debug!(error = %e, "connection");
+                    }
+                    return;
+                }
+                () = unread.overdue() => {
+                    tracing::info!(peer = %peer.0, "closing a connection whose answer was not read in time");
+                    return;
+                }
+                () = end.cancelled(), if !is_ending => {
+                    is_ending = true;
+                    connection.as_mut().graceful_shutdown();
+                }
             }
-        };
-        if let Err(e) = ended {
-            tracing::debug!(error = %e, "connection");
         }
     });
 }

@@ -45,7 +45,7 @@ use crate::{
     domain::{ConversationId, UserId},
     error::{Error, Result},
     hub::Hub,
-    limits::Limits,
+    limits::{Limits, caller, for_caller},
     protocol::ListConversations,
 };
 
@@ -181,7 +181,7 @@ impl Chat {
 
     /// Runs work in a task of its own: whoever waits for it may give up, and what it stores is told all the same.
     async fn to_the_end<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-        self.in_flight.spawn(work).await.unwrap_or(Err(Error::Internal))
+        self.in_flight.spawn(for_caller(caller(), work)).await.unwrap_or(Err(Error::Internal))
     }
 
     /// Whether the service is shutting down and takes no new work.

@@ -69,6 +69,18 @@ pub struct LimitsConfig {
     /// REST requests of one user at a time
     #[arg(long, env = "MAX_REQUESTS_PER_USER", default_value_t = 64, global = true)]
     pub max_requests_per_user: usize,
+    /// Bytes of one user's request bodies, or of one address's without a token, that may be on their way at a time
+    #[arg(long, env = "BODIES_BYTES_PER_USER", default_value_t = 32 << 20, global = true)]
+    pub bodies_bytes_per_user: usize,
+    /// Bytes of all request bodies that may be on their way at a time, uploads aside
+    #[arg(long, env = "BODIES_BYTES", default_value_t = 128 << 20, global = true)]
+    pub bodies_bytes: usize,
+    /// Bytes of REST answers to one user that may wait to be read
+    #[arg(long, env = "ANSWERS_BYTES_PER_USER", default_value_t = 32 << 20, global = true)]
+    pub answers_bytes_per_user: usize,
+    /// Bytes of all REST answers that may wait to be read, files aside
+    #[arg(long, env = "ANSWERS_BYTES", default_value_t = 256 << 20, global = true)]
+    pub answers_bytes: usize,
     /// Proxies whose X-Forwarded-For and X-Forwarded-Host are believed: networks or addresses, separated by commas
     #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',', default_value = "127.0.0.0/8,::1", value_parser = network, global = true)]
     pub trusted_proxies: Vec<IpNet>,

@@ -94,6 +94,9 @@ pub struct Config {
     /// Most database connections
     #[arg(long, env = "DATABASE_MAX_CONNECTIONS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000), global = true)]
     pub database_max_connections: u32,
+    /// Most of them that work for one user at a time; 0 is a quarter
+    #[arg(long, env = "DATABASE_MAX_CONNECTIONS_PER_USER", default_value_t = 0, global = true)]
+    pub database_max_connections_per_user: u32,
     /// Whether a transaction-mode pooler such as PgBouncer is in front of the database; `auto` finds out at start
     #[arg(long, env = "DATABASE_POOLER", default_value = "auto", global = true)]
     pub database_pooler: Pooler,
@@ -127,8 +130,8 @@ pub struct Config {
     /// Most bytes of one REST body, uploads aside
     #[arg(long, env = "MAX_BODY_BYTES", default_value_t = 4 << 20, value_parser = positive(), global = true)]
     pub max_body_bytes: usize,
-    /// Most bytes of one Socket.IO packet; a file that the app sends along by mistake must fit, to be answered
-    #[arg(long, env = "MAX_PAYLOAD_BYTES", default_value_t = 16 << 20, value_parser = positive(), global = true)]
+    /// Most bytes of one Socket.IO packet; 16 kB until its socket is connected
+    #[arg(long, env = "MAX_PAYLOAD_BYTES", default_value_t = 1 << 20, value_parser = positive(), global = true)]
     pub max_payload_bytes: usize,
     /// Where uploads are kept, e.g. s3://bucket/prefix (credentials from AWS_… variables); default DATA_DIR/uploads
     #[arg(long, env = "UPLOAD_STORE", global = true)]
@@ -187,6 +190,9 @@ pub struct Config {
     /// Seconds a REST request or a socket event may take
     #[arg(long, env = "REQUEST_TIMEOUT", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..), global = true)]
     pub request_timeout: u64,
+    /// Seconds a client has to read an answer; a file may take UPLOAD_TIMEOUT
+    #[arg(long, env = "ANSWER_TIMEOUT", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..), global = true)]
+    pub answer_timeout: u64,
     /// Seconds that work in flight has to finish after SIGTERM
     #[arg(long, env = "SHUTDOWN_TIMEOUT", default_value_t = 10, global = true)]
     pub shutdown_timeout: u64,
@@ -291,6 +297,15 @@ impl Config {
     #[must_use]
     pub fn pooler(&self) -> Pooler {
         if self.database_statement_cache == 0 { Pooler::Transaction } else { self.database_pooler }
+    }
+
+    /// How many of `connections` may work for one user at a time.
+    #[must_use]
+    pub fn connections_per_user(&self, connections: u32) -> u32 {
+        match self.database_max_connections_per_user {
+            0 => (connections / 4).max(1),
+            n => n.min(connections),
+        }
     }
 
     /// How long a request waits for a database connection.

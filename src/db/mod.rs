@@ -21,6 +21,7 @@ mod pooler;
 mod presence;
 mod report;
 mod session;
+mod shares;
 mod stored_bytes;
 mod sync;
 mod typing;
@@ -51,6 +52,7 @@ pub use people::FoundUsers;
 pub use pool::{Lease, Pool, PoolOptions};
 pub use presence::{Gone, OnlineStatus};
 pub use session::{Session, Tx};
+use shares::Shares;
 pub use sync::{Hidden, Known, SyncState};
 pub use written::{Outcome, Written};
 
@@ -249,7 +251,9 @@ impl Db {
             limits: config.session_limits(),
         };
         let long_reads = Arc::new(Semaphore::new((max_connections as usize / LONG_READS_SHARE).max(1)));
-        Ok(Self { pool: Pool::new(options.clone()), options, long_reads, clock: Arc::default() })
+        let shares = Shares::new(config.connections_per_user(max_connections) as usize);
+        let pool = Pool::new(options.clone()).with_shares(shares);
+        Ok(Self { pool, options, long_reads, clock: Arc::default() })
     }
 
     /// How many reads that keep a processor busy are best under way at a time, where that is less than the pool allows:

@@ -23,8 +23,9 @@ use super::{
     ANSWER_WITHIN,
     backend::{Backend, Health, limits_as_sql},
     session::Session,
+    shares::{Shares, Turn},
 };
-use crate::config::SessionLimits;
+use crate::{config::SessionLimits, limits::caller};
 
 /// A connection that was not used for this long is asked whether it lives before it is.
 const PING_AFTER: Duration = Duration::from_secs(1);
@@ -68,6 +69,8 @@ pub struct Pool {
     answer_within: Option<Duration>,
     /// Begins a transaction behind a pooler, with what other sessions are given once and for all.
     begin: SqlStr,
+    /// How many of them may work for one user.
+    shares: Option<Arc<Shares>>,
 }
 
 impl fmt::Debug for Pool {
@@ -139,24 +142,39 @@ impl Pool {
         let connections = connections.queue_mode(QueueMode::Lifo).build();
         // It refuses timeouts without a runtime to measure them, and has none: ours is around all of it.
         let connections = connections.expect("a pool without timeouts of its own");
-        Self { connections, acquire_timeout, answer_within, begin }
+        Self { connections, acquire_timeout, answer_within, begin, shares: None }
     }
 
-    /// A connection for one's own use, given back when it is dropped. Whoever is done with it says so
-    /// ([`Lease::done`]); otherwise it is first seen to that nothing is left of what it was doing.
+    /// The same, with a share for each user.
+    #[must_use]
+    pub fn with_shares(self, shares: Arc<Shares>) -> Self {
+        Self { shares: Some(shares), ..self }
+    }
+
+    /// A connection for one's own use, as soon as the user for whom the task works has fewer than their share. It is given
+    /// back when it is dropped. Whoever is done with it says so ([`Lease::done`]); otherwise it is first seen to that nothing
+    /// is left of what it was doing.
     ///
     /// # Errors
     /// `PoolTimedOut` when none was free in time, `PoolClosed`, or what connecting says.
     pub async fn acquire(&self) -> Result<Lease, Error> {
-        let got = tokio::time::timeout(self.acquire_timeout, self.connections.get()).await;
-        let connection = got.map_err(|_| Error::PoolTimedOut)?.map_err(|e| match e {
+        let get = async {
+            let turn = match (&self.shares, caller()) {
+                (Some(shares), Some(user)) => Some(shares.turn(user).await),
+                _ => None,
+            };
+            (turn, self.connections.get().await)
+        };
+        let got = tokio::time::timeout(self.acquire_timeout, get).await;
+        let (turn, connection) = got.map_err(|_| Error::PoolTimedOut)?;
+        let connection = connection.map_err(|e| match e {
             PoolError::Backend(e) => e,
             PoolError::Closed => Error::PoolClosed,
             PoolError::Timeout(_) | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => Error::PoolTimedOut,
         })?;
         let health = self.connections.manager().health.clone();
         let begin = health.is_behind_pooler().then(|| self.begin.clone());
-        let lease = Lease { health, session: Some(Session::new(connection, begin)), is_lost: false };
+        let lease = Lease { health, session: Some(Session::new(connection, begin)), is_lost: false, turn };
         // It may have been connecting when the pool was closed.
         if self.connections.is_closed() { Err(Error::PoolClosed) } else { Ok(lease) }
     }
@@ -217,6 +235,8 @@ pub struct Lease {
     session: Option<Session<'static>>,
     /// The connection is of no use any more.
     is_lost: bool,
+    /// Its part of a user's share.
+    turn: Option<Turn>,
 }
 
 impl Lease {
@@ -298,9 +318,12 @@ impl Drop for Lease {
         if self.is_lost {
             return drop(Object::take(connection));
         }
-        let health = self.health.clone();
+        let (health, turn) = (self.health.clone(), self.turn.take());
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return drop(Object::take(connection)) };
-        runtime.spawn(clean(connection, health));
+        runtime.spawn(async move {
+            clean(connection, health).await;
+            drop(turn);
+        });
     }
 }
 

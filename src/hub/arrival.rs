@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Audience, Connection, Event, Hub, State};
+use super::{Audience, Connection, Event, Hub, Sid, State};
 use crate::domain::UserId;
 
 /// Events that came for a user while one of their sockets was on its way in.
@@ -15,6 +15,7 @@ pub(super) type Waiting = Arc<Mutex<Vec<Event>>>;
 pub struct Arrival {
     hub: Arc<Hub>,
     user: UserId,
+    session: Option<Sid>,
     waiting: Waiting,
 }
 
@@ -24,11 +25,27 @@ impl Hub {
     pub fn expect(self: &Arc<Self>, user: UserId) -> Arrival {
         let waiting = Waiting::default();
         self.state.write().arriving.entry(user).or_default().push(waiting.clone());
-        Arrival { hub: self.clone(), user, waiting }
+        Arrival { hub: self.clone(), user, session: None, waiting }
+    }
+
+    /// Whose session this is; `None` as long as nobody has shown a token there.
+    #[must_use]
+    pub fn user_of(&self, session: Sid) -> Option<UserId> {
+        let state = self.state.read();
+        let here = state.sessions.get(&session).map(|connection| connection.user().id);
+        here.or_else(|| state.arriving_sessions.get(&session).copied())
     }
 }
 
 impl Arrival {
+    /// Says over which session it comes.
+    #[must_use]
+    pub fn over(mut self, session: Sid) -> Self {
+        self.hub.state.write().arriving_sessions.insert(session, self.user);
+        self.session = Some(session);
+        self
+    }
+
     /// Puts the socket into its user's room, and sends it what came meanwhile, before anything newer. One for which more
     /// came than a socket on hold may have is disconnected.
     ///
@@ -59,6 +76,9 @@ impl Drop for Arrival {
 
 impl State {
     fn forget(&mut self, arrival: &Arrival) {
+        if let Some(session) = arrival.session {
+            self.arriving_sessions.remove(&session);
+        }
         if let Some(list) = self.arriving.get_mut(&arrival.user) {
             list.retain(|waiting| !Arc::ptr_eq(waiting, &arrival.waiting));
             if list.is_empty() {

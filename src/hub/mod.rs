@@ -43,6 +43,7 @@ struct State {
     rooms: HashMap<ConversationId, Vec<Arc<Connection>>>,
     rooms_of: HashMap<Uuid, HashSet<ConversationId>>,
     arriving: HashMap<UserId, Vec<arrival::Waiting>>,
+    arriving_sessions: HashMap<Sid, UserId>,
 }
 
 /// The sockets of this server.

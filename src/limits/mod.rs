@@ -1,13 +1,19 @@
 //! How much one user or one address may ask for, so that nobody hurts the others.
 
 mod address;
+mod bytes;
+mod caller;
 mod rates;
+mod request_share;
 mod seats;
 
 use std::sync::Arc;
 
 pub use address::{ClientAddress, Proxies};
+pub use bytes::{ByteBudget, HeldBytes, Over, Owner};
+pub use caller::{caller, for_caller, note_caller};
 pub use rates::{Kind, Rates};
+pub use request_share::RequestShare;
 pub use seats::{Counter, Full, Place, Seat, Seats};
 
 use crate::{config::LimitsConfig, domain::UserId};
@@ -24,6 +30,10 @@ pub struct Limits {
     pub seats: Seats,
     /// REST requests at a time.
     pub requests: Arc<Counter<UserId>>,
+    /// Bytes of bodies that come in.
+    pub bodies: Arc<ByteBudget>,
+    /// Bytes of REST answers that are not read yet.
+    pub answers: Arc<ByteBudget>,
 }
 
 impl Limits {
@@ -34,6 +44,8 @@ impl Limits {
             rates: Rates::new(config),
             seats: Seats::new(config),
             requests: Counter::new(config.max_requests_per_user),
+            bodies: ByteBudget::new(config.bodies_bytes_per_user, config.bodies_bytes),
+            answers: ByteBudget::new(config.answers_bytes_per_user, config.answers_bytes),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     auth::{TokenError, strip_bearer},
     domain::User,
     error::Error,
-    limits::Kind,
+    limits::{Kind, RequestShare, note_caller},
 };
 
 /// The caller, as the database has them.
@@ -60,9 +60,9 @@ impl FromRequestParts<RestState> for Caller {
             },
         })?;
         let failed = |e: Error| Refused::Failed(e.into());
-        let place = limits.requests.take(verified.user_id).ok_or(Error::RateLimited { retry_after_ms: 1000 });
-        // Given back when the body has been read: that is what takes memory.
-        parts.extensions.insert(Arc::new(place.map_err(failed)?));
+        let share = parts.extensions.get_or_insert_with(RequestShare::default);
+        share.take(limits, verified.user_id).map_err(failed)?;
+        note_caller(verified.user_id);
         limits.rates.check(kind_of(&parts.method, parts.uri.path()), verified.user_id).map_err(failed)?;
         let user = state.chat.recent_account(verified.user_id).await.map_err(failed)?;
         let user = user.ok_or_else(|| refuse("User not found"))?;

@@ -58,6 +58,12 @@ impl IntoResponse for RestError {
     }
 }
 
+/// The answer that says `error`.
+#[must_use]
+pub fn refusal(error: Error) -> AxumResponse {
+    RestError::from(error).into_response()
+}
+
 /// 404 for a path that is no route.
 pub async fn unknown_route() -> AxumResponse {
     plain(StatusCode::NOT_FOUND)
@@ -79,7 +85,8 @@ pub fn json_errors(response: Response<Body>) -> AxumResponse {
     plain(status)
 }
 
-fn plain(status: StatusCode) -> AxumResponse {
+/// An error that has no more to say than its status.
+pub fn plain(status: StatusCode) -> AxumResponse {
     let (message, code) = match status {
         StatusCode::NOT_FOUND => ("Route not found", "not_found"),
         StatusCode::METHOD_NOT_ALLOWED => ("Method not allowed", "method_not_allowed"),
@@ -95,11 +102,6 @@ fn plain(status: StatusCode) -> AxumResponse {
         response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
     }
     response
-}
-
-/// 413 for a body that is too large.
-pub fn too_large() -> AxumResponse {
-    plain(StatusCode::PAYLOAD_TOO_LARGE)
 }
 
 /// 415 for a body that is packed in a way that is not known.

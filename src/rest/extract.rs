@@ -1,20 +1,19 @@
 //! Extractors whose refusals speak the contract's JSON.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use axum::{
-    body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{header::CONTENT_ENCODING, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde_json::{Map, Value};
 
-use super::{RestState, unpack::unpacked};
+use super::{RestState, body};
 use crate::{
-    domain::{ConversationId, MessageId, UserId},
+    domain::{ConversationId, MessageId},
     error::{Error, Result},
-    limits::Place,
+    limits::{Owner, caller},
     protocol::Payload,
 };
 
@@ -26,11 +25,11 @@ impl FromRequest<RestState> for JsonBody {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &RestState) -> std::result::Result<Self, Response> {
-        // While it is read, it is one of its caller's requests at a time; its reader lets go of everything else at once.
-        let _place = request.extensions().get::<Arc<Place<UserId>>>().cloned();
         let encoding = request.headers().get(CONTENT_ENCODING).cloned();
-        let body = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
-        let body = unpacked(body, encoding.as_ref(), state.max_body).map_err(IntoResponse::into_response)?;
+        let mut held = state.chat.limits().bodies.share(caller().map_or(Owner::Address(None), Owner::User));
+        let max = state.max_body;
+        let body = body::read(request.into_body(), || max, &mut held).await.map_err(IntoResponse::into_response)?;
+        let body = body::unpack(body, encoding.as_ref(), max).map_err(IntoResponse::into_response)?;
         if body.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self(Payload::default()));
         }

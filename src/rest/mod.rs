@@ -3,6 +3,7 @@
 mod actions;
 mod auth;
 mod blocks;
+mod body;
 mod conversations;
 mod errors;
 mod extract;
@@ -13,7 +14,6 @@ mod messages;
 mod people;
 mod status;
 mod sync;
-mod unpack;
 
 use std::{sync::Arc, time::Instant};
 
@@ -27,7 +27,10 @@ use axum::{
 use serde::Serialize;
 
 use self::errors::RestError;
-pub use self::errors::json_errors;
+pub use self::{
+    body::{Refused as BodyRefused, read as read_body},
+    errors::{json_errors, refusal},
+};
 use crate::{
     auth::Tokens,
     chat::Chat,

@@ -110,7 +110,7 @@ impl Authenticate {
             return Err(Refusal::NotActive);
         }
         let place = limits.seats.of_user(user.id).ok_or(Refusal::TooMany)?;
-        let arrival = self.0.chat.hub().expect(user.id);
+        let arrival = self.0.chat.hub().expect(user.id).over(socket.id);
         Ok(Session::new(user, verified.expires_at, Some(place), Some(arrival)))
     }
 }

@@ -23,6 +23,7 @@ use crate::{
     chat::Chat,
     error::Error,
     hub::{Answer, Connection, Event, Line},
+    limits::for_caller,
     protocol::{Ack, AckPage, Failure, Payload, ack_around, events::outgoing},
 };
 
@@ -115,7 +116,8 @@ async fn handle(state: &SocketState, session: &Arc<Session>, connection: &Arc<Co
             let call = Call::new(state, session.clone(), connection.clone(), &event);
             drop(event);
             let spare = call.clone();
-            if let Err(why) = finish(chat_events::dispatch(call), state.event_timeout).await {
+            let handler = for_caller(Some(connection.user().id), chat_events::dispatch(call));
+            if let Err(why) = finish(handler, state.event_timeout).await {
                 tracing::error!(connection = %connection.id, event = &*spare.event, %why, "an event was not handled");
                 chat_events::refuse(spare, &Error::Internal);
             }
