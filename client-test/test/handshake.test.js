@@ -50,7 +50,7 @@ const BAD_TOKENS = {
   'a token whose claims were changed': tampered(),
   'a token without userId': sign({ role: 'admin', iat: HOUR_AGO, exp: HOUR_AGO + 7200 }),
   'a token whose userId is no UUID': tokenFor(customer, { userId: "1' OR '1'='1" }),
-  'a token of 100,000 characters': 'x'.repeat(100_000),
+  'a token of 15,000 characters': 'x'.repeat(15_000),
 };
 
 function tampered() {
