@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sqlx::{Executor as _, PgConnection};
+use sqlx::{Executor as _, PgConnection, Row as _};
 
 use super::{Db, DbError, DbResult, Session};
 
@@ -128,8 +128,12 @@ impl Db {
 
 async fn make(connection: &mut PgConnection, index: &UserIndex, opclass: &str, is_small: bool) -> DbResult<()> {
     // One whose building was broken off is there, and of no use.
-    let drop = format!("DROP INDEX {}IF EXISTS {}", if is_small { "" } else { "CONCURRENTLY " }, index.name);
-    connection.execute(sqlx::AssertSqlSafe(drop)).await?;
+    // Without parameters, so that it is one step behind a pooler too.
+    let look = format!("SELECT to_regclass('{}') IS NOT NULL", index.name);
+    if connection.fetch_one(sqlx::AssertSqlSafe(look)).await?.try_get(0)? {
+        let drop = format!("DROP INDEX {}IF EXISTS {}", if is_small { "" } else { "CONCURRENTLY " }, index.name);
+        connection.execute(sqlx::AssertSqlSafe(drop)).await?;
+    }
     connection.execute(sqlx::AssertSqlSafe(statement(index, opclass, is_small))).await?;
     Ok(())
 }
