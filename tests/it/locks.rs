@@ -229,3 +229,65 @@ async fn a_table_that_is_altered_makes_everyone_wait_and_nobody_lose() {
     }
     s.world.close().await;
 }
+
+/// What the shop does to the participants of a conversation.
+fn without_customer(s: &Scene, talk: usize) -> String {
+    let (_, id) = &s.talks[talk];
+    format!("UPDATE conversations SET participant_ids = '[\"{}\"]' WHERE id = '{id}'", s.seller.id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shop_is_no_deadlocks_victim_for_delivery_marks() {
+    let Some(s) = Scene::new().await else { return };
+    let mut order = [0, 1];
+    order.sort_by_key(|talk| s.talks[*talk].1);
+    let [first, second] = order;
+    let mut shop = s.stranger().await;
+    // The members of the second one, while we take those of the first and then wait for these.
+    run(&mut shop, &format!("BEGIN; {}", without_customer(&s, second))).await;
+    let deliveries = [first, second].map(|talk| Delivery {
+        message_id: souk::domain::MessageId::new(),
+        conversation_id: s.talks[talk].1,
+        seq: 1,
+        recipients: vec![s.talks[talk].0.id],
+    });
+    let db = s.world.chat.db().clone();
+    let marked = tokio::spawn(async move { db.mark_delivered(&deliveries).await });
+    let mut watcher = s.stranger().await;
+    loop {
+        let waiting: i64 = sqlx::query_scalar(crate::support::WAITING).fetch_one(&mut watcher).await.unwrap();
+        if waiting > 0 || marked.is_finished() {
+            break;
+        }
+    }
+    run(&mut shop, &without_customer(&s, first)).await;
+    run(&mut shop, "COMMIT").await;
+    let (_, left) = marked.await.unwrap().unwrap();
+    assert!(left.len() <= 2, "and our side says what it has to try again");
+    s.world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_participants_locks_the_members_in_the_order_of_their_ids() {
+    let Some(s) = Scene::new().await else { return };
+    let (low, high) = (uuid::Uuid::from_u128(1), uuid::Uuid::from_u128(2));
+    let id = s.locked().1;
+    let mut shop = s.stranger().await;
+    // The higher one lies first in the table.
+    for list in [format!("[\"{high}\"]"), format!("[\"{high}\", \"{low}\"]")] {
+        run(&mut shop, &format!("UPDATE conversations SET participant_ids = '{list}' WHERE id = '{id}'")).await;
+    }
+    let member =
+        |user| format!("SELECT FROM conversation_members WHERE conversation_id = '{id}' AND user_id = '{user}'");
+    let mut holder = s.stranger().await;
+    run(&mut holder, &format!("BEGIN; {} FOR UPDATE", member(low))).await;
+    let emptied = tokio::spawn(async move {
+        run(&mut shop, &format!("UPDATE conversations SET participant_ids = '[]' WHERE id = '{id}'")).await;
+    });
+    until(&s.world, crate::support::WAITING, 1, SOON).await;
+    // It waits for the lower one, and so has not touched the higher one yet.
+    run(&mut s.stranger().await, &format!("{} FOR UPDATE NOWAIT", member(high))).await;
+    run(&mut holder, "COMMIT").await;
+    emptied.await.unwrap();
+    s.world.close().await;
+}
