@@ -158,7 +158,7 @@ BEGIN
     RETURN NEXT;
 END $$;
 
--- A message without a number, inserted by SQL: as in 0005; its sender must be a user, as the foreign key wanted it, and a
+-- A message without a number, inserted by SQL: as in 0007; its sender must be a user, as the foreign key wanted it, and a
 -- file without text is shown by its name.
 CREATE OR REPLACE FUNCTION souk_number_message() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -168,6 +168,7 @@ BEGIN
     UPDATE conversations SET last_seq = last_seq + 1, last_message_at = NEW.created_at, updated_at = NEW.created_at,
                              last_message_text = souk_preview(NEW.message_text, NEW.attachments)
     WHERE id = NEW.conversation_id RETURNING last_seq INTO NEW.seq;
+    PERFORM souk_lock_members(NEW.conversation_id);
     UPDATE conversation_members SET
         skipped = skipped + (user_id = NEW.sender_id OR NEW.read_by ? user_id::text)::integer,
         maybe_unread = maybe_unread OR user_id <> NEW.sender_id

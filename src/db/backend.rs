@@ -40,6 +40,8 @@ pub(super) struct Health {
     suspect_until: AtomicU64,
     /// Connections that were made before this, in milliseconds from the start, are not used again.
     stale_before: AtomicU64,
+    /// When the database's name began to lead elsewhere, in milliseconds from the start; 0 for never.
+    moved_at: AtomicU64,
     /// Set when the server said nothing; cleared by the first new connection.
     silent: AtomicBool,
     /// Backends whose connection we dropped without a word from the server: they may still be there.
@@ -58,6 +60,7 @@ impl Health {
             started: Instant::now(),
             suspect_until: AtomicU64::new(0),
             stale_before: AtomicU64::new(0),
+            moved_at: AtomicU64::new(0),
             silent: AtomicBool::new(false),
             lost: Mutex::default(),
             probe: tokio::sync::Mutex::default(),
@@ -91,6 +94,18 @@ impl Health {
     /// A session turned out to be read-only, as after a failover: so are those that were opened before or with it.
     pub(super) fn is_read_only(&self) {
         self.stale_before.fetch_max(self.now().saturating_sub(millis(KEEP_READ_ONLY)), Ordering::Relaxed);
+    }
+
+    /// The database is elsewhere from now on.
+    pub(super) fn moved(&self) {
+        self.stale_before.fetch_max(self.now(), Ordering::Relaxed);
+        self.moved_at.store(self.now().max(1), Ordering::Relaxed);
+    }
+
+    /// Whether it moved since then.
+    pub(super) fn moved_since(&self, then: Instant) -> bool {
+        let then = millis(then.saturating_duration_since(self.started));
+        self.moved_at.load(Ordering::Relaxed).checked_sub(1).is_some_and(|at| at >= then)
     }
 
     pub(super) fn is_suspect(&self) -> bool {

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::{
     ANSWER_WITHIN, Db, DbError, DbResult, Outcome, Session, Written, in_time,
+    time::Time,
     written::{Answers, Row},
 };
 use crate::domain::{ConversationId, MessageId, Quote, UserId};
@@ -85,10 +86,11 @@ impl Db {
     /// # Errors
     /// [`super::DbError`]; nothing of the batch was stored, or the connection was lost and it is not known.
     pub async fn write_messages(&self, batch: &[&NewMessage], again: bool) -> DbResult<Vec<Written>> {
-        let mut connection = self.pool().acquire().await.map_err(DbError::NoConnection)?;
+        let pool = self.pool();
+        let mut connection = pool.acquire().await.map_err(DbError::NoConnection)?;
         let sent_at = Utc::now();
         let deadline = self.clock.deadline(sent_at);
-        let written = in_time(run_batch(&mut connection, batch, again, deadline)).await?;
+        let written = in_time(pool.answer(run_batch(&mut connection, batch, again, deadline))).await?;
         connection.done();
         if let Some(first) = written.first() {
             self.clock.heard(sent_at, first.clock);

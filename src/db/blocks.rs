@@ -62,7 +62,7 @@ impl Db {
     pub async fn blocked_by(&self, user: UserId, limit: i64) -> DbResult<Vec<Person>> {
         let rows = sqlx::query_as!(
             PersonRow,
-            r#"SELECT u.id, u.email, COALESCE(u.role, 'customer') AS "role!", u.display_name,
+            r#"SELECT u.id, COALESCE(u.email, '') AS "email!", COALESCE(u.role, 'customer') AS "role!", u.display_name,
                       COALESCE(u.status, 'active') AS "status!",
                       to_char(u.created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS created_at
                FROM user_blocks b JOIN users u ON u.id = b.blocked_id

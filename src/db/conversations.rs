@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Db, DbResult, again_while_in_the_way};
+use super::{Db, DbResult, again_while_in_the_way, time::Time};
 use crate::{
     domain::{Conversation, ConversationId, NewConversation, Role, User, UserId},
     protocol::Before,
@@ -20,11 +20,11 @@ struct ConversationRow {
     related_entity_type: Option<String>,
     related_entity_id: Option<Uuid>,
     status: String,
-    last_message_at: Option<DateTime<Utc>>,
+    last_message_at: Option<Time>,
     last_message_text: Option<String>,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-    closed_at: Option<DateTime<Utc>>,
+    created_at: Time,
+    updated_at: Time,
+    closed_at: Option<Time>,
     metadata: Value,
     last_seq: i64,
     unread_count: i64,
@@ -36,7 +36,7 @@ macro_rules! conversation_rows {
         sqlx::query_as!(
             ConversationRow,
             r#"SELECT c.id, c.type AS kind, c.participant_ids, c.subject, c.related_entity_type, c.related_entity_id, c.status,
-                      c.last_message_at,
+                      c.last_message_at AS "last_message_at: Time",
                       -- Most users never delete anything: then the message that is shown is not looked at.
                       CASE WHEN EXISTS (SELECT 1 FROM message_deletions WHERE user_id = $1)
                             AND EXISTS (SELECT 1 FROM messages n JOIN message_deletions d ON d.message_id = n.id AND d.user_id = $1
@@ -48,7 +48,7 @@ macro_rules! conversation_rows {
                                    AND NOT EXISTS (SELECT 1 FROM message_deletions d WHERE d.message_id = v.id AND d.user_id = $1)
                                  ORDER BY v.seq DESC LIMIT 1)
                            ELSE c.last_message_text END AS last_message_text,
-                      c.created_at, c.updated_at, c.closed_at, c.metadata, c.last_seq,
+                      c.created_at AS "created_at: Time", c.updated_at AS "updated_at: Time", c.closed_at AS "closed_at: Time", c.metadata, c.last_seq,
                       (c.last_seq - me.last_read_seq - me.skipped) AS "unread_count!"
                "# + $from,
             $($arg),*
@@ -67,11 +67,11 @@ impl From<ConversationRow> for Conversation {
             related_entity_type: r.related_entity_type,
             related_entity_id: r.related_entity_id,
             status: r.status,
-            last_message_at: r.last_message_at,
+            last_message_at: r.last_message_at.map(Into::into),
             last_message_text: r.last_message_text,
-            created_at: r.created_at,
-            updated_at: r.updated_at,
-            closed_at: r.closed_at,
+            created_at: r.created_at.into(),
+            updated_at: r.updated_at.into(),
+            closed_at: r.closed_at.map(Into::into),
             metadata: r.metadata,
             last_seq: r.last_seq,
             unread_count: r.unread_count,
@@ -223,7 +223,7 @@ impl Db {
                -- Whatever is older than this minute comes after the page: that many are newer.
                AND me.active_minute >= COALESCE((
                    SELECT f.active_minute FROM conversation_members f WHERE f.user_id = $1
-                   ORDER BY f.active_minute DESC OFFSET $2::bigint - 1 LIMIT 1), 0)
+                   ORDER BY f.active_minute DESC OFFSET $2::bigint - 1 LIMIT 1), -2147483648)
              ORDER BY COALESCE(c.last_message_at, c.created_at) DESC, c.id DESC LIMIT $2",
             viewer.0,
             limit
@@ -250,7 +250,7 @@ impl Db {
              WHERE me.user_id = $1 AND me.active_minute <= s.minute
                AND me.active_minute >= COALESCE((
                    SELECT f.active_minute FROM conversation_members f WHERE f.user_id = $1 AND f.active_minute < s.minute
-                   ORDER BY f.active_minute DESC OFFSET $2::bigint - 1 LIMIT 1), 0)
+                   ORDER BY f.active_minute DESC OFFSET $2::bigint - 1 LIMIT 1), -2147483648)
                AND (COALESCE(c.last_message_at, c.created_at) < s.at
                     OR COALESCE(c.last_message_at, c.created_at) = s.at AND c.id < $4::uuid)
              ORDER BY COALESCE(c.last_message_at, c.created_at) DESC, c.id DESC LIMIT $2",
@@ -275,8 +275,8 @@ impl Db {
     ) -> DbResult<Vec<Participant>> {
         let ids: Vec<Uuid> = conversations.iter().map(|c| c.0).collect();
         let rows = sqlx::query!(
-            r#"SELECT m.conversation_id, m.user_id, u.email AS "email?", COALESCE(u.role, 'customer') AS "role!", u.display_name,
-                      COALESCE(u.status, 'active') AS "status!", COALESCE(s.is_online, false) AS "is_online!", s.last_seen_at AS "last_seen_at?",
+            r#"SELECT m.conversation_id, m.user_id, CASE WHEN u.id IS NOT NULL THEN COALESCE(u.email, '') END AS "email?", COALESCE(u.role, 'customer') AS "role!", u.display_name,
+                      COALESCE(u.status, 'active') AS "status!", COALESCE(s.is_online, false) AS "is_online!", s.last_seen_at AS "last_seen_at?: Time",
                       EXISTS (SELECT 1 FROM user_blocks b
                               WHERE b.blocker_id = m.user_id AND b.blocked_id = $2 OR b.blocker_id = $2 AND b.blocked_id = m.user_id) AS "is_blocked!"
                FROM conversation_members m
@@ -306,7 +306,7 @@ impl Db {
                 },
                 is_blocked: r.is_blocked,
                 is_online: r.is_online && !r.is_blocked,
-                last_seen_at: r.last_seen_at.filter(|_| !r.is_blocked),
+                last_seen_at: r.last_seen_at.filter(|_| !r.is_blocked).map(Into::into),
             })
             .collect())
     }

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{Db, DbResult};
-use crate::domain::{ConversationId, MessageId, UserId};
+use super::{Db, DbResult, time::Time};
+use crate::domain::{ConversationId, MessageId, UserId, time::opt_from_postgres};
 
 /// A conversation's state together with whether the caller belongs to it.
 #[derive(Clone, Debug)]
@@ -33,10 +33,12 @@ pub struct Watermark {
     /// Read up to this `seq`.
     pub last_read_seq: i64,
     /// When.
+    #[serde(deserialize_with = "opt_from_postgres")]
     pub last_read_at: Option<DateTime<Utc>>,
     /// Delivered up to this `seq`.
     pub last_delivered_seq: i64,
     /// When.
+    #[serde(deserialize_with = "opt_from_postgres")]
     pub last_delivered_at: Option<DateTime<Utc>>,
 }
 
@@ -78,8 +80,8 @@ impl Db {
     /// [`super::DbError`].
     pub async fn access(&self, conversation: ConversationId, user: UserId) -> DbResult<Option<Access>> {
         let rows = sqlx::query!(
-            r#"SELECT m.user_id AS "user_id?", m.last_read_seq AS "last_read_seq?", m.last_read_at,
-                      m.last_delivered_seq AS "last_delivered_seq?", m.last_delivered_at
+            r#"SELECT m.user_id AS "user_id?", m.last_read_seq AS "last_read_seq?", m.last_read_at AS "last_read_at: Time",
+                      m.last_delivered_seq AS "last_delivered_seq?", m.last_delivered_at AS "last_delivered_at: Time"
                FROM conversations c LEFT JOIN conversation_members m ON m.conversation_id = c.id
                WHERE c.id = $1 ORDER BY m.user_id"#,
             conversation.0
@@ -95,9 +97,9 @@ impl Db {
                 Some(Watermark {
                     user_id: UserId(r.user_id?),
                     last_read_seq: r.last_read_seq?,
-                    last_read_at: r.last_read_at,
+                    last_read_at: r.last_read_at.map(Into::into),
                     last_delivered_seq: r.last_delivered_seq?,
-                    last_delivered_at: r.last_delivered_at,
+                    last_delivered_at: r.last_delivered_at.map(Into::into),
                 })
             })
             .collect();
@@ -114,8 +116,9 @@ impl Db {
     ) -> DbResult<HashMap<ConversationId, Vec<Watermark>>> {
         let ids: Vec<Uuid> = conversations.iter().map(|c| c.0).collect();
         let rows = sqlx::query!(
-            "SELECT conversation_id, user_id, last_read_seq, last_read_at, last_delivered_seq, last_delivered_at
-             FROM conversation_members WHERE conversation_id = ANY($1) ORDER BY conversation_id, user_id",
+            r#"SELECT conversation_id, user_id, last_read_seq, last_read_at AS "last_read_at: Time", last_delivered_seq,
+                    last_delivered_at AS "last_delivered_at: Time"
+             FROM conversation_members WHERE conversation_id = ANY($1) ORDER BY conversation_id, user_id"#,
             &ids
         )
         .fetch_all(&self.pool())
@@ -125,9 +128,9 @@ impl Db {
             found.entry(ConversationId(r.conversation_id)).or_default().push(Watermark {
                 user_id: UserId(r.user_id),
                 last_read_seq: r.last_read_seq,
-                last_read_at: r.last_read_at,
+                last_read_at: r.last_read_at.map(Into::into),
                 last_delivered_seq: r.last_delivered_seq,
-                last_delivered_at: r.last_delivered_at,
+                last_delivered_at: r.last_delivered_at.map(Into::into),
             });
         }
         Ok(found)
@@ -154,7 +157,7 @@ impl Db {
         let row = sqlx::query!(
             r#"SELECT EXISTS (SELECT 1 FROM conversation_members m WHERE m.conversation_id = c.id AND m.user_id = $2) AS "is_member!",
                       ARRAY(SELECT m.user_id FROM conversation_members m WHERE m.conversation_id = c.id) AS "members!",
-                      c.last_seq, r.marked, r.read_seq, r.read_at
+                      c.last_seq, r.marked, r.read_seq, r.read_at AS "read_at: Time"
                FROM conversations c LEFT JOIN LATERAL souk_mark_read(c.id, $2) r ON true
                WHERE c.id = $1"#,
             conversation.0,
@@ -166,7 +169,7 @@ impl Db {
             is_member: r.is_member,
             marked: r.marked.unwrap_or(0),
             last_read_seq: r.read_seq.unwrap_or(r.last_seq),
-            read_at: r.read_at.unwrap_or_else(Utc::now),
+            read_at: r.read_at.map_or_else(Utc::now, Into::into),
             members: r.members.into_iter().map(UserId).collect(),
         }))
     }

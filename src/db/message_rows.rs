@@ -8,8 +8,8 @@ use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Db, DbResult, Watermark};
-use crate::domain::{ConversationId, Message, MessageId, Quote, Reaction, Status, UserId};
+use super::{Db, DbResult, Watermark, time::Time};
+use crate::domain::{ConversationId, Message, MessageId, Quote, Reaction, Status, UserId, time::opt_from_postgres};
 
 /// A stored message. What is the same for most messages is `None` for those: it costs more than all the rest to send, and to
 /// read, what is empty.
@@ -19,8 +19,8 @@ pub(super) struct MessageRow {
     pub(super) sender_id: Uuid,
     pub(super) seq: i64,
     pub(super) message_text: String,
-    pub(super) created_at: DateTime<Utc>,
-    pub(super) updated_at: Option<DateTime<Utc>>,
+    pub(super) created_at: Time,
+    pub(super) updated_at: Option<Time>,
     pub(super) client_message_id: Option<String>,
     pub(super) unusual: Option<Json<Box<Unusual>>>,
 }
@@ -34,7 +34,9 @@ pub(super) struct Unusual {
     attachments: Option<Value>,
     read_by: Option<Value>,
     delivered_to: Option<Value>,
+    #[serde(deserialize_with = "opt_from_postgres")]
     delivered_at: Option<DateTime<Utc>>,
+    #[serde(deserialize_with = "opt_from_postgres")]
     read_at: Option<DateTime<Utc>>,
     /// Whether it was edited, deleted or reacted to, or is a reply: [`Attached`] has what follows from that.
     has_more: Option<bool>,
@@ -103,8 +105,8 @@ impl MessageRow {
     fn into_message(self, watermarks: &[Watermark]) -> Message {
         let (id, conversation) = (MessageId(self.id), ConversationId(self.conversation_id));
         let sender = UserId(self.sender_id);
-        let mut message = Message::plain(id, conversation, sender, self.seq, self.message_text, self.created_at);
-        message.updated_at = self.updated_at.unwrap_or(self.created_at);
+        let mut message = Message::plain(id, conversation, sender, self.seq, self.message_text, self.created_at.into());
+        message.updated_at = self.updated_at.map_or(message.created_at, Into::into);
         message.client_message_id = self.client_message_id;
         message.read_by = Vec::with_capacity(watermarks.len().max(1));
         message.read_by.push(sender);
@@ -184,9 +186,9 @@ impl Db {
         }
         let rows = sqlx::query!(
             r#"SELECT m.id, CASE WHEN m.is_deleted THEN '' ELSE m.message_text END AS "message_text!",
-                      CASE WHEN NOT m.is_deleted THEN m.attachments END AS attachments, m.updated_at,
-                      m.is_edited, m.edited_at, m.last_edited_at, m.edit_count,
-                      m.is_deleted, m.deleted_at, m.deletion_type, m.deleted_by, m.reply_to_message_id, m.version,
+                      CASE WHEN NOT m.is_deleted THEN m.attachments END AS attachments, m.updated_at AS "updated_at: Time",
+                      m.is_edited, m.edited_at AS "edited_at: Time", m.last_edited_at AS "last_edited_at: Time", m.edit_count,
+                      m.is_deleted, m.deleted_at AS "deleted_at: Time", m.deletion_type, m.deleted_by, m.reply_to_message_id, m.version,
                       CASE WHEN m.reply_to_message_id IS NOT NULL THEN (
                           SELECT jsonb_build_object('id', q.id, 'sender_id', q.sender_id, 'created_at', q.created_at, 'version', q.version,
                                      'sender_name', CASE WHEN btrim(u.display_name) <> '' THEN u.display_name ELSE split_part(u.email, '@', 1) END,
@@ -205,13 +207,13 @@ impl Db {
             let attached = Attached {
                 message_text: r.message_text,
                 attachments: r.attachments,
-                updated_at: r.updated_at,
+                updated_at: r.updated_at.into(),
                 is_edited: r.is_edited,
-                edited_at: r.edited_at,
-                last_edited_at: r.last_edited_at,
+                edited_at: r.edited_at.map(Into::into),
+                last_edited_at: r.last_edited_at.map(Into::into),
                 edit_count: r.edit_count,
                 is_deleted: r.is_deleted,
-                deleted_at: r.deleted_at,
+                deleted_at: r.deleted_at.map(Into::into),
                 deletion_type: r.deletion_type,
                 deleted_by: r.deleted_by,
                 reply_to_message_id: r.reply_to_message_id,

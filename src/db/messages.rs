@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Access, Db, DbResult, Watermark};
+use super::{Access, Db, DbResult, Watermark, time::Time};
 use crate::domain::{ConversationId, Edit, Message, MessageId, UserId};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -147,7 +147,7 @@ impl Db {
                    FROM page p WINDOW w AS (ORDER BY p.edited_at DESC, p.id DESC)
                )
                SELECT c.count AS "count!", (SELECT count(*) FROM page) AS "found!", c.known AS "known!", p.id AS "id?", p.old_text AS "old_text?",
-                      p.edited_by AS "edited_by?", p.edited_at AS "edited_at?"
+                      p.edited_by AS "edited_by?", p.edited_at AS "edited_at?: Time"
                FROM (SELECT (SELECT count(*) FROM message_edits e WHERE e.message_id = $1) AS count,
                             $2::uuid IS NULL OR EXISTS (SELECT 1 FROM message_edits b WHERE b.id = $2 AND b.message_id = $1) AS known) c
                LEFT JOIN measured p ON p.place <= $3 AND (p.bytes <= $4 OR p.place = 1)
@@ -163,8 +163,14 @@ impl Db {
             return Ok(None);
         }
         let (count, found) = rows.first().map_or((0, 0), |r| (r.count, r.found));
-        let edit = |id, old_text: Option<String>, by: Option<Uuid>, edited_at: Option<DateTime<Utc>>| {
-            Some(Edit { id, message_id: message, old_text: old_text?, edited_by: UserId(by?), edited_at: edited_at? })
+        let edit = |id, old_text: Option<String>, by: Option<Uuid>, edited_at: Option<Time>| {
+            Some(Edit {
+                id,
+                message_id: message,
+                old_text: old_text?,
+                edited_by: UserId(by?),
+                edited_at: edited_at?.into(),
+            })
         };
         let edits: Vec<Edit> =
             rows.into_iter().filter_map(|r| edit(r.id?, r.old_text, r.edited_by, r.edited_at)).collect();

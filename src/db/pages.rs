@@ -11,6 +11,7 @@ use super::{
     Access, Db, DbResult, Page, Slice, Watermark,
     message_rows::{MessageRow, Unusual},
     pool::Attempts,
+    time::Time,
 };
 use crate::domain::{ConversationId, UserId};
 
@@ -22,8 +23,8 @@ macro_rules! message_rows {
         sqlx::query_as!(
             $row,
             $select + r#" m.id AS "id!", m.sender_id AS "sender_id!", m.seq AS "seq!",
-       CASE WHEN m.is_deleted THEN '' ELSE m.message_text END AS "message_text!", m.created_at AS "created_at!",
-       NULLIF(m.updated_at, m.created_at) AS updated_at, m.client_message_id,
+       CASE WHEN m.is_deleted THEN '' ELSE m.message_text END AS "message_text!", m.created_at AS "created_at!: Time",
+       NULLIF(m.updated_at, m.created_at) AS "updated_at: Time", m.client_message_id,
        CASE WHEN m.changed_at IS NOT NULL OR m.reply_to_message_id IS NOT NULL OR m.message_type <> 'text' OR m.status <> 'sent'
               OR pg_column_size(m.attachments) > 5 OR pg_column_size(m.read_by) > 5 OR pg_column_size(m.delivered_to) > 5
               OR m.delivered_at IS NOT NULL OR m.read_at IS NOT NULL OR m.is_edited OR m.edit_count <> 0
@@ -48,8 +49,8 @@ struct PageRow {
     sender_id: Option<Uuid>,
     seq: Option<i64>,
     message_text: Option<String>,
-    created_at: Option<DateTime<Utc>>,
-    updated_at: Option<DateTime<Utc>>,
+    created_at: Option<Time>,
+    updated_at: Option<Time>,
     client_message_id: Option<String>,
     unusual: Option<Json<Box<Unusual>>>,
 }
@@ -69,13 +70,13 @@ impl PageRow {
         })
     }
 
-    fn watermark(&self) -> Option<Watermark> {
+    fn watermark(self) -> Option<Watermark> {
         Some(Watermark {
             user_id: UserId(self.id?),
             last_read_seq: self.seq?,
-            last_read_at: self.created_at,
+            last_read_at: self.created_at.map(Into::into),
             last_delivered_seq: self.last_delivered_seq?,
-            last_delivered_at: self.updated_at,
+            last_delivered_at: self.updated_at.map(Into::into),
         })
     }
 }
@@ -111,7 +112,7 @@ impl Db {
         let query = message_rows!(
             PageRow,
             r#"SELECT w.last_delivered_seq AS "last_delivered_seq?", w.user_id AS "id?", NULL::uuid AS sender_id, w.last_read_seq AS "seq?",
-       NULL::text AS message_text, w.last_read_at AS "created_at?", w.last_delivered_at AS "updated_at?",
+       NULL::text AS message_text, w.last_read_at AS "created_at?: Time", w.last_delivered_at AS "updated_at?: Time",
        NULL::varchar AS client_message_id, NULL::json AS "unusual: Json<Box<Unusual>>"
 FROM conversation_members w WHERE w.conversation_id = $2
 UNION ALL

@@ -4,6 +4,7 @@
 use std::{
     fmt,
     ops::{Deref, DerefMut},
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -22,6 +23,7 @@ use sqlx::{
 use super::{
     ANSWER_WITHIN,
     backend::{Backend, Health, limits_as_sql},
+    moved,
     session::Session,
     shares::{Shares, Turn},
 };
@@ -40,6 +42,8 @@ const CLOSE_PAUSE: Duration = Duration::from_millis(5);
 const TRY_FOR: Duration = Duration::from_secs(4);
 const TRY_AGAIN: Duration = Duration::from_millis(20);
 const TRY_AGAIN_AT_MOST: Duration = Duration::from_millis(250);
+/// How often a statement that is waited for looks whether its server is still the right one.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How much longer than its `statement_timeout` a statement is waited for: what says nothing by then is dead.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -133,6 +137,7 @@ impl Pool {
         let (max, acquire_timeout) = (options.max_connections.max(1) as usize, options.acquire_timeout);
         let answer_within = options.limits.map(|limits| limits.statement + GRACE);
         let health = Arc::new(Health::new(max, !options.keeps_statements));
+        moved::watch(&options.connect, Arc::downgrade(&health));
         let limits = options.limits.map(|limits| format!("; {}", limits_as_sql(&limits, "SET LOCAL")));
         let begin = format!("BEGIN; SET LOCAL plan_cache_mode = force_generic_plan{}", limits.unwrap_or_default());
         // Of numbers alone.
@@ -180,10 +185,20 @@ impl Pool {
     }
 
     /// The answer to a statement, or an error where none comes although the server should have ended it by then.
-    pub(super) async fn answer<T>(&self, statement: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    pub(super) async fn answer<T, E: From<Error>>(
+        &self,
+        statement: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         let Some(limit) = self.answer_within else { return statement.await };
-        let silence = || Error::Io(std::io::Error::from(std::io::ErrorKind::TimedOut));
-        tokio::time::timeout(limit, statement).await.unwrap_or_else(|_| Err(silence()))
+        let (mut statement, started) = (pin!(statement), Instant::now());
+        loop {
+            if let Ok(answer) = tokio::time::timeout(LOOK_EVERY, &mut statement).await {
+                return answer;
+            }
+            if started.elapsed() >= limit || self.connections.manager().health.moved_since(started) {
+                return Err(Error::Io(std::io::Error::from(std::io::ErrorKind::TimedOut)).into());
+            }
+        }
     }
 
     /// Whether statements are sent as a transaction-mode pooler needs it.

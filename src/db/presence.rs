@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Db, DbResult, again_while_in_the_way};
+use super::{Db, DbResult, again_while_in_the_way, time::Time};
 use crate::domain::UserId;
 
 /// A row of `user_online_status`.
@@ -96,7 +96,7 @@ impl Db {
                FROM left_behind l
                WHERE s.user_id = l.user_id AND s.is_online AND s.user_id NOT IN (
                    SELECT o.user_id FROM chat_server_users o WHERE o.server_name NOT IN (SELECT name FROM dead))
-               RETURNING s.user_id, l.seen AS "seen!""#,
+               RETURNING s.user_id, l.seen AS "seen!: Time""#,
             server,
             stale_seconds
         )
@@ -104,7 +104,7 @@ impl Db {
         .await?;
         tx.commit().await?;
         connection.done();
-        Ok(rows.into_iter().map(|r| (UserId(r.user_id), r.seen)).collect())
+        Ok(rows.into_iter().map(|r| (UserId(r.user_id), r.seen.into())).collect())
     }
 
     /// Records that `server` holds sockets of `users`. Returns those who were offline until now.
@@ -166,7 +166,7 @@ impl Db {
                    last_seen_at = now() - make_interval(secs => ($3::float8[])[width_bucket(s.user_id, $2)])
                WHERE s.user_id = ANY($2) AND s.is_online
                  AND s.user_id NOT IN (SELECT o.user_id FROM chat_server_users o WHERE o.user_id = ANY($2) AND o.server_name <> $1)
-               RETURNING s.user_id, s.last_seen_at AS "seen!""#,
+               RETURNING s.user_id, s.last_seen_at AS "seen!: Time""#,
             server,
             &ids,
             &ago
@@ -175,7 +175,7 @@ impl Db {
         .await?;
         tx.commit().await?;
         connection.done();
-        Ok(rows.into_iter().map(|r| (UserId(r.user_id), r.seen)).collect())
+        Ok(rows.into_iter().map(|r| (UserId(r.user_id), r.seen.into())).collect())
     }
 
     /// What is known of a user's presence; `None` if nothing is, or the shop deleted the user.
@@ -183,14 +183,19 @@ impl Db {
     /// # Errors
     /// [`super::DbError`].
     pub async fn online_status(&self, user: UserId) -> DbResult<Option<OnlineStatus>> {
-        let row = sqlx::query_as!(
-            OnlineStatus,
-            r#"SELECT COALESCE(is_online, false) AS "is_online!", last_seen_at, socket_id, s.updated_at
+        let row = sqlx::query!(
+            r#"SELECT COALESCE(is_online, false) AS "is_online!", last_seen_at AS "last_seen_at: Time", socket_id,
+                      s.updated_at AS "updated_at: Time"
                FROM user_online_status s JOIN users u ON u.id = s.user_id WHERE s.user_id = $1"#,
             user.0
         )
         .fetch_optional(&self.pool())
         .await?;
-        Ok(row)
+        Ok(row.map(|r| OnlineStatus {
+            is_online: r.is_online,
+            last_seen_at: r.last_seen_at.map(Into::into),
+            socket_id: r.socket_id,
+            updated_at: Some(r.updated_at.into()),
+        }))
     }
 }

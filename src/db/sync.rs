@@ -5,8 +5,11 @@ use serde::Deserialize;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Db, DbResult, Watermark};
-use crate::domain::{ConversationId, MessageId, UserId};
+use super::{Db, DbResult, Watermark, time::Time};
+use crate::domain::{
+    ConversationId, MessageId, UserId,
+    time::{first, last},
+};
 
 /// How far a client knows a conversation.
 #[derive(Clone, Copy, Debug)]
@@ -64,10 +67,11 @@ impl Db {
     ) -> DbResult<Vec<SyncState>> {
         let ids: Vec<Uuid> = known.iter().map(|k| k.conversation.0).collect();
         let seqs: Vec<i64> = known.iter().map(|k| k.seq).collect();
-        let since: Vec<Option<DateTime<Utc>>> = known.iter().map(|k| k.since).collect();
+        let since: Vec<Option<DateTime<Utc>>> =
+            known.iter().map(|k| k.since.map(|t| t.clamp(first(), last()))).collect();
         let rows = sqlx::query!(
             r#"SELECT i.ord AS "ord!", me.user_id IS NOT NULL AS "is_member!", c.last_seq,
-                      COALESCE(c.last_seq - me.last_read_seq - me.skipped, 0) AS "unread_count!", s.since AS changed_since,
+                      COALESCE(c.last_seq - me.last_read_seq - me.skipped, 0) AS "unread_count!", s.since AS "changed_since: Time",
                       (SELECT count(*) FROM (
                            SELECT 1 FROM messages m
                            WHERE m.conversation_id = c.id AND m.changed_at IS NOT NULL AND m.changed_at >= s.since
@@ -84,7 +88,7 @@ impl Db {
                LEFT JOIN conversation_members me ON me.conversation_id = c.id AND me.user_id = $1
                CROSS JOIN LATERAL (
                    SELECT CASE WHEN i.seq = 0 THEN COALESCE(i.since, 'epoch')
-                               ELSE COALESCE(i.since, (SELECT m.created_at FROM messages m
+                               ELSE COALESCE(i.since, (SELECT GREATEST(m.created_at, '0001-01-01 00:00:00+00') FROM messages m
                                                        WHERE m.conversation_id = c.id AND m.seq = i.seq))
                                     - make_interval(secs => $5::int) END AS since) s
                ORDER BY i.ord"#,
@@ -105,7 +109,7 @@ impl Db {
                     is_member: r.is_member,
                     last_seq: r.last_seq,
                     unread_count: r.unread_count,
-                    changed_since: r.changed_since,
+                    changed_since: r.changed_since.map(Into::into),
                     changes: r.changes,
                     hidden: r.hidden.0,
                     watermarks: r.watermarks.0,
@@ -142,7 +146,7 @@ impl Db {
                                  WHERE d.user_id = $1 AND d.deleted_at >= $2 AND m.conversation_id = c.id))
                ORDER BY COALESCE(c.last_message_at, c.created_at) DESC, c.id DESC LIMIT $4"#,
             viewer.0,
-            since,
+            since.clamp(first(), last()),
             reach,
             limit
         )

@@ -54,7 +54,7 @@ impl Db {
         let ids: Vec<Uuid> = ids.iter().map(|u| u.0).collect();
         let rows = sqlx::query_as!(
             UserRow,
-            r#"SELECT id, email, COALESCE(role, 'customer') AS "role!", display_name, COALESCE(status, 'active') AS "status!"
+            r#"SELECT id, COALESCE(email, '') AS "email!", COALESCE(role, 'customer') AS "role!", display_name, COALESCE(status, 'active') AS "status!"
                FROM users WHERE id = ANY($1)"#,
             &ids
         )
@@ -89,12 +89,12 @@ impl Db {
         let roles: Vec<&str> = known.iter().map(|u| u.role.as_str()).collect();
         let names: Vec<Option<&str>> = known.iter().map(|u| u.display_name.as_deref()).collect();
         let rows = sqlx::query!(
-            r#"SELECT i.id AS "known!", u.id AS "id?", u.email AS "email?", COALESCE(u.role, 'customer') AS "role!",
+            r#"SELECT i.id AS "known!", u.id AS "id?", CASE WHEN u.id IS NOT NULL THEN COALESCE(u.email, '') END AS "email?", COALESCE(u.role, 'customer') AS "role!",
                       u.display_name, COALESCE(u.status, 'active') AS "status!"
                FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS i (id, email, role, display_name)
                LEFT JOIN users u ON u.id = i.id
                WHERE u.id IS NULL OR COALESCE(u.status, 'active') <> 'active' OR COALESCE(u.role, 'customer') <> i.role
-                  OR u.email <> i.email OR u.display_name IS DISTINCT FROM i.display_name"#,
+                  OR COALESCE(u.email, '') <> i.email OR u.display_name IS DISTINCT FROM i.display_name"#,
             &ids,
             &emails as &[&str],
             &roles as &[&str],

@@ -100,7 +100,7 @@ WITH locked AS MATERIALIZED (
     FROM own o WHERE m.conversation_id = o.conversation_id AND m.user_id = o.user_id
 )
 -- A row for each conversation, before the first of its new messages; one for each message that is refused; one for each quote.
-SELECT NULL::bigint AS ord, j.id AS conversation_id, NULL::text AS outcome, j.last_seq AS seq, j.at AS created_at, j.members,
+SELECT NULL::bigint AS ord, j.id AS conversation_id, NULL::text AS outcome, j.last_seq AS seq, j.at AS "created_at: Time", j.members,
        clock_timestamp() AS "clock!", NULL::jsonb AS "quote: Json<Quote>"
 FROM judged j
 -- Who came to take part while this waited is not in its snapshot, and cannot be counted for.

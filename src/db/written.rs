@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::NewMessage;
+use super::{NewMessage, time::Time};
 use crate::domain::{Quote, UserId};
 
 /// What became of one message of a batch.
@@ -62,7 +62,7 @@ pub(super) struct Row {
     pub(super) outcome: Option<String>,
     /// A conversation's last number before the batch, or that of a message which is stored already.
     pub(super) seq: Option<i64>,
-    pub(super) created_at: Option<DateTime<Utc>>,
+    pub(super) created_at: Option<Time>,
     pub(super) members: Option<Vec<Uuid>>,
     pub(super) clock: DateTime<Utc>,
     pub(super) quote: Option<Json<Quote>>,
@@ -89,7 +89,7 @@ impl Answers {
         let mut answers = Self::default();
         for mut row in rows {
             answers.clock = row.clock;
-            match (row.ord, row.quote.take(), row.conversation_id, row.created_at) {
+            match (row.ord, row.quote.take(), row.conversation_id, row.created_at.map(Into::into)) {
                 (Some(ord), Some(quote), ..) => {
                     answers.quotes.insert(ord, quote.0);
                 }
@@ -119,7 +119,7 @@ impl Answers {
         };
         let outcome = match row.outcome?.as_str() {
             // Found by its own id: an earlier attempt had got through, and nobody was told yet.
-            "stored_before" => Outcome::Stored { seq: row.seq?, created_at: row.created_at?, reply_to },
+            "stored_before" => Outcome::Stored { seq: row.seq?, created_at: row.created_at?.into(), reply_to },
             "repeat" => Outcome::Repeat { seq: row.seq? },
             "not_found" => Outcome::NotFound,
             "not_member" => Outcome::NotMember,

@@ -249,6 +249,7 @@ pub struct Quote {
     /// Its author.
     pub sender_id: UserId,
     /// When it was stored.
+    #[serde(deserialize_with = "super::time::from_postgres")]
     pub created_at: DateTime<Utc>,
     /// Whether it was deleted for everyone.
     pub is_deleted: bool,

@@ -9,6 +9,7 @@ mod file_content;
 mod file_path;
 mod ids;
 mod message;
+pub mod time;
 mod user;
 
 pub use attachment::Attachment;
