@@ -67,7 +67,11 @@ async fn sessions_that_were_opened_while_the_server_was_read_only_are_replaced()
     // All of the pool's sessions are read-only now.
     let mut sessions = Vec::new();
     while sessions.len() < 10 {
-        sessions.extend(s.world.pool().acquire().await);
+        // One that was ended just now may come once more.
+        let mut session = s.world.pool().acquire().await.unwrap();
+        if sqlx::query("SELECT 1").execute(&mut *session).await.is_ok() {
+            sessions.push(session);
+        }
     }
     for mut session in sessions {
         let is_read_only: String =
