@@ -217,6 +217,22 @@ function tests() {
     assert.equal(textsOf(message.id).length, members.length);
   });
 
+  testWithOwnServer('a notifications table whose rows may not be changed: new ones are written, and it is said once', {}, async (own, scene) => {
+    await own.start();
+    own.database.sql(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'as it was'; END $$;
+      CREATE TRIGGER refuse BEFORE UPDATE ON notifications FOR EACH ROW EXECUTE FUNCTION refuse()`);
+    const conversationId = await scene.conversation();
+    const customer = await scene.connect('customer');
+    const first = await scene.say(customer, conversationId, SECRET);
+    await written(own, conversationId, 1);
+    await customer.ask('chat:delete_message', { messageId: first.id, deletionType: 'for_everyone' });
+    for (let n = 2; n <= 6; n++) {
+      await scene.say(customer, conversationId, `no ${n}`);
+      await written(own, conversationId, n);
+    }
+    assert.equal(own.log.match(/not taken out of notifications/g)?.length, 1, own.log);
+  });
+
   testWithOwnServer('deleted for everyone while no server runs: the text goes when one starts', {}, async (own, scene) => {
     await own.start();
     const conversationId = await scene.conversation();

@@ -26,6 +26,8 @@ const LOCKED_PAUSE: Duration = Duration::from_secs(1);
 const PREVIEW_CHARS: usize = 50;
 /// How often texts that must go are looked for without being told.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
+/// Messages that may wait to be looked at again, while the shop's table refuses.
+const MAX_UNCHECKED: usize = 10_000;
 
 /// What is done behind the sending path.
 pub enum Task {
@@ -90,6 +92,7 @@ pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Task>) {
     let mut table: Option<NotificationTable> = None;
     let mut locked: Vec<(Notification, Instant)> = Vec::new();
     let mut looked_at = Instant::now();
+    let mut texts = Texts { unchecked: Vec::new(), not_before: Instant::now() };
     loop {
         // Now and then without being told: SQL users delete messages too, and a server may have stopped in between.
         let pause = if locked.is_empty() { LOOK_EVERY } else { LOCKED_PAUSE };
@@ -101,19 +104,18 @@ pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Task>) {
         if done.as_ref().is_err_and(|e| e.is_locked() || e.is_statement_fault() && new.len() > 1) {
             done = write_each(&chat, &mut table, &new, &mut locked).await;
         }
-        if done.is_ok() {
-            done = in_time(redact(&chat, &mut table, &new)).await;
-        }
+        texts.check_again(&new);
         if looked_at.elapsed() >= LOCKED_PAUSE && !locked.is_empty() {
-            locked = write_locked(&chat, &mut table, locked).await;
+            locked = write_locked(&chat, &mut table, locked, &mut texts).await;
             looked_at = Instant::now();
         }
         if let Err(e) = done {
-            tracing::warn!(error = %e, notifications = new.len(), "notifications not written, or texts not taken out");
+            tracing::warn!(error = %e, notifications = new.len(), "notifications not written");
             // The table may have changed under us; the pause keeps a dead database from filling the log.
             table = None;
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
+        texts.redact_if_due(&chat, &mut table).await;
     }
 }
 
@@ -141,14 +143,13 @@ async fn write_locked(
     chat: &Chat,
     table: &mut Option<NotificationTable>,
     locked: Vec<(Notification, Instant)>,
+    texts: &mut Texts,
 ) -> Vec<(Notification, Instant)> {
     let mut left = Vec::new();
     for (one, since) in locked {
         let list = std::slice::from_ref(&one);
-        let mut done = in_time(write(chat, table, list)).await;
-        if done.is_ok() {
-            done = in_time(redact(chat, table, list)).await;
-        }
+        let done = in_time(write(chat, table, list)).await;
+        texts.check_again(list);
         match done {
             Err(e) if e.is_locked() && since.elapsed() < LOCKED_FOR => left.push((one, since)),
             Err(e) => tracing::warn!(error = %e, "a notification was not written"),
@@ -174,12 +175,38 @@ async fn write(chat: &Chat, table: &mut Option<NotificationTable>, new: &[Notifi
     Ok(())
 }
 
-/// Takes out the texts that must go. Those of messages of which notifications were written just now are looked at too:
-/// a message may have been deleted after that was queued.
-async fn redact(chat: &Chat, table: &mut Option<NotificationTable>, new: &[Notification]) -> DbResult<()> {
+/// The texts that must go.
+struct Texts {
+    /// Messages of which notifications were written, or may have been, and which may have been deleted before that.
+    unchecked: Vec<MessageId>,
+    /// Where the shop's table refuses, it is not asked again with every notification.
+    not_before: Instant,
+}
+
+impl Texts {
+    fn check_again(&mut self, new: &[Notification]) {
+        let room = MAX_UNCHECKED.saturating_sub(self.unchecked.len());
+        self.unchecked.extend(new.iter().map(|n| n.message_id).take(room));
+    }
+
+    async fn redact_if_due(&mut self, chat: &Chat, table: &mut Option<NotificationTable>) {
+        if Instant::now() < self.not_before {
+            return;
+        }
+        match in_time(redact(chat, table, &self.unchecked)).await {
+            Ok(()) => self.unchecked.clear(),
+            Err(e) => {
+                tracing::warn!(error = %e, "texts of deleted messages not taken out of notifications");
+                self.not_before = Instant::now() + LOOK_EVERY;
+            }
+        }
+    }
+}
+
+/// Takes out the texts that are marked, and those of `unchecked` messages that are deleted by now.
+async fn redact(chat: &Chat, table: &mut Option<NotificationTable>, unchecked: &[MessageId]) -> DbResult<()> {
     if let Some(table) = known(chat, table).await? {
-        let messages: Vec<MessageId> = new.iter().map(|n| n.message_id).collect();
-        while chat.db.redact_notifications(table, &messages).await? {}
+        while chat.db.redact_notifications(table, unchecked).await? {}
     }
     Ok(())
 }
