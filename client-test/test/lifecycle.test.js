@@ -129,10 +129,47 @@ test('without any setting: tokens to try are shown, and stay valid over a restar
   assert.equal((await listWith(server, tokens[0])).status, 200);
 }, { env: { JWT_SECRET: undefined }, skip: external && 'only the embedded mode does so' });
 
+const EMBEDDED_ONLY = { skip: external && 'only the embedded mode does so' };
+
+/** The ports on which a process listens (Linux). */
+function listeningPorts(pid) {
+  const inodes = new Set();
+  for (const fd of fs.readdirSync(`/proc/${pid}/fd`)) {
+    const target = fs.readlinkSync(`/proc/${pid}/fd/${fd}`, { encoding: 'utf8' });
+    inodes.add(target.match(/^socket:\[(\d+)\]$/)?.[1]);
+  }
+  const lines = ['tcp', 'tcp6'].flatMap((file) => fs.readFileSync(`/proc/${pid}/net/${file}`, 'utf8').split('\n').slice(1));
+  const fields = lines.map((line) => line.trim().split(/\s+/)).filter((f) => f[3] === '0A' && inodes.has(f[9]));
+  return fields.map((f) => parseInt(f[1].split(':')[1], 16));
+}
+
+test('the embedded database listens on no port, but where the server\'s own user alone may go', async (server) => {
+  await server.start();
+  assert.deepEqual(listeningPorts(server.child.pid), [server.port]);
+  assert.equal(fs.statSync(path.join(server.dataDir, 'socket')).mode & 0o777, 0o700);
+}, EMBEDDED_ONLY);
+
+test('in production the embedded database has no demo users, and no token is shown', async (server) => {
+  // Those of a first start before it was production may not enter either.
+  await server.start();
+  const { stdout } = await run(['token', '--user', USERS.admin.email], server.settings(), server.directory);
+  const [token] = stdout.match(JWT);
+  assert.equal((await listWith(server, token)).status, 200);
+  await server.stop();
+  const before = server.log.length;
+  server.env = { ...server.env, NODE_ENV: 'production', EMBEDDED: 'true' };
+  await server.start();
+  assert.equal((await listWith(server, token)).status, 403);
+  assert.doesNotMatch(server.log.slice(before), JWT);
+}, EMBEDDED_ONLY);
+
 const ODD = { PORT: '0', HOST: '127.0.0.1', JWT_SECRET: SECRET };
 for (const [name, env, args] of [
   ['PORT', { ...ODD, PORT: 'abc' }],
   ['PORT', { ...ODD, PORT: '70000' }],
+  ['DATABASE_URL', { ...ODD, NODE_ENV: 'production' }],
+  ['EMBEDDED', { ...ODD, EMBEDDED: 'perhaps' }],
+  ['DATABASE_POOLER', { ...ODD, DATABASE_POOLER: 'statement' }],
   ['MAX_MESSAGE_CHARS', { ...ODD, MAX_MESSAGE_CHARS: 'many' }],
   ['JWT_SECRET', { ...ODD, DATABASE_URL: 'postgres://127.0.0.1:1/none', JWT_SECRET: undefined }],
   ['JWT_SECRET', { ...ODD, DATABASE_URL: 'postgres://127.0.0.1:1/none', JWT_SECRET: 'short' }],
