@@ -353,9 +353,13 @@ mod tests {
     #[test]
     fn a_database_needs_a_secret_and_a_secret_needs_length() {
         let fault = |args: &[&str]| parse(args).validate().unwrap_err();
-        assert!(fault(&["--database-url", "postgres://h/d"]).starts_with("JWT_SECRET"));
-        assert!(fault(&["--jwt-secret", "short"]).starts_with("JWT_SECRET"));
-        assert!(fault(&["--frontend-url", "shop.example"]).starts_with("FRONTEND_URL"));
+        let database = ["--database-url", "postgres://h/d"];
+        assert!(fault(&database).starts_with("JWT_SECRET"));
+        assert!(fault(&[&database[..], &["--jwt-secret", "short"]].concat()).starts_with("JWT_SECRET"));
+        let secret = ["--jwt-secret", "0123456789abcdef0123456789abcdef"];
+        assert!(
+            fault(&[&database[..], &secret, &["--frontend-url", "shop.example"]].concat()).starts_with("FRONTEND_URL")
+        );
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl Legacy {
         };
         let named = || config.database_url.as_ref().unwrap().expose().to_owned();
         #[cfg(feature = "embedded")]
-        let url = embedded.as_ref().map_or_else(named, Embedded::url);
+        let url = embedded.as_ref().map_or_else(named, |e| e.url().to_owned());
         #[cfg(not(feature = "embedded"))]
         let url = named();
         let pool = Pool::new(PoolOptions {
