@@ -137,15 +137,27 @@ test('binary in place of every other field is an error too, and no more than tha
 });
 
 for (const transports of [['websocket'], ['polling']]) {
-  test(`a file of 6 MB, over ${transports}: the message fails, and the server serves on`, async (scene) => {
+  test(`a file of 600 kB, over ${transports}: the message fails, and the server serves on`, async (scene) => {
+    const conversationId = await scene.conversation();
+    const client = await scene.connect('customer', { transports });
+    const seller = await scene.connect('seller');
+    const quoted = await scene.say(seller, conversationId, 'which one?');
+    client.emit('chat:send_reply', { conversationId, message: 'see', replyToMessageId: quoted.id, attachments: [Buffer.alloc(600_000, 1)], tempId: 'temp_1' });
+    assert.equal((await client.waitFor('chat:message_failed')).code, 'invalid_attachment');
+    await scene.isServing();
+    assert.equal(seller.count('chat:new_reply'), 0);
+    assert.equal((await scene.messages('seller', conversationId)).length, 1);
+  });
+
+  test(`a file larger than MAX_PAYLOAD_BYTES, over ${transports}: the socket is closed, comes back, and the server serves on`, async (scene) => {
     const conversationId = await scene.conversation();
     const client = await scene.connect('customer', { transports });
     const seller = await scene.connect('seller');
     const quoted = await scene.say(seller, conversationId, 'which one?');
     client.emit('chat:send_reply', { conversationId, message: 'see', replyToMessageId: quoted.id, attachments: [Buffer.alloc(6_000_000, 1)], tempId: 'temp_1' });
-    assert.equal((await client.waitFor('chat:message_failed')).code, 'invalid_attachment');
+    assert.match(await client.waitFor('disconnect'), /^transport (close|error)$/);
+    await client.waitForMany('connect', 2);
     await scene.isServing();
-    assert.equal(seller.count('chat:new_reply'), 0);
     assert.equal((await scene.messages('seller', conversationId)).length, 1);
   });
 }

@@ -96,6 +96,29 @@ pub struct Participant {
     pub last_seen_at: Option<DateTime<Utc>>,
 }
 
+/// The conversation of these two and this kind (and related entity, if given).
+async fn find_conversation<'e>(
+    on: impl sqlx::PgExecutor<'e>,
+    new: &NewConversation,
+) -> Result<Option<Uuid>, sqlx::Error> {
+    // An active one first, then the newest: real data has duplicates, and they stay as they are.
+    sqlx::query_scalar!(
+        "SELECT c.id FROM conversation_members a
+         JOIN conversation_members b ON b.conversation_id = a.conversation_id AND b.user_id = $2
+         JOIN conversations c ON c.id = a.conversation_id
+         WHERE a.user_id = $1 AND c.type = $3 AND (SELECT count(*) FROM conversation_members m WHERE m.conversation_id = c.id) = 2
+           AND ($4::uuid IS NULL OR (c.related_entity_id = $4 AND ($5::text IS NULL OR c.related_entity_type = $5)))
+         ORDER BY c.status = 'active' DESC, COALESCE(c.last_message_at, c.created_at) DESC, c.id LIMIT 1",
+        new.creator.0,
+        new.participant.0,
+        new.kind.as_str(),
+        new.related_entity_id,
+        new.related_entity_type
+    )
+    .fetch_optional(on)
+    .await
+}
+
 impl Db {
     /// The conversation of these two and this kind (and related entity, if given), made where there is none.
     /// Two racing calls get the same one: the second waits for the first's commit. `None` where one would have to be
@@ -108,6 +131,10 @@ impl Db {
         new: &NewConversation,
         may_begin: impl Fn() -> Result<(), E> + Sync,
     ) -> DbResult<Result<Option<ConversationId>, E>> {
+        // Most calls find theirs, and need no lock: many at once would wait for one another.
+        if let Some(found) = find_conversation(&self.pool(), new).await? {
+            return Ok(Ok(Some(ConversationId(found))));
+        }
         // Asked once, however often it is tried.
         let is_allowed = AtomicBool::new(false);
         let ask = || {
@@ -135,22 +162,7 @@ impl Db {
         )
         .execute(&mut *tx)
         .await?;
-        // An active one first, then the newest: real data has duplicates, and they stay as they are.
-        let found = sqlx::query_scalar!(
-            "SELECT c.id FROM conversation_members a
-             JOIN conversation_members b ON b.conversation_id = a.conversation_id AND b.user_id = $2
-             JOIN conversations c ON c.id = a.conversation_id
-             WHERE a.user_id = $1 AND c.type = $3 AND (SELECT count(*) FROM conversation_members m WHERE m.conversation_id = c.id) = 2
-               AND ($4::uuid IS NULL OR (c.related_entity_id = $4 AND ($5::text IS NULL OR c.related_entity_type = $5)))
-             ORDER BY c.status = 'active' DESC, COALESCE(c.last_message_at, c.created_at) DESC, c.id LIMIT 1",
-            new.creator.0,
-            new.participant.0,
-            new.kind.as_str(),
-            new.related_entity_id,
-            new.related_entity_type
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
+        let found = find_conversation(&mut *tx, new).await?;
         let id = if found.is_some() {
             found
         } else {
