@@ -41,7 +41,8 @@ class Random {
 
   /** Text out of what programs stumble over. */
   text(max = 40) {
-    if (this.chance(0.02)) return this.pick(['x', 'ä', '😀', '\u0000', '{']).repeat(this.pick([5001, 70_000, 300_000]));
+    // Two of the longest stay below MAX_PAYLOAD_BYTES, past which the socket would be closed.
+    if (this.chance(0.02)) return this.pick(['x', 'ä', '😀', '\u0000', '{']).repeat(this.pick([5001, 30_000, 80_000]));
     return Array.from({ length: this.below(max) }, () => this.pick(CHARACTERS)()).join('');
   }
 
