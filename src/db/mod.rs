@@ -8,8 +8,10 @@ mod blocks;
 mod conversations;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+mod executor;
 mod files;
 mod health;
+mod lease;
 mod members;
 mod message_rows;
 mod messages;
@@ -21,6 +23,7 @@ mod pool;
 mod pooler;
 mod presence;
 mod report;
+mod retry;
 mod session;
 mod shares;
 mod stored_bytes;
@@ -47,18 +50,19 @@ use sqlx::{
 pub use actions::{Acted, Action};
 pub use batch::{GOOD_FOR, NewMessage};
 pub use conversations::Participant;
+pub use lease::Lease;
 pub use members::{Access, Delivery, Member, ReadMark, Watermark};
 pub use messages::{EditHistory, Page, Slice};
 pub use notifications::{Notification, NotificationTable};
 pub use people::FoundUsers;
-pub use pool::{Lease, Pool, PoolOptions};
+pub use pool::{Pool, PoolOptions};
 pub use presence::{Gone, OnlineStatus};
 pub use session::{Session, Tx};
 use shares::Shares;
 pub use sync::{Hidden, Known, SyncState};
 pub use written::{Outcome, Written};
 
-use pool::{Attempts, is_in_the_way};
+use retry::{Attempts, is_in_the_way};
 
 use crate::{
     config::{Config, Pooler},

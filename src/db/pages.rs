@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{
     Access, Db, DbResult, Page, Slice, Watermark,
     message_rows::{MessageRow, Unusual},
-    pool::Attempts,
+    retry::Attempts,
     time::Time,
 };
 use crate::domain::{ConversationId, UserId};
