@@ -1,6 +1,7 @@
 //! One session with the database: how it is made, which limits it has, and how it counts until its backend is gone.
 
 use std::{
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -20,6 +21,8 @@ const SUSPECT_FOR: Duration = Duration::from_secs(10);
 const KEEP_READ_ONLY: Duration = Duration::from_secs(1);
 /// How long a backend may still be ending after its connection was closed.
 const ENDS_WITHIN: Duration = Duration::from_millis(100);
+/// How often an attempt to connect looks whether its server is still the right one.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Lost backends that are remembered.
 const MOST_LOST: usize = 1000;
 
@@ -144,7 +147,7 @@ impl Health {
         let slot = Slot::take(&self.slots).await?;
         let _turn = if self.silent.load(Ordering::Relaxed) { Some(self.probe.lock().await) } else { None };
         let made = self.now();
-        let mut connection = connect(options).await?;
+        let mut connection = self.connect(options).await?;
         // A pooler's sessions are others' too: there it is set for each transaction.
         let identity = if behind_pooler { None } else { set_up(&mut connection, limits).await? };
         let lost = std::mem::take(&mut *self.lost.lock());
@@ -153,6 +156,32 @@ impl Health {
         }
         self.silent.store(false, Ordering::Relaxed);
         Ok(Backend { connection, made, identity, _slot: slot })
+    }
+
+    /// Connects, and goes on trying while the database cannot be reached, refuses us or has no room: whoever waits has a
+    /// limit of their own. Each attempt looks the host's name up again, and ends when that begins to lead elsewhere: the old
+    /// host may never answer.
+    async fn connect(&self, options: &PgConnectOptions) -> Result<PgConnection, Error> {
+        let mut pause = Duration::from_millis(10);
+        loop {
+            let started = Instant::now();
+            let mut attempt = pin!(PgConnection::connect_with(options));
+            let connected = loop {
+                match tokio::time::timeout(LOOK_EVERY, &mut attempt).await {
+                    Ok(connected) => break connected,
+                    Err(_) if self.moved_since(started) => break Err(Error::Io(std::io::ErrorKind::TimedOut.into())),
+                    Err(_) => {}
+                }
+            };
+            match connected {
+                Err(e) if is_passing(&e) => {
+                    tracing::debug!(error = %e, "cannot connect to the database, trying again");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_millis(500));
+                }
+                connected => return connected,
+            }
+        }
     }
 }
 
@@ -188,22 +217,6 @@ impl Drop for Slot {
                 tokio::time::sleep(ENDS_WITHIN).await;
                 drop(permit);
             });
-        }
-    }
-}
-
-/// Connects, and goes on trying while the database cannot be reached, refuses us or has no room: whoever waits has a limit
-/// of their own. Each attempt looks the host's name up again.
-async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Error> {
-    let mut pause = Duration::from_millis(10);
-    loop {
-        match PgConnection::connect_with(options).await {
-            Err(e) if is_passing(&e) => {
-                tracing::debug!(error = %e, "cannot connect to the database, trying again");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_millis(500));
-            }
-            connected => return connected,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    io,
     net::IpAddr,
     sync::Weak,
     time::{Duration, Instant},
@@ -26,24 +27,106 @@ pub(super) fn watch(options: &PgConnectOptions, health: Weak<Health>) {
     if let Ok(runtime) = tokio::runtime::Handle::try_current()
         && is_name
     {
-        runtime.spawn(look(host, port, health));
+        runtime.spawn(async move {
+            let mut addresses = Addresses::default();
+            while health.strong_count() > 0 {
+                let found = tokio::net::lookup_host((host.as_str(), port)).await;
+                let Some(health) = health.upgrade() else { return };
+                heed(found.map(|found| found.map(|address| address.ip()).collect()), &mut addresses, &health);
+                drop(health);
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        });
     }
 }
 
-async fn look(host: String, port: u16, health: Weak<Health>) {
-    let mut seen: HashMap<IpAddr, Instant> = HashMap::new();
-    while health.strong_count() > 0 {
-        if let Ok(found) = tokio::net::lookup_host((host.as_str(), port)).await {
-            let found: Vec<IpAddr> = found.map(|address| address.ip()).collect();
-            let is_elsewhere = !seen.is_empty() && !found.is_empty() && !found.iter().any(|ip| seen.contains_key(ip));
-            if is_elsewhere && let Some(health) = health.upgrade() {
-                tracing::warn!("the database's name leads elsewhere, connecting anew");
-                health.moved();
-            }
-            let now = Instant::now();
-            seen.extend(found.into_iter().map(|ip| (ip, now)));
-            seen.retain(|_, at| at.elapsed() < REMEMBER_FOR);
+/// Says so where what a lookup found is elsewhere.
+fn heed(found: io::Result<Vec<IpAddr>>, addresses: &mut Addresses, health: &Health) {
+    if let Ok(found) = found
+        && addresses.lead_elsewhere(&found, Instant::now())
+    {
+        tracing::warn!("the database's name leads elsewhere, connecting anew");
+        health.moved();
+    }
+}
+
+/// The addresses that a name led to within the last minute.
+#[derive(Default)]
+struct Addresses(HashMap<IpAddr, Instant>);
+
+impl Addresses {
+    /// Takes the addresses of one lookup; says whether all of them are new.
+    fn lead_elsewhere(&mut self, found: &[IpAddr], now: Instant) -> bool {
+        let is_known = |ip: &IpAddr| self.0.contains_key(ip);
+        let is_elsewhere = !self.0.is_empty() && !found.is_empty() && !found.iter().any(is_known);
+        if !found.is_empty() {
+            // A lookup that finds nothing tells nothing: what was known stays.
+            self.0.extend(found.iter().map(|ip| (*ip, now)));
+            self.0.retain(|_, at| now.saturating_duration_since(*at) < REMEMBER_FOR);
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        is_elsewhere
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
+    const B: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
+    const C: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 3));
+
+    #[test]
+    fn a_name_leads_elsewhere_when_none_of_its_addresses_was_seen_lately() {
+        let (mut addresses, start) = (Addresses::default(), Instant::now());
+        let mut at = |second, found: &[IpAddr]| addresses.lead_elsewhere(found, start + Duration::from_secs(second));
+        assert!(!at(0, &[A, B]), "the first lookup");
+        assert!(!at(1, &[B]), "one of them");
+        assert!(!at(2, &[]), "no address tells nothing");
+        assert!(!at(3, &[B, C]), "one that is known, and one that is new");
+        assert!(!at(4, &[A]), "taking turns");
+        assert!(!at(90, &[]), "nothing for a long time");
+        assert!(at(91, &[IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)]));
+    }
+
+    #[test]
+    fn an_address_that_was_left_a_minute_ago_is_new_again() {
+        let (mut addresses, start) = (Addresses::default(), Instant::now());
+        let mut at = |second, found| addresses.lead_elsewhere(&[found], start + Duration::from_secs(second));
+        assert!(!at(0, A));
+        assert!(at(1, B));
+        assert!(!at(30, A), "it may be taking turns");
+        assert!(!at(31, B));
+        assert!(!at(89, B));
+        assert!(!at(91, B), "the only one of the last minute");
+        assert!(at(92, A));
+    }
+
+    #[test]
+    fn a_database_that_moved_is_told_to_those_who_wait_for_it() {
+        let (health, mut addresses) = (Health::new(1, false), Addresses::default());
+        let started = Instant::now();
+        heed(Ok(vec![A]), &mut addresses, &health);
+        heed(Err(io::ErrorKind::TimedOut.into()), &mut addresses, &health);
+        assert!(!health.moved_since(started));
+        heed(Ok(vec![B]), &mut addresses, &health);
+        assert!(health.moved_since(started));
+        assert!(!health.moved_since(Instant::now() + Duration::from_millis(5)), "what is asked from now on may wait");
+    }
+
+    #[tokio::test]
+    async fn an_attempt_to_connect_to_the_old_host_is_given_up() {
+        let old = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(old.local_addr().unwrap().port());
+        let health = Arc::new(Health::new(1, false));
+        let opening = health.clone();
+        let attempt = tokio::spawn(async move { opening.open(&options, None).await.map(|_| ()) });
+        let (_says_nothing, _) = old.accept().await.unwrap();
+        health.moved();
+        // It stands for the new host here.
+        tokio::time::timeout(Duration::from_secs(2), old.accept()).await.expect("no second attempt").unwrap();
+        attempt.abort();
     }
 }
