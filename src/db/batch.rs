@@ -101,40 +101,33 @@ impl Db {
         Ok(written)
     }
 
-    /// The conversations that cannot be written in now, because somebody holds a lock on them, on one of their members, on
-    /// the sender of one of these messages or on the message that one answers. Waits for none of these.
+    /// The conversations that cannot be written in now, because another session holds a lock on them, on one of their
+    /// members, or on a message that one of these answers. Waits for none of these.
     ///
     /// # Errors
     /// [`super::DbError`], also where a whole table is locked.
     pub async fn locked_conversations(&self, batch: &[&NewMessage]) -> DbResult<HashSet<ConversationId>> {
         let conversations: Vec<Uuid> = batch.iter().map(|m| m.conversation_id.0).collect();
-        let senders: Vec<Uuid> = batch.iter().map(|m| m.sender_id.0).collect();
         let replies: Vec<Option<Uuid>> = batch.iter().map(|m| m.reply_to.map(|r| r.0)).collect();
         let mut connection = self.pool().acquire().await?;
         let found = sqlx::query_scalar!(
             r#"WITH input AS (
-                   SELECT DISTINCT i.* FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS i (conversation_id, sender_id, reply_to)
+                   SELECT DISTINCT i.* FROM unnest($1::uuid[], $2::uuid[]) AS i (conversation_id, reply_to)
                ), conversation AS MATERIALIZED (
                    SELECT c.id FROM conversations c WHERE c.id = ANY ($1) ORDER BY c.id FOR NO KEY UPDATE SKIP LOCKED
                ), member AS MATERIALIZED (
                    SELECT m.conversation_id FROM conversation_members m WHERE m.conversation_id = ANY ($1)
                    ORDER BY m.conversation_id, m.user_id FOR NO KEY UPDATE SKIP LOCKED
-               ), sender AS MATERIALIZED (
-                   -- We may only read users: whose transaction has the row says its xmax.
-                   SELECT u.id FROM users u WHERE u.id = ANY ($2)
-                      AND u.xmax::text IN (SELECT l.transactionid::text FROM pg_locks l WHERE l.locktype = 'transactionid')
                ), quoted AS MATERIALIZED (
-                   SELECT q.id FROM messages q WHERE q.id = ANY ($3) ORDER BY q.id FOR KEY SHARE SKIP LOCKED
+                   SELECT q.id FROM messages q WHERE q.id = ANY ($2) ORDER BY q.id FOR KEY SHARE SKIP LOCKED
                )
                SELECT i.conversation_id AS "id!" FROM input i
                WHERE (i.conversation_id NOT IN (SELECT id FROM conversation)
                       AND EXISTS (SELECT 1 FROM conversations c WHERE c.id = i.conversation_id))
                   OR (SELECT count(*) FROM conversation_members m WHERE m.conversation_id = i.conversation_id)
                      > (SELECT count(*) FROM member m WHERE m.conversation_id = i.conversation_id)
-                  OR i.sender_id IN (SELECT id FROM sender)
                   OR (i.reply_to NOT IN (SELECT id FROM quoted) AND EXISTS (SELECT 1 FROM messages q WHERE q.id = i.reply_to))"#,
             &conversations,
-            &senders,
             &replies as &[Option<Uuid>]
         )
         .fetch_all(&mut *connection);
