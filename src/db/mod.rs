@@ -62,7 +62,7 @@ use shares::Shares;
 pub use sync::{Hidden, Known, SyncState};
 pub use written::{Outcome, Written};
 
-use retry::{Attempts, is_in_the_way};
+use retry::{Attempts, is_in_the_way, is_loss};
 
 use crate::{
     config::{Config, Pooler},
@@ -163,6 +163,10 @@ impl From<DbError> for Error {
         }
         if matches!(&e, DbError::Sqlx(fault) if is_in_the_way(fault)) {
             tracing::warn!(error = %e, "somebody is in the way in the database");
+            return Self::Busy;
+        }
+        if e.is_given_up() || matches!(&e, DbError::Sqlx(fault @ sqlx::Error::Database(_)) if is_loss(fault)) {
+            tracing::warn!(error = %e, "the database ended a statement or its session");
             return Self::Busy;
         }
         tracing::error!(error = %e, "database");

@@ -11,6 +11,8 @@ mod grants;
 mod locks;
 mod migrations;
 mod odd_values;
+mod outages;
+mod own_cluster;
 mod pages;
 mod plans;
 mod pool;
