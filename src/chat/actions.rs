@@ -37,7 +37,7 @@ impl Chat {
 
     async fn edit_in_turn(&self, user: &User, id: MessageId, text: &str) -> Result<Message> {
         let entry = self.last_told.of(id);
-        let _turn = entry.turn().await;
+        let _turn = entry.turn().await?;
         let action = self.db.edit_message(id, user.id, text, self.max_edits).await?;
         let (changed, _) = judge(&action, Error::NotYoursToEdit)?;
         if changed {
@@ -98,7 +98,7 @@ impl Chat {
 
     async fn delete_in_turn(&self, user: UserId, message_id: MessageId, for_everyone: bool) -> Result<MessageDeleted> {
         let entry = self.last_told.of(message_id);
-        let _turn = entry.turn().await;
+        let _turn = entry.turn().await?;
         let action = self.db.delete_message(message_id, user, for_everyone).await?;
         let (changed, conversation_id) = judge(&action, Error::NotYoursToDelete)?;
         let deletion_type = if for_everyone { "for_everyone" } else { "for_me" };
@@ -132,7 +132,7 @@ impl Chat {
 
     async fn react_in_turn(&self, user: UserId, id: MessageId, emoji: &Emoji, add: bool) -> Result<ReactionChanged> {
         let entry = self.last_told.of(id);
-        let _turn = entry.turn().await;
+        let _turn = entry.turn().await?;
         let action = self.db.react(id, user, emoji.as_str(), add).await?;
         let (changed, conversation_id) = judge(&action, Error::NotAuthorized)?;
         let (reactions, version) = (action.reactions.clone(), action.version);

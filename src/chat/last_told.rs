@@ -8,16 +8,23 @@ use std::{
     collections::HashMap,
     hash::{BuildHasher as _, RandomState},
     sync::Arc,
+    time::Duration,
 };
 
 use parking_lot::Mutex;
 
-use crate::domain::{Message, MessageId};
+use crate::{
+    domain::{Message, MessageId},
+    error::Error,
+};
 
 /// Entries are spread over so many maps, each with a lock of its own.
 const SHARDS: usize = 16;
 /// Entries of a map after which those that were not used meanwhile are dropped.
 const GENERATION: usize = 1024;
+
+/// How long a change of a message waits for those before it.
+const TURN_WITHIN: Duration = Duration::from_secs(4);
 
 /// What was told about messages that something happened to, or is happening to.
 #[derive(Default)]
@@ -133,8 +140,12 @@ impl Shard {
 impl Entry {
     /// Waits until no one else on this server changes the message or is about to tell of it: what happens to a message is
     /// told in the order in which it happened, and all of it.
-    pub async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.turn.lock().await
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where that takes too long: a lock on the message's row holds up whoever has the turn, and all those
+    /// behind them must not wait one after the other.
+    pub async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Error> {
+        tokio::time::timeout(TURN_WITHIN, self.turn.lock()).await.map_err(|_| Error::Busy)
     }
 
     /// Sends an event unless something newer was told of what it shows, or the deletion of that; false if so.

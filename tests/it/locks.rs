@@ -18,6 +18,10 @@ use crate::support::{World, fresh_config, is_native, until};
 const CONNECTIONS: u32 = 4;
 /// Far less than the lock is held, and far more than a send takes.
 const SOON: Duration = Duration::from_secs(3);
+/// Longer than anything is tried.
+const GIVEN_UP: Duration = Duration::from_secs(15);
+const EXCLUSIVE_WAITING: &str = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock' AND \
+     database = (SELECT oid FROM pg_database WHERE datname = current_database())";
 const BACKENDS: &str =
     "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'souk' AND datname = current_database()";
 
@@ -115,8 +119,65 @@ async fn a_locked_member_keeps_only_their_conversation_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_locked_user_keeps_only_their_own_messages_waiting() {
-    only_one_conversation_waits(|s| format!("SELECT FROM users WHERE id = '{}' FOR UPDATE", s.locked().0.id)).await;
+async fn a_message_that_is_locked_keeps_only_replies_to_it_waiting() {
+    let Some(s) = Scene::new().await else { return };
+    let (customer, id) = s.locked().clone();
+    let quoted = s.world.messages(&customer, id).await.unwrap().pop().unwrap().id;
+    let mut holder = s.stranger().await;
+    run(&mut holder, &format!("BEGIN; SELECT FROM messages WHERE id = '{quoted}' FOR UPDATE")).await;
+    let reply = |text: &str| Draft { text: text.into(), reply_to: Some(quoted), ..Draft::default() };
+    let waiting = ["one", "two", "three"].map(|text| s.world.begin_send(&customer, id, reply(text)));
+    s.others_go_on().await;
+    s.others_go_on().await;
+    assert!(s.backends(&mut s.stranger().await).await <= CONNECTIONS);
+    run(&mut holder, "COMMIT").await;
+    let mut seqs = Vec::new();
+    for sent in waiting {
+        seqs.push(tokio::time::timeout(SOON, sent).await.unwrap().unwrap().unwrap().seq);
+    }
+    assert_eq!(seqs, [2, 3, 4], "in their order");
+    s.world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn edits_of_a_locked_message_are_refused_as_busy_and_change_nothing() {
+    let Some(s) = Scene::new().await else { return };
+    let (customer, id) = s.locked().clone();
+    let message = s.world.messages(&customer, id).await.unwrap().pop().unwrap().id;
+    let mut holder = s.stranger().await;
+    run(&mut holder, &format!("BEGIN; SELECT FROM messages WHERE id = '{message}' FOR UPDATE")).await;
+    let edits: Vec<_> = (0..20)
+        .map(|n| {
+            let (chat, customer) = (s.world.chat.clone(), customer.clone());
+            tokio::spawn(async move { chat.edit(&customer, message, format!("text {n}")).await })
+        })
+        .collect();
+    s.others_go_on().await;
+    s.others_go_on().await;
+    assert!(s.backends(&mut s.stranger().await).await <= CONNECTIONS);
+    // All at once, and not one after the other.
+    for refused in tokio::time::timeout(GIVEN_UP, futures::future::join_all(edits)).await.unwrap() {
+        assert_eq!(refused.unwrap().unwrap_err(), Error::Busy, "it may be tried again");
+    }
+    run(&mut holder, "COMMIT").await;
+    assert_eq!(s.world.messages(&customer, id).await.unwrap().pop().unwrap().text, "first");
+    s.world.chat.edit(&customer, message, "changed".into()).await.unwrap();
+    s.world.close().await;
+}
+
+/// No message needs the rows of `users`, and none waits for them, even where another lock is looked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn locked_users_keep_no_message_waiting() {
+    let Some(s) = Scene::new().await else { return };
+    let mut holder = s.stranger().await;
+    let lock = format!("SELECT FROM conversations WHERE id = '{}' FOR UPDATE", s.locked().1);
+    run(&mut holder, &format!("BEGIN; SELECT FROM users FOR UPDATE; {lock}")).await;
+    let waiting = s.begin(0, "waits");
+    s.others_go_on().await;
+    s.others_go_on().await;
+    run(&mut holder, "COMMIT").await;
+    tokio::time::timeout(SOON, waiting).await.unwrap().unwrap().unwrap();
+    s.world.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -216,7 +277,7 @@ async fn a_table_that_is_altered_makes_everyone_wait_and_nobody_lose() {
     run(&mut reader, "BEGIN; SELECT count(*) FROM messages").await;
     // Waits for the reader, and whoever comes waits behind it.
     let altered = tokio::spawn(async move { run(&mut shop, "ALTER TABLE messages ADD COLUMN shop_note text").await });
-    until(&s.world, "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'", 1, SOON).await;
+    until(&s.world, EXCLUSIVE_WAITING, 1, SOON).await;
     let waiting: Vec<Pending> = (0..s.talks.len()).map(|talk| s.begin(talk, "meanwhile")).collect();
     for _ in 0..20 {
         assert!(s.backends(&mut watcher).await <= CONNECTIONS);
@@ -228,6 +289,85 @@ async fn a_table_that_is_altered_makes_everyone_wait_and_nobody_lose() {
         tokio::time::timeout(SOON, sent).await.unwrap().unwrap().unwrap();
     }
     s.world.close().await;
+}
+
+/// What needs a table that stays locked is refused as busy, and is not there afterwards; what does not need it goes on.
+async fn a_table_that_stays_locked(s: &Scene, watcher: &mut PgConnection) {
+    let waiting: Vec<Pending> = (0..s.talks.len()).map(|talk| s.begin(talk, "lost")).collect();
+    let read = async {
+        let refused = s.world.messages(&s.seller, s.locked().1).await;
+        assert_eq!(refused.unwrap_err(), Error::Busy, "a page may be asked for again");
+    };
+    tokio::join!(read, refused_while_others_go_on(s, waiting, watcher));
+}
+
+async fn refused_while_others_go_on(s: &Scene, waiting: Vec<Pending>, watcher: &mut PgConnection) {
+    for sent in waiting {
+        let mut sent = std::pin::pin!(sent);
+        let refused = loop {
+            let asked = Instant::now();
+            s.world.chat.available_users(&s.seller).await.unwrap();
+            assert!(asked.elapsed() < SOON, "who needs other tables waited {:?}", asked.elapsed());
+            assert!(s.backends(watcher).await <= CONNECTIONS);
+            if let Ok(refused) = tokio::time::timeout(Duration::from_millis(100), &mut sent).await {
+                break refused.unwrap();
+            }
+        };
+        assert_eq!(refused.unwrap_err(), Error::Busy, "it may be sent again");
+    }
+}
+
+/// Each conversation has its first message and none of those that were refused.
+async fn goes_on_after(s: Scene) {
+    for (customer, id) in &s.talks {
+        let sent = tokio::time::timeout(SOON, s.world.send(customer, *id, "next")).await.unwrap().unwrap();
+        assert_eq!(sent.seq, 2);
+    }
+    s.world.close().await;
+}
+
+/// `VACUUM FULL` that waits for a reader: whoever comes waits behind it.
+async fn while_vacuum_full_waits(table: &str) {
+    let Some(s) = Scene::new().await else { return };
+    let (mut reader, mut shop, mut watcher) = (s.stranger().await, s.stranger().await, s.stranger().await);
+    run(&mut reader, &format!("BEGIN; SELECT count(*) FROM {table}")).await;
+    let vacuum = format!("VACUUM FULL {table}");
+    let vacuumed = tokio::spawn(async move { run(&mut shop, &vacuum).await });
+    until(&s.world, EXCLUSIVE_WAITING, 1, SOON).await;
+    a_table_that_stays_locked(&s, &mut watcher).await;
+    run(&mut reader, "COMMIT").await;
+    vacuumed.await.unwrap();
+    goes_on_after(s).await;
+}
+
+/// `VACUUM FULL` that takes long: the same work under the same lock, in a transaction that stays open.
+async fn while_vacuum_full_runs(table: &str, key: &str) {
+    let Some(s) = Scene::new().await else { return };
+    let (mut shop, mut watcher) = (s.stranger().await, s.stranger().await);
+    run(&mut shop, &format!("BEGIN; CLUSTER {table} USING {key}")).await;
+    a_table_that_stays_locked(&s, &mut watcher).await;
+    run(&mut shop, "COMMIT").await;
+    goes_on_after(s).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vacuum_full_of_messages_that_waits_holds_up_only_what_needs_them() {
+    while_vacuum_full_waits("messages").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vacuum_full_of_members_that_waits_holds_up_only_what_needs_them() {
+    while_vacuum_full_waits("conversation_members").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vacuum_full_of_messages_that_runs_holds_up_only_what_needs_them() {
+    while_vacuum_full_runs("messages", "messages_pkey").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vacuum_full_of_members_that_runs_holds_up_only_what_needs_them() {
+    while_vacuum_full_runs("conversation_members", "conversation_members_pkey").await;
 }
 
 /// What the shop does to the participants of a conversation.
