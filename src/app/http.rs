@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    BoxError, Json, Router,
+    BoxError, Router,
     body::{Body, HttpBody as _},
     extract::{DefaultBodyLimit, Request, State},
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
@@ -32,7 +32,7 @@ use super::{
 use crate::{
     chat::Chat,
     config::Config,
-    hub::{Hub, Line, Sid},
+    hub::Sid,
     limits::{RequestShare, for_caller},
     rest,
 };
@@ -121,7 +121,6 @@ fn ends_within(body: Body, limit: Duration) -> Body {
 
 /// Origins and CORS around everything, the Socket.IO handshake too (contract §0).
 pub fn wrap(router: Router, config: &Config, admission: Admission) -> Router {
-    let hub = admission.chat.hub().clone();
     let origins = Arc::new(Origins::new(config, admission.proxies.clone()));
     let for_cors = origins.clone();
     let cors = CorsLayer::new()
@@ -133,7 +132,7 @@ pub fn wrap(router: Router, config: &Config, admission: Admission) -> Router {
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([REQUEST_ID, header::RETRY_AFTER])
         .max_age(Duration::from_hours(1));
-    let bodies = SocketBodies::new(config, &hub, &admission.chat.limits().bodies);
+    let bodies = SocketBodies::new(config, admission.chat.hub(), &admission.chat.limits().bodies);
     router.layer(
         ServiceBuilder::new()
             .layer(middleware::from_fn_with_state(origins, refuse_others))
@@ -141,7 +140,6 @@ pub fn wrap(router: Router, config: &Config, admission: Admission) -> Router {
             // Before it is counted as a handshake.
             .layer(middleware::from_fn(refuse_client_script))
             .layer(middleware::from_fn_with_state(admission, admit))
-            .layer(middleware::from_fn_with_state(hub, note_line))
             .layer(middleware::from_fn_with_state(bodies, receive)),
     )
 }
@@ -149,26 +147,4 @@ pub fn wrap(router: Router, config: &Config, admission: Admission) -> Router {
 /// The session that a request to Socket.IO names.
 pub fn session_of(request: &Request) -> Option<Sid> {
     request.uri().query()?.split('&').find_map(|pair| pair.strip_prefix("sid="))?.parse().ok()
-}
-
-/// Learns which session's WebSocket a TCP line carries, and lets no session poll that was given up as too slow.
-async fn note_line(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Response {
-    if request.uri().path().starts_with("/socket.io")
-        && let Some(session) = session_of(&request)
-    {
-        if hub.is_cut(session) {
-            // What Engine.IO answers for a session that is no more: the client connects anew.
-            let answer = Json(serde_json::json!({ "code": 1, "message": "Session ID unknown" }));
-            return (StatusCode::BAD_REQUEST, answer).into_response();
-        }
-        if request.method() == Method::GET {
-            hub.polled(session);
-        }
-        if let Some(line) = request.extensions().get::<Arc<Line>>()
-            && request.headers().contains_key(header::UPGRADE)
-        {
-            hub.lines().carries(line, session.as_str());
-        }
-    }
-    next.run(request).await
 }

@@ -3,6 +3,7 @@
 mod admission;
 mod answers;
 mod client_script;
+mod guarded;
 mod http;
 mod linger;
 mod origins;
@@ -189,7 +190,7 @@ impl App {
     /// Serves until `shutdown` resolves; then stops accepting, finishes what is in flight, marks users offline,
     /// closes sockets (clients see `transport close` and reconnect), and closes the database.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        let connections = server::accept(listener, self.gate, self.router, self.chat.hub().lines(), shutdown).await;
+        let connections = server::accept(listener, self.gate, self.router, shutdown).await;
         tracing::info!(sockets = self.chat.hub().len(), "shutting down");
         self.chat.shut_down(self.shutdown_timeout).await;
         if tokio::time::timeout(CLOSE_TIMEOUT, self.io.close()).await.is_err() {

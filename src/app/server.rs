@@ -15,12 +15,12 @@ use tower::{ServiceExt as _, service_fn};
 use super::{
     admission::{self, Peer},
     answers::Unread,
+    guarded::Guarded,
     linger::linger,
     paths::as_routed,
 };
 use crate::{
     config::LimitsConfig,
-    hub::Lines,
     limits::{Counter, Full, Place, Proxies},
 };
 
@@ -86,7 +86,6 @@ pub async fn accept(
     listener: TcpListener,
     gate: Gate,
     router: Router,
-    lines: &Arc<Lines>,
     shutdown: impl Future<Output = ()>,
 ) -> Connections {
     let connections = Connections::default();
@@ -105,7 +104,7 @@ pub async fn accept(
                 let peer = peer.ip().to_canonical();
                 match gate.enter(peer) {
                     Ok(places) => {
-                        serve(stream, Peer(peer), places, gate.read_within, router.clone(), lines, &connections);
+                        serve(stream, Peer(peer), places, gate.read_within, router.clone(), &connections);
                     }
                     // Its buffer is empty, so this does not wait.
                     Err(full) => drop(stream.try_write(admission::no_room(full).as_bytes())),
@@ -132,14 +131,12 @@ fn serve(
     places: Places,
     read_within: Duration,
     router: Router,
-    lines: &Arc<Lines>,
     connections: &Connections,
 ) {
-    let (stream, line) = lines.wrap(stream, places);
+    let stream = Guarded::new(stream, places);
     let unread = Arc::new(Unread::default());
     let answers = unread.clone();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(line.clone());
         request.extensions_mut().insert(peer);
         as_routed(request.uri_mut());
         let (answer, answers) = (router.clone().oneshot(linger(request.map(Body::new))), answers.clone());

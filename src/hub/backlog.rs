@@ -1,34 +1,15 @@
-//! What waits to be sent: how much of it one socket may have, and all of them together.
+//! What waits to be sent: how much of it all sockets together may have.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Connection, Hub, Sid};
+use super::{Connection, Hub};
 
 /// How often the sum is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 impl Hub {
-    /// Counts `bytes` that are about to be sent; a socket for which too many waited already is cut.
-    pub(super) fn hand_over(&self, connection: &Connection, bytes: usize) {
-        if connection.hand_over(bytes, &self.lines) > self.max_waiting_bytes {
-            self.cut(connection);
-        }
-    }
-
-    /// A polling session fetched of what was waiting.
-    pub fn polled(&self, sid: Sid) {
-        if let Some(connection) = self.state.read().sessions.get(&sid) {
-            let fetched = self.bytes_of_a_poll;
-            let left = connection.handed.load(Ordering::Relaxed).saturating_sub(fetched);
-            connection.handed.store(left, Ordering::Relaxed);
-        }
-    }
-
     /// Keeps what waits in total within its bound, until `stop`.
     pub async fn watch_backlog(self: Arc<Self>, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);

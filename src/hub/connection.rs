@@ -1,16 +1,16 @@
 //! One socket, and how much waits for it.
 
 use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    Arc,
+    atomic::{AtomicI64, Ordering},
 };
 
-use engineioxide::socket::EncodedSender;
+use engineioxide::Handle;
 use parking_lot::{Mutex, RwLock};
 use socketioxide::extract::SocketRef;
 use uuid::Uuid;
 
-use super::{Line, Lines, Sid, hold::Gate};
+use super::{Sid, hold::Gate};
 use crate::domain::{User, UserId};
 
 /// One authenticated socket.
@@ -22,18 +22,12 @@ pub struct Connection {
     /// The same as the database last had them.
     user: RwLock<Arc<User>>,
     pub(super) socket: SocketRef,
-    /// The way to its line past the library's encoding.
-    pub(super) packets: EncodedSender,
+    /// Its outgoing queue, past the library's encoding.
+    pub(super) session: Handle,
     /// Until when its token is good: seconds since 1970.
     expires_at: AtomicI64,
-    /// Set once it was too slow: it gets nothing more, so that it sees no gap.
-    pub(super) cut: AtomicBool,
-    /// Its line, once it speaks WebSocket.
-    line: OnceLock<Arc<Line>>,
     /// Whether what is sent goes out at once.
     pub(super) gate: Mutex<Gate>,
-    /// Bytes handed over, counted on from what the line has written; while polling, since the last poll.
-    pub(super) handed: AtomicU64,
 }
 
 impl Connection {
@@ -43,13 +37,11 @@ impl Connection {
     /// Not over a socket that has gone through a handshake.
     #[must_use]
     pub fn new(id: Uuid, user: Arc<User>, expires_at: i64, socket: SocketRef) -> Self {
-        let (cut, line, handed) = (AtomicBool::new(false), OnceLock::new(), AtomicU64::new(0));
+        let session = socket.req_parts().extensions.get::<Handle>().cloned();
+        let session = session.expect("the engine puts it into every handshake");
         let expires_at = AtomicI64::new(expires_at);
-        let packets = socket.req_parts().extensions.get::<EncodedSender>().cloned();
-        let packets = packets.expect("the library puts it into every handshake");
-        let user_id = user.id;
-        let user = RwLock::new(user);
-        Self { id, user_id, user, socket, packets, expires_at, cut, line, gate: Mutex::default(), handed }
+        let (user_id, user) = (user.id, RwLock::new(user));
+        Self { id, user_id, user, socket, session, expires_at, gate: Mutex::default() }
     }
 
     /// Whose it is, as the database had them at the handshake or at a later look.
@@ -80,23 +72,8 @@ impl Connection {
         self.expires_at.load(Ordering::Relaxed) <= now
     }
 
-    /// Bytes that were handed over and are not written yet.
+    /// Bytes that were handed over and are not with the kernel yet, or fetched by a poll.
     pub(super) fn waiting(&self) -> u64 {
-        self.handed.load(Ordering::Relaxed).saturating_sub(self.line.get().map_or(0, |line| line.written()))
-    }
-
-    /// Counts `bytes` as handed over; returns how many were waiting before.
-    pub(super) fn hand_over(&self, bytes: usize, lines: &Lines) -> u64 {
-        if self.line.get().is_none()
-            && let Some(line) = lines.of(self.sid().as_str())
-            && self.line.set(line).is_ok()
-        {
-            self.handed.store(0, Ordering::Relaxed);
-        }
-        let written = self.line.get().map_or(0, |line| line.written());
-        // Frames and pings are written too: where more was written than handed over, nothing waits.
-        let before = self.handed.load(Ordering::Relaxed).max(written);
-        self.handed.store(before + bytes as u64, Ordering::Relaxed);
-        before - written
+        self.session.waiting().bytes as u64
     }
 }

@@ -1,6 +1,6 @@
 //! An event, and who is to get it.
 
-use engineioxide::Str;
+use engineioxide::Frame;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -16,8 +16,8 @@ const PAYLOAD_BYTES: usize = 256;
 /// An event, serialised once for all its receivers.
 #[derive(Clone)]
 pub struct Event {
-    /// As it goes over the line: an EVENT packet of Socket.IO in a message packet of Engine.IO, both in text.
-    pub(super) packet: Str,
+    /// As it goes over the wire: an EVENT packet of Socket.IO in a message of Engine.IO, one buffer for all receivers.
+    pub(super) packet: Frame,
     /// The new message that it brings: a socket that was told of it by the answer to its catching up is not told twice.
     pub(super) message: Option<(ConversationId, i64)>,
 }
@@ -32,8 +32,7 @@ impl Event {
     /// An event with a payload that is serialised already.
     #[must_use]
     pub fn of_json(name: &'static str, payload: &str) -> Self {
-        let packet = ["42[\"", name, "\",", payload, "]"].concat();
-        Self { packet: packet.into(), message: None }
+        Self { packet: Frame::text_of(&["2[\"", name, "\",", payload, "]"]), message: None }
     }
 
     /// Says which new message this brings.
@@ -43,8 +42,8 @@ impl Event {
     }
 }
 
-/// An answer to one event of one socket, as it goes over the line: an ACK packet of Socket.IO.
-pub struct Answer(pub(super) Str);
+/// An answer to one event of one socket, as it goes over the wire: an ACK packet of Socket.IO.
+pub struct Answer(pub(super) Frame);
 
 impl Answer {
     /// Serialises the answer to the event whose packet has this id.
@@ -56,7 +55,7 @@ impl Answer {
     /// An answer that is serialised already.
     #[must_use]
     pub fn of_json(id: i64, answer: &str) -> Self {
-        Self(["43", itoa::Buffer::new().format(id), "[", answer, "]"].concat().into())
+        Self(Frame::text_of(&["3", itoa::Buffer::new().format(id), "[", answer, "]"]))
     }
 }
 

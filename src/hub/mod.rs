@@ -1,7 +1,7 @@
 //! Fan-out: which sockets are here, in which rooms, and how an event reaches them.
 //!
 //! There is a room per conversation and one per user. An event is serialised once and handed to each socket once,
-//! however many of its rooms are addressed. A socket whose outgoing channel is full would lose the packet without
+//! however many of its rooms are addressed. A socket whose outgoing queue is full would lose the packet without
 //! anybody noticing: it is disconnected instead, and its client reconnects and fetches what it missed.
 
 mod arrival;
@@ -9,11 +9,10 @@ mod backlog;
 mod connection;
 mod event;
 mod hold;
-mod lines;
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
-use engineioxide::Str;
+use engineioxide::Frame;
 use foldhash::{HashMap, HashSet};
 use parking_lot::RwLock;
 use tokio::sync::mpsc::error::TrySendError;
@@ -23,7 +22,6 @@ pub use arrival::Arrival;
 pub use connection::Connection;
 pub use event::{Answer, Audience, Event};
 pub use hold::Hold;
-pub use lines::{Line, LineStream, Lines};
 pub use socketioxide::socket::Sid;
 
 use crate::{
@@ -38,21 +36,19 @@ const SMALL_ROOM: usize = 16;
 #[derive(Default)]
 struct State {
     sockets: HashMap<Uuid, Arc<Connection>>,
-    sessions: HashMap<Sid, Arc<Connection>>,
     users: HashMap<UserId, Vec<Arc<Connection>>>,
     rooms: HashMap<ConversationId, Vec<Arc<Connection>>>,
     rooms_of: HashMap<Uuid, HashSet<ConversationId>>,
     arriving: HashMap<UserId, Vec<arrival::Waiting>>,
+    sessions: HashMap<Sid, Arc<Connection>>,
     arriving_sessions: HashMap<Sid, UserId>,
 }
 
 /// The sockets of this server.
 pub struct Hub {
     state: RwLock<State>,
-    lines: Arc<Lines>,
     max_waiting_bytes: u64,
     max_waiting_in_total: u64,
-    bytes_of_a_poll: u64,
     max_held: usize,
 }
 
@@ -62,19 +58,10 @@ impl Hub {
     pub fn new(config: &Config) -> Self {
         Self {
             state: RwLock::default(),
-            lines: Arc::default(),
             max_waiting_bytes: config.socket_send_buffer_bytes as u64,
             max_waiting_in_total: config.send_buffers_bytes as u64,
-            // A poll fetches up to as much.
-            bytes_of_a_poll: config.max_payload_bytes as u64,
             max_held: config.socket_send_buffer,
         }
-    }
-
-    /// The TCP lines under the sockets.
-    #[must_use]
-    pub fn lines(&self) -> &Arc<Lines> {
-        &self.lines
     }
 
     /// Takes a socket out of everything. Returns the rooms it was in.
@@ -210,9 +197,7 @@ impl Hub {
 
     /// Sends to one socket, also while it is on hold.
     pub fn emit_now(&self, connection: &Connection, event: &Event) {
-        if !connection.cut.load(Ordering::Relaxed) {
-            self.send(connection, event.packet.clone());
-        }
+        self.send(connection, event.packet.clone());
     }
 
     /// Answers one socket's event.
@@ -220,11 +205,13 @@ impl Hub {
         self.send(connection, answer.0);
     }
 
-    fn send(&self, connection: &Connection, packet: Str) {
-        self.hand_over(connection, packet.len());
+    fn send(&self, connection: &Connection, packet: Frame) {
+        if connection.waiting() > self.max_waiting_bytes {
+            return self.cut(connection);
+        }
         // Closed: its disconnect is on the way.
         if connection.socket.connected()
-            && let Err(TrySendError::Full(())) = connection.packets.try_send(packet)
+            && let Err(TrySendError::Full(())) = connection.session.send(packet)
         {
             self.cut(connection);
         }
@@ -232,17 +219,9 @@ impl Hub {
 
     /// Disconnects a socket that cannot keep up.
     pub fn cut(&self, connection: &Connection) {
-        if !connection.cut.swap(true, Ordering::Relaxed) {
+        if connection.session.cut() {
             tracing::warn!(connection = %connection.id, user = %connection.user_id, "disconnecting a socket that is too slow or may not be here");
-            // A polling session has no line: its next request is refused, and its ping finds the channel full.
-            self.lines.cut(connection.sid().as_str());
         }
-    }
-
-    /// Whether this session was given up as too slow.
-    #[must_use]
-    pub fn is_cut(&self, sid: Sid) -> bool {
-        self.state.read().sessions.get(&sid).is_some_and(|c| c.cut.load(Ordering::Relaxed))
     }
 }
 

@@ -7,7 +7,6 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use socketioxide::{
-    TransportType,
     adapter::LocalAdapter,
     extract::SocketRef,
     handler::{ConnectHandler, MessageHandler, Value},
@@ -22,7 +21,7 @@ use crate::{
     auth::Tokens,
     chat::Chat,
     error::Error,
-    hub::{Answer, Connection, Event, Line},
+    hub::{Answer, Connection, Event},
     limits::for_caller,
     protocol::{Ack, AckPage, Failure, Payload, ack_around, events::outgoing},
 };
@@ -38,7 +37,6 @@ impl ConnectHandler<LocalAdapter, Ordered> for OnConnect {
     fn call(&self, socket: Arc<Socket<LocalAdapter>>, _auth: Option<Value>) {
         let Some(session) = socket.extensions.get::<Arc<Session>>() else { return };
         let Some(arrival) = session.take_arrival() else { return };
-        note_line(&self.0, &socket);
         let connection =
             Arc::new(Connection::new(session.id, session.user.clone(), session.expires_at, SocketRef::from(socket)));
         arrival.complete(&connection);
@@ -59,16 +57,6 @@ pub fn register(state: &SocketState, socket: &Socket<LocalAdapter>, session: Ses
         let next = session.push(Incoming::Disconnected, state.queue);
         proceed(&state, session, next);
     });
-}
-
-/// A socket that came by WebSocket from the start has its line in the handshake; one that upgrades shows it then.
-fn note_line(state: &SocketState, socket: &Socket<LocalAdapter>) {
-    if let Some(line) = socket.req_parts().extensions.get::<Arc<Line>>()
-        && socket.transport_type() == TransportType::Websocket
-        && socket.req_parts().headers.contains_key("upgrade")
-    {
-        state.chat.hub().lines().carries(line, socket.id.as_str());
-    }
 }
 
 /// Receives every event of a socket, in the order of the wire.

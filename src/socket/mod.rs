@@ -14,9 +14,6 @@ use socketioxide::{ParserConfig, SocketIo, handler::ConnectHandler as _, layer::
 
 use crate::{auth::Tokens, chat::Chat, config::Config};
 
-/// Bytes read of a WebSocket at once.
-const READ_BUFFER: usize = 1024;
-
 /// Binary attachments that one packet may have, and how many times `MAX_PAYLOAD_BYTES` all of them may hold.
 const MAX_BINARIES: usize = 256;
 const ALL_BINARIES: usize = 4;
@@ -46,8 +43,6 @@ pub fn layer(config: &Config, state: SocketState) -> (SocketIoLayer, SocketIo) {
         .ping_interval(Duration::from_secs(config.ping_interval))
         .ping_timeout(Duration::from_secs(config.ping_timeout))
         .max_buffer_size(config.socket_send_buffer)
-        // Kept by every idle socket; a larger message grows it.
-        .ws_read_buffer_size(READ_BUFFER)
         .max_payload(config.max_payload_bytes as u64)
         .ws_max_message_size(config.max_payload_bytes)
         .ws_max_frame_size(config.max_payload_bytes)

@@ -1,0 +1,48 @@
+//! An Engine.IO 4 server: sessions over HTTP long-polling and WebSocket, and the upgrade from one to the other.
+//!
+//! Written from the protocol document for Souk. It has the name and the interface of the crate that the published
+//! socketioxide builds on, so that `[patch.crates-io]` can put it in that crate's place; `README.md` says why.
+//!
+//! In reading order:
+//! - [`config`]: limits and intervals.
+//! - [`handler`]: the callbacks that the application implements.
+//! - [`socket`]: one session, as the application sees it.
+//! - `frame`, `payload`: outgoing packets, and the polling transport's encoding.
+//! - `line`: the state of one session under its lock: the outgoing queue, who carries it, the upgrade.
+//! - `engine`, `heartbeat`: all sessions, and their pings.
+//! - `polling`, `websocket`: the two transports.
+//! - [`service`]: the tower and hyper services around it.
+
+mod body;
+pub mod config;
+mod engine;
+mod frame;
+pub mod handler;
+mod heartbeat;
+mod line;
+mod not_found;
+mod payload;
+mod polling;
+mod refusal;
+mod request;
+pub mod service;
+pub mod socket;
+#[cfg(feature = "__test_harness")]
+mod test_harness;
+mod websocket;
+
+#[cfg(feature = "__test_harness")]
+pub use engineioxide_core::Packet;
+pub use engineioxide_core::{ProtocolVersion, Str, TransportType};
+pub use frame::Frame;
+pub use line::{Handle, Waiting};
+pub use socket::{DisconnectReason, Sid, Socket};
+
+/// The parts that the crate's own property tests look at.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::{
+        payload::{Incoming, decode},
+        websocket::decoder::{Decoder, Fault, Message},
+    };
+}
