@@ -42,6 +42,8 @@ class MatrixStage {
     await this.sender.ask('chat:edit_message', { messageId, newText: SECRET });
     await this.sender.ask('chat:add_reaction', { messageId, reaction: REACTIONS.sender });
     await this.other.ask('chat:add_reaction', { messageId, reaction: REACTIONS.other });
+    // Marked by a statement of its own, and told when that is through: it may come after what settling sends.
+    await Promise.all([this.sender, this.other].map((one) => one.waitFor('chat:message_delivered', (d) => d.message_id === messageId)));
     await this.settle();
     this.seen = undefined;
     this.heard();

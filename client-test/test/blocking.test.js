@@ -45,6 +45,9 @@ async function talk(scene) {
   const mine = await scene.say(customer, conversationId, 'by the customer');
   const theirs = await scene.say(seller, conversationId, 'by the seller');
   await customer.ask('chat:add_reaction', { messageId: theirs.id, reaction: '👍' });
+  // Marked by a statement of its own, and told when that is through: it may come after what settling sends.
+  const delivered = (client, message) => client.waitFor('chat:message_delivered', (d) => d.message_id === message.id);
+  await Promise.all([customer, seller].flatMap((client) => [mine, theirs].map((message) => delivered(client, message))));
   const s = { conversationId, customer, seller, admin, outside, mine, theirs, scene };
   await settle(s);
   return s;
@@ -188,7 +191,8 @@ bothWays('coming into the room and leaving it do not pass', async (scene, shut) 
 
 bothWays('that it was read does not pass', async (scene, shut) => {
   const s = await talk(scene);
-  await scene.say(s.seller, s.conversationId, 'unread');
+  const unread = await scene.say(s.seller, s.conversationId, 'unread');
+  await s.seller.waitFor('chat:message_delivered', (d) => d.message_id === unread.id);
   await shut();
   await unheard(s, async () => {
     assert.equal((await s.customer.ask('chat:mark_read', { conversationId: s.conversationId })).success, true);
@@ -283,6 +287,7 @@ clean('a message that was stored before the block is still the same message when
   const s = await talk(scene);
   const payload = { conversationId: s.conversationId, message: 'once', clientMessageId: 'c1' };
   const first = await scene.say(s.customer, s.conversationId, payload.message, payload);
+  await s.seller.waitFor('chat:message_delivered', (d) => d.message_id === first.id);
   await settle(s);
   await block(scene, 'seller', 'customer');
   await unheard(s, async () => {
