@@ -15,7 +15,8 @@ use crate::{
 
 /// How often the counts are looked at.
 const EVERY: Duration = Duration::from_secs(2);
-/// Rounds after which a user who stores nothing is forgotten, unless they are at their limit.
+/// Rounds after which a user who stores nothing is forgotten. One at their limit is not, but looked up again: their total
+/// may have been lowered in the database.
 const ROUNDS: u8 = 30;
 /// Bytes of a user that are worth a write; less where the limit is small.
 const MUCH: u64 = 64 << 10;
@@ -74,11 +75,20 @@ impl StoredBytes {
             stored.unwritten > 0 || stored.rounds_idle <= ROUNDS || self.is_full(stored)
         });
         let much = MUCH.min(self.max / 16);
-        let is_due = |s: &Stored| all || s.known.is_none() || s.unwritten >= much || s.rounds_idle > ROUNDS;
-        let unwritten = users.iter_mut().filter(|(_, stored)| stored.unwritten > 0 && is_due(stored));
-        let taken = unwritten
-            .map(|(user, stored)| (*user, i64::try_from(std::mem::take(&mut stored.unwritten)).unwrap_or(i64::MAX)));
-        taken.collect()
+        let mut taken = Vec::new();
+        for (user, stored) in users.iter_mut() {
+            // Idle and still here: at the limit.
+            let is_idle = stored.rounds_idle > ROUNDS;
+            let is_worth_it = all || stored.known.is_none() || stored.unwritten >= much;
+            if is_idle || stored.unwritten > 0 && is_worth_it {
+                let unwritten = std::mem::take(&mut stored.unwritten);
+                taken.push((*user, i64::try_from(unwritten).unwrap_or(i64::MAX)));
+                if is_idle {
+                    stored.rounds_idle = 0;
+                }
+            }
+        }
+        taken
     }
 
     fn know(&self, totals: Vec<(UserId, i64)>) {
@@ -164,5 +174,15 @@ mod tests {
         }
         assert_eq!(stored.users.lock().keys().copied().collect::<Vec<_>>(), [full]);
         assert_eq!(stored.check(full), Err(Error::StorageFull));
+    }
+
+    #[test]
+    fn who_is_at_the_limit_is_looked_up_again_and_let_go_when_their_total_was_lowered() {
+        let (stored, full) = (StoredBytes::new(100), user());
+        stored.know(vec![(full, 100)]);
+        let looked_up: Vec<_> = (0..=ROUNDS).flat_map(|_| stored.take_unwritten(false)).collect();
+        assert_eq!(looked_up, [(full, 0)]);
+        stored.know(vec![(full, 10)]);
+        assert_eq!(stored.check(full), Ok(()));
     }
 }
