@@ -7,6 +7,7 @@ use std::{
 
 use deadpool::managed::Object;
 use sqlx::Error;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     ANSWER_WITHIN,
@@ -17,6 +18,9 @@ use super::{
     shares::Turn,
 };
 
+/// A part of a user's share, and one of what is given out few at a time.
+pub(super) type Turns = (Option<Turn>, Option<Box<OwnedSemaphorePermit>>);
+
 /// A connection of a pool.
 pub struct Lease {
     health: Arc<Health>,
@@ -24,13 +28,13 @@ pub struct Lease {
     session: Option<Session<'static>>,
     /// The connection is of no use any more.
     is_lost: bool,
-    /// Its part of a user's share.
-    turn: Option<Turn>,
+    /// What it takes up.
+    turns: Turns,
 }
 
 impl Lease {
-    pub(super) fn new(session: Session<'static>, health: Arc<Health>, turn: Option<Turn>) -> Self {
-        Self { health, session: Some(session), is_lost: false, turn }
+    pub(super) fn new(session: Session<'static>, health: Arc<Health>, turns: Turns) -> Self {
+        Self { health, session: Some(session), is_lost: false, turns }
     }
 
     /// Gives the connection back: nothing is on its way, and no transaction is open.
@@ -89,11 +93,11 @@ impl Drop for Lease {
         if self.is_lost {
             return drop(Object::take(connection));
         }
-        let (health, turn) = (self.health.clone(), self.turn.take());
+        let (health, turns) = (self.health.clone(), std::mem::take(&mut self.turns));
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return drop(Object::take(connection)) };
         runtime.spawn(async move {
             clean(connection, health).await;
-            drop(turn);
+            drop(turns);
         });
     }
 }

@@ -3,10 +3,9 @@
 
 use std::collections::HashMap;
 
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use uuid::Uuid;
 
-use super::{Db, DbError, DbResult};
+use super::{Db, DbResult, Pool};
 use crate::domain::{Person, Role, UserId, shown_name};
 
 /// Most users of `GET /users/available`.
@@ -52,13 +51,9 @@ impl PersonRow {
 }
 
 impl Db {
-    /// Waits for one of the few connections that reads which may be long share.
-    ///
-    /// # Errors
-    /// [`DbError::is_exhausted`] where none is free in time.
-    pub(super) async fn long_read(&self) -> DbResult<OwnedSemaphorePermit> {
-        let turn = timeout(self.options.acquire_timeout, self.long_reads.clone().acquire_owned()).await;
-        turn.map_err(|_| DbError::Sqlx(sqlx::Error::PoolTimedOut))?.map_err(|_| DbError::Sqlx(sqlx::Error::PoolClosed))
+    /// The few connections that reads which may be long share.
+    fn long_reads(&self) -> Pool {
+        self.pool().few_at_a_time(self.long_reads.clone())
     }
 
     /// Active users of `roles` other than `caller` whose name or e-mail contains `text`, in any case.
@@ -91,7 +86,6 @@ impl Db {
     }
 
     async fn find_users(&self, caller: UserId, roles: &[Role], text: &str, each: usize) -> DbResult<FoundUsers> {
-        let _turn = self.long_read().await?;
         let rows = sqlx::query!(
             r#"SELECT id, email, role, display_name, status, created_at, complete
                FROM souk_find_users($1, $2, $3, $4, $5) ORDER BY lower(COALESCE(display_name, email)), id"#,
@@ -101,7 +95,7 @@ impl Db {
             i32::try_from(each).unwrap_or(i32::MAX),
             SEARCH_BUDGET_MS
         )
-        .fetch_all(&self.pool())
+        .fetch_all(&self.long_reads())
         .await?;
         let is_complete = rows.iter().find_map(|r| r.complete).unwrap_or(false);
         let users = rows.into_iter().map(|r| PersonRow {
@@ -121,13 +115,12 @@ impl Db {
     /// # Errors
     /// [`super::DbError`].
     pub async fn support_user(&self, caller: UserId) -> DbResult<Option<Person>> {
-        let _turn = self.long_read().await?;
         let row = sqlx::query_as!(
             PersonRow,
             "SELECT id, email, role, display_name, status, created_at FROM souk_support_user($1)",
             caller.0
         )
-        .fetch_optional(&self.pool())
+        .fetch_optional(&self.long_reads())
         .await?;
         Ok(row.and_then(PersonRow::into_person))
     }

@@ -10,6 +10,7 @@ use std::{
 
 use deadpool::managed::{self, Metrics, PoolError, QueueMode, RecycleError, RecycleResult};
 use sqlx::{AssertSqlSafe, Connection as _, Error, SqlSafeStr as _, SqlStr, postgres::PgConnectOptions};
+use tokio::sync::Semaphore;
 
 use super::{
     backend::{Backend, Health, limits_as_sql},
@@ -59,8 +60,16 @@ pub struct Pool {
     answer_within: Option<Duration>,
     /// Begins a transaction behind a pooler, with what other sessions are given once and for all.
     begin: SqlStr,
+    bounds: Arc<Bounds>,
+}
+
+/// On how many are given out. Behind one pointer: every statement's future has a handle of the pool.
+#[derive(Clone, Default)]
+struct Bounds {
     /// How many of them may work for one user.
     shares: Option<Arc<Shares>>,
+    /// How many by this handle and its like.
+    few: Option<Arc<Semaphore>>,
 }
 
 impl fmt::Debug for Pool {
@@ -133,13 +142,19 @@ impl Pool {
         let connections = connections.queue_mode(QueueMode::Lifo).build();
         // It refuses timeouts without a runtime to measure them, and has none: ours is around all of it.
         let connections = connections.expect("a pool without timeouts of its own");
-        Self { connections, acquire_timeout, answer_within, begin, shares: None }
+        Self { connections, acquire_timeout, answer_within, begin, bounds: Arc::default() }
     }
 
     /// The same, with a share for each user.
     #[must_use]
     pub fn with_shares(self, shares: Arc<Shares>) -> Self {
-        Self { shares: Some(shares), ..self }
+        Self { bounds: Arc::new(Bounds { shares: Some(shares), ..(*self.bounds).clone() }), ..self }
+    }
+
+    /// The same, where no more connections are given out at a time than `few` has permits.
+    #[must_use]
+    pub fn few_at_a_time(self, few: Arc<Semaphore>) -> Self {
+        Self { bounds: Arc::new(Bounds { few: Some(few), ..(*self.bounds).clone() }), ..self }
     }
 
     /// A connection for one's own use, as soon as the user for whom the task works has fewer than their share. It is given
@@ -150,14 +165,20 @@ impl Pool {
     /// `PoolTimedOut` when none was free in time, `PoolClosed`, or what connecting says.
     pub async fn acquire(&self) -> Result<Lease, Error> {
         let get = async {
-            let turn = match (&self.shares, caller()) {
+            let turn = match (&self.bounds.shares, caller()) {
                 (Some(shares), Some(user)) => Some(shares.turn(user).await),
                 _ => None,
             };
-            (turn, self.connections.get().await)
+            // After their own turn: whoever waits for that must not keep others from a connection.
+            let permit = match &self.bounds.few {
+                // In a box: every statement's future has room for what few need.
+                Some(few) => Box::pin(few.clone().acquire_owned()).await.ok().map(Box::new),
+                None => None,
+            };
+            ((turn, permit), self.connections.get().await)
         };
         let got = tokio::time::timeout(self.acquire_timeout, get).await;
-        let (turn, connection) = got.map_err(|_| Error::PoolTimedOut)?;
+        let (turns, connection) = got.map_err(|_| Error::PoolTimedOut)?;
         let connection = connection.map_err(|e| match e {
             PoolError::Backend(e) => e,
             PoolError::Closed => Error::PoolClosed,
@@ -165,7 +186,7 @@ impl Pool {
         })?;
         let health = self.connections.manager().health.clone();
         let begin = health.is_behind_pooler().then(|| self.begin.clone());
-        let lease = Lease::new(Session::new(connection, begin), health, turn);
+        let lease = Lease::new(Session::new(connection, begin), health, turns);
         // It may have been connecting when the pool was closed.
         if self.connections.is_closed() { Err(Error::PoolClosed) } else { Ok(lease) }
     }
