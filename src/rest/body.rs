@@ -20,6 +20,8 @@ use crate::{
 
 /// When to try again where others' bodies take all the room.
 const RETRY_AFTER_MS: u64 = 1000;
+/// Bytes that are unpacked before they are counted.
+const PIECE: usize = 16 << 10;
 
 /// Why a body is refused.
 #[derive(Debug, PartialEq, Eq)]
@@ -87,21 +89,34 @@ fn is_length_limit(e: &axum::Error) -> bool {
     causes.any(<dyn StdError + 'static>::is::<LengthLimitError>)
 }
 
-/// Unpacks a body as its `Content-Encoding` says. No more than `max` bytes are unpacked.
-pub fn unpack(body: Bytes, encoding: Option<&HeaderValue>, max: usize) -> Result<Bytes, Refused> {
+/// Unpacks a body as its `Content-Encoding` says. No more than `max` bytes are unpacked, and they are counted too.
+///
+/// # Errors
+/// [`Refused`].
+pub fn unpack(body: Bytes, encoding: Option<&HeaderValue>, max: usize, held: &mut HeldBytes) -> Result<Bytes, Refused> {
     let Some(encoding) = encoding else { return Ok(body) };
     match encoding.to_str().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
         "" | "identity" => Ok(body),
-        "gzip" | "x-gzip" => inflate(MultiGzDecoder::new(&body[..]), max),
-        "deflate" => inflate(ZlibDecoder::new(&body[..]), max),
+        "gzip" | "x-gzip" => inflate(MultiGzDecoder::new(&body[..]), max, held),
+        "deflate" => inflate(ZlibDecoder::new(&body[..]), max, held),
         _ => Err(Refused::Encoding),
     }
 }
 
-fn inflate(decoder: impl Read, max: usize) -> Result<Bytes, Refused> {
+fn inflate(mut decoder: impl Read, max: usize, held: &mut HeldBytes) -> Result<Bytes, Refused> {
     let mut unpacked = Vec::new();
-    decoder.take(max as u64 + 1).read_to_end(&mut unpacked).map_err(|_| Refused::Packing)?;
-    if unpacked.len() > max { Err(Refused::TooLarge) } else { Ok(unpacked.into()) }
+    loop {
+        let before = unpacked.len();
+        let piece = PIECE.min(max + 1 - before);
+        decoder.by_ref().take(piece as u64).read_to_end(&mut unpacked).map_err(|_| Refused::Packing)?;
+        if unpacked.len() > max {
+            return Err(Refused::TooLarge);
+        }
+        if unpacked.len() == before {
+            return Ok(unpacked.into());
+        }
+        held.add(unpacked.len() - before).map_err(Refused::NoRoom)?;
+    }
 }
 
 #[cfg(test)]
@@ -132,5 +147,21 @@ mod tests {
     async fn no_more_is_read_than_there_may_be_or_than_there_is_room_for() {
         assert_eq!(read_of(&["ab", "cd"], 3, 9).await, Err(Refused::TooLarge));
         assert_eq!(read_of(&["ab", "cd"], 9, 3).await, Err(Refused::NoRoom(Over::All)));
+    }
+
+    #[test]
+    fn what_is_unpacked_is_counted_as_well() {
+        let content = vec![b' '; 100_000];
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut gz, &content).unwrap();
+        let packed = Bytes::from(gz.finish().unwrap());
+        let gzip = HeaderValue::from_static("gzip");
+        let unpacked = |max: usize, room: usize| {
+            let mut held = ByteBudget::new(0, room).share(Owner::Address(None));
+            unpack(packed.clone(), Some(&gzip), max, &mut held)
+        };
+        assert_eq!(unpacked(100_000, 100_000), Ok(content.into()));
+        assert_eq!(unpacked(100_000, 99_999), Err(Refused::NoRoom(Over::All)));
+        assert_eq!(unpacked(99_999, 100_000), Err(Refused::TooLarge));
     }
 }
