@@ -216,8 +216,11 @@ CREATE TABLE message_notifications (
     notification_id uuid    NOT NULL,
     -- The message was deleted for everyone; a server takes the text out and then drops this row.
     must_go         boolean NOT NULL DEFAULT false,
+    -- Servers drop the row 90 days later.
+    created_at      timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (message_id, notification_id)
 );
+CREATE INDEX message_notifications_old ON message_notifications (created_at) WHERE NOT must_go;
 CREATE INDEX message_notifications_must_go ON message_notifications (message_id, notification_id) WHERE must_go;
 
 -- A trigger, because SQL users delete messages too. It does not touch the shop's table, which may be locked.

@@ -26,6 +26,8 @@ const LOCKED_PAUSE: Duration = Duration::from_secs(1);
 const PREVIEW_CHARS: usize = 50;
 /// How often texts that must go are looked for without being told.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
+/// Old notes that are forgotten at a time, once in `LOOK_EVERY`.
+const FORGET: i64 = 5_000;
 /// Messages that may wait to be looked at again, while the shop's table refuses.
 const MAX_UNCHECKED: usize = 10_000;
 
@@ -91,7 +93,7 @@ pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Task>) {
     let mut waiting = Vec::with_capacity(BATCH);
     let mut table: Option<NotificationTable> = None;
     let mut locked: Vec<(Notification, Instant)> = Vec::new();
-    let mut looked_at = Instant::now();
+    let (mut looked_at, mut forgot_at) = (Instant::now(), Instant::now());
     let mut texts = Texts { unchecked: Vec::new(), not_before: Instant::now() };
     loop {
         // Now and then without being told: SQL users delete messages too, and a server may have stopped in between.
@@ -116,6 +118,12 @@ pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Task>) {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         texts.redact_if_due(&chat, &mut table).await;
+        if forgot_at.elapsed() >= LOOK_EVERY {
+            forgot_at = Instant::now();
+            if let Err(e) = in_time(chat.db.forget_old_notifications(FORGET)).await {
+                tracing::warn!(error = %e, "old notes of notifications not forgotten");
+            }
+        }
     }
 }
 

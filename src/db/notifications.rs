@@ -95,6 +95,30 @@ impl Db {
     }
 }
 
+impl Db {
+    /// Forgets up to `max` of the oldest notes of which notification tells of which message, once they are 90 days old: by
+    /// then the text stays in a notification whose message is deleted. What is to go already is not forgotten.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn forget_old_notifications(&self, max: i64) -> DbResult<()> {
+        sqlx::query!(
+            r#"WITH forgotten AS (
+                 DELETE FROM message_notifications r USING (
+                     SELECT message_id, notification_id FROM message_notifications
+                     WHERE NOT must_go AND created_at < now() - interval '90 days'
+                     ORDER BY created_at LIMIT $1 FOR UPDATE SKIP LOCKED) old
+                 WHERE r.message_id = old.message_id AND r.notification_id = old.notification_id
+                 RETURNING 1)
+               SELECT count(*) AS "forgotten!" FROM forgotten"#,
+            max
+        )
+        .fetch_one(&self.pool())
+        .await?;
+        Ok(())
+    }
+}
+
 /// Whether the table takes keys that we make.
 fn takes_our_keys(types: &HashMap<String, String>) -> bool {
     types.get("id").is_some_and(|kind| kind == "uuid" || kind == "text" || kind.starts_with("character varying"))
