@@ -4,6 +4,8 @@
 
 const assert = require('node:assert/strict');
 const { createHmac } = require('node:crypto');
+const fs = require('node:fs');
+const path = require('node:path');
 const { suite } = require('../lib/suite');
 const { external } = require('../lib/postgres');
 const { until } = require('../lib/limits');
@@ -49,7 +51,7 @@ async function links(scene, conversationId, message) {
   };
 }
 
-/** Deletes a message for everyone, at which the server removes all files that are to go. */
+/** Deletes a message for everyone, after which the server removes all files that are to go. */
 async function deletion(scene) {
   const { customer, message } = await written(scene, []);
   await customer.ask('chat:delete_message', { messageId: message.id, deletionType: 'for_everyone' });
@@ -115,13 +117,13 @@ test('who names another user\'s file gets no link to it', async (scene) => {
   }
 });
 
-test('a file of a message deleted for everyone is gone at once', async (scene) => {
+test('a file of a message deleted for everyone is refused at once and soon gone', async (scene) => {
   const [first, second] = [await put(scene, 'png'), await put(scene, 'pdf')];
   const { conversationId, customer, message } = await written(scene, [attachment(first), attachment(second)]);
   const before = stored(server).length;
   await customer.ask('chat:delete_message', { messageId: message.id, deletionType: 'for_everyone', conversationId });
   for (const file of [first, second]) assert.ok([404, 410].includes((await download(scene, file.fileUrl)).status));
-  assert.equal(stored(server).length, before - 2);
+  await until(() => stored(server).length === before - 2, 'the files are gone from the store');
 });
 
 test('deleted by REST, or by SQL: the same', needs, async (scene) => {
@@ -129,7 +131,7 @@ test('deleted by REST, or by SQL: the same', needs, async (scene) => {
   const [byRest, bySql] = [await written(scene, [attachment(files[0])]), await written(scene, [attachment(files[1])])];
   server.database.sql(`UPDATE messages SET is_deleted = true WHERE id = '${bySql.message.id}'`);
   await scene.data('customer', 'DELETE', `/api/chat/messages/${byRest.message.id}`, { deletionType: 'for_everyone' });
-  // What SQL deleted goes along with the server's next deletion, or within a minute.
+  // What SQL deleted is refused at once too; it goes along with the server's next deletion, or within a minute.
   for (const file of files) assert.equal((await download(scene, file.fileUrl)).status, 404);
 });
 
@@ -180,9 +182,9 @@ test('an unused file goes after a day, one that a message names does not', needs
   assert.equal((await download(scene, unused.fileUrl)).status, 200, 'a message may be on its way');
   sql("UPDATE chat_files SET since = now() - interval '1 hour' WHERE state = 'unused'");
   await deletion(scene);
-  assert.equal((await download(scene, unused.fileUrl)).status, 404);
+  await until(async () => (await download(scene, unused.fileUrl)).status === 404, 'it is gone');
   for (const file of [used, byLink, fresh]) assert.equal((await download(scene, file.fileUrl)).status, 200);
-  assert.equal(state(unused), '');
+  await until(() => state(unused) === '', 'it is forgotten');
 });
 
 test('an unused file that is named at the last moment is kept', needs, async (scene) => {
@@ -190,6 +192,21 @@ test('an unused file that is named at the last moment is kept', needs, async (sc
   server.database.sql(`UPDATE chat_files SET state = 'unused', since = now() - interval '1 hour' WHERE path = '${file.filePath}'`);
   await written(scene, [attachment(file)]);
   await deletion(scene);
+  const state = () => server.database.sql(`SELECT state FROM chat_files WHERE path = '${file.filePath}'`);
+  await until(() => state() !== 'unused', 'it is looked at');
+  assert.equal(state(), 'used');
   assert.equal((await download(scene, file.fileUrl)).status, 200);
-  assert.equal(server.database.sql(`SELECT state FROM chat_files WHERE path = '${file.filePath}'`), 'used');
+});
+
+// A folder in the file's place is what the store does not give up.
+test('a file that the store does not give up is put behind the others, and refused meanwhile', needs, async (scene) => {
+  const file = await put(scene, 'png');
+  const { customer, conversationId, message } = await written(scene, [attachment(file)]);
+  const place = path.join(server.dataDir, 'uploads', file.filePath);
+  fs.rmSync(place);
+  fs.mkdirSync(path.join(place, 'full'), { recursive: true });
+  await customer.ask('chat:delete_message', { messageId: message.id, deletionType: 'for_everyone', conversationId });
+  assert.equal((await download(scene, file.fileUrl)).status, 404);
+  const row = () => server.database.sql(`SELECT state, since > now() FROM chat_files WHERE path = '${file.filePath}'`);
+  await until(() => /deleted.t/.test(row()), 'it is put off');
 });

@@ -108,7 +108,7 @@ impl Chat {
         if changed && for_everyone {
             entry.tell_deletion(action.version, || self.tell(&action.members, &event));
             self.redact_notifications();
-            self.remove_files().await;
+            self.files_due.notify_one();
         } else if changed {
             self.tell(&[user], &event);
         }

@@ -28,7 +28,7 @@ mod writer;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use moka::future::Cache;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use coalesce::Coalesced;
@@ -72,6 +72,8 @@ pub struct Chat {
     writer: writer::Writer,
     typing: typing::TypingState,
     uploads: Uploads,
+    /// Files are to go, without waiting for the next round.
+    files_due: Notify,
     accounts: accounts::Accounts,
     /// What an app asks for from all its tabs when something happens.
     lists: Coalesced<(UserId, ListConversations), Arc<Listed>>,
@@ -128,6 +130,7 @@ impl Chat {
             writer,
             typing,
             uploads,
+            files_due: Notify::new(),
             accounts,
             lists: Coalesced::new(),
             unread: Coalesced::new(),

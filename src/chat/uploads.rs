@@ -144,6 +144,17 @@ impl Uploads {
         format!("name={name}&expires={expires}&signature={}", hex.concat())
     }
 
+    /// Whether a link is ours and good.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSignature`], [`Error::LinkExpired`].
+    pub fn check(&self, path: &str, link: &FileLink, now: DateTime<Utc>) -> Result<()> {
+        if !self.is_signed(path, link) {
+            return Err(Error::InvalidSignature);
+        }
+        if now.timestamp() >= link.expires { Err(Error::LinkExpired) } else { Ok(()) }
+    }
+
     /// A file's kind, size and content, for who has its link.
     ///
     /// # Errors
@@ -154,12 +165,7 @@ impl Uploads {
         link: &FileLink,
         now: DateTime<Utc>,
     ) -> Result<(FileKind, u64, impl Stream<Item = std::result::Result<Bytes, StorageError>> + Send + use<>)> {
-        if !self.is_signed(path, link) {
-            return Err(Error::InvalidSignature);
-        }
-        if now.timestamp() >= link.expires {
-            return Err(Error::LinkExpired);
-        }
+        self.check(path, link, now)?;
         let kind = FilePath::parse(path).and_then(|path| path.kind()).ok_or(Error::FileNotFound)?;
         let (size, content) = self.storage.read(path).await?.ok_or(Error::FileNotFound)?;
         Ok((kind, size, content))

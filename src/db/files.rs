@@ -5,6 +5,8 @@ use crate::domain::UserId;
 
 /// A file that no message names goes this long after that was found out, if it is still so: a message may be on its way.
 const GRACE_SECONDS: f64 = 120.0;
+/// One that the store did not give up is tried again after this; the others come first.
+const RETRY_SECONDS: f64 = 60.0;
 
 impl Db {
     /// Bytes that `user` uploaded today (UTC).
@@ -45,18 +47,19 @@ impl Db {
         Ok(lease.done_if_ok(noted)?.rows_affected() == 1)
     }
 
-    /// Forgets a file that was taken back, and its bytes.
+    /// Forgets a file that was taken back, and its bytes on the day on which they were counted.
     ///
     /// # Errors
     /// [`super::DbError`].
-    pub async fn forget_upload(&self, path: &str, owner: UserId, size: u64) -> DbResult<()> {
+    pub async fn forget_upload(&self, path: &str, owner: UserId) -> DbResult<()> {
         sqlx::query!(
-            "WITH forgotten AS (DELETE FROM chat_files WHERE path = $1)
-             UPDATE chat_upload_bytes SET bytes = GREATEST(bytes - $3, 0)
-             WHERE user_id = $2 AND day = (now() AT TIME ZONE 'UTC')::date RETURNING 1 AS done",
+            "WITH forgotten AS (
+                 DELETE FROM chat_files WHERE path = $1 AND owner_id = $2
+                 RETURNING size, (created_at AT TIME ZONE 'UTC')::date AS day)
+             UPDATE chat_upload_bytes b SET bytes = GREATEST(b.bytes - f.size, 0)
+             FROM forgotten f WHERE b.user_id = $2 AND b.day = f.day RETURNING 1 AS done",
             path,
-            owner.0,
-            i64::try_from(size).unwrap_or(i64::MAX)
+            owner.0
         )
         .fetch_optional(&self.pool())
         .await?;
@@ -93,7 +96,7 @@ impl Db {
         let paths = sqlx::query_scalar!(
             "WITH due AS (
                  SELECT path, state, state = 'unused' AND souk_is_file_named(path) AS is_named FROM chat_files
-                 WHERE state = 'deleted' OR state = 'unused' AND since < now() - make_interval(secs => $1)
+                 WHERE state = 'deleted' AND since <= now() OR state = 'unused' AND since < now() - make_interval(secs => $1)
                  ORDER BY since LIMIT $2
              ), kept AS (
                  UPDATE chat_files f SET state = 'used', since = now() FROM due
@@ -105,6 +108,35 @@ impl Db {
         .fetch_all(&self.pool())
         .await?;
         Ok(paths)
+    }
+
+    /// Whether a file is to go because its messages were deleted for everyone.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn is_file_deleted(&self, path: &str) -> DbResult<bool> {
+        let is_deleted = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT 1 FROM chat_files WHERE path = $1 AND state = 'deleted') AS "is_deleted!""#,
+            path
+        );
+        Ok(is_deleted.fetch_one(&self.pool()).await?)
+    }
+
+    /// Puts a file that the store did not give up behind the others: it is due again in a minute.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn put_off_file(&self, path: &str) -> DbResult<()> {
+        sqlx::query!(
+            "UPDATE chat_files SET since = now() + make_interval(secs => $2::float8 - CASE state WHEN 'unused' THEN $3::float8 ELSE 0 END)
+             WHERE path = $1 AND state IN ('unused', 'deleted') RETURNING path",
+            path,
+            RETRY_SECONDS,
+            GRACE_SECONDS
+        )
+        .fetch_optional(&self.pool())
+        .await?;
+        Ok(())
     }
 
     /// Forgets a file that was removed from the store.

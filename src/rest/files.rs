@@ -160,7 +160,10 @@ pub async fn serve(
     QueryPayload(query): QueryPayload,
 ) -> Answer {
     let link = query.link().ok_or(Error::InvalidSignature)?;
-    let (kind, size, content) = state.chat.uploads().open(&path, &link, chrono::Utc::now()).await?;
+    let now = chrono::Utc::now();
+    state.chat.uploads().check(&path, &link, now)?;
+    state.chat.check_file(&path).await?;
+    let (kind, size, content) = state.chat.uploads().open(&path, &link, now).await?;
     let disposition = if kind.is_shown_inline() { "inline" } else { "attachment" };
     let response = Response::builder()
         .header(header::CONTENT_TYPE, kind.mime())
