@@ -36,8 +36,9 @@ WITH locked AS MATERIALIZED (
     -- Messages that are not stored now, or not again. Mostly there is none, and it takes three counts to know.
     SELECT * FROM (
         SELECT i.ord, i.conversation_id, d.seq, d.created_at,
-               CASE WHEN p.barred IN ('not_found', 'not_member') THEN p.barred
-                    WHEN d.by_id THEN 'stored_before'
+               -- What is stored is told, whatever became of its sender meanwhile.
+               CASE WHEN d.by_id THEN 'stored_before'
+                    WHEN p.barred IN ('not_found', 'not_member') THEN p.barred
                     WHEN p.barred = 'too_late' THEN p.barred
                     WHEN d.seq IS NOT NULL THEN 'repeat'
                     WHEN p.barred IS NOT NULL THEN p.barred

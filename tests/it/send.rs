@@ -233,3 +233,40 @@ async fn pages_count_from_the_newest_and_read_forward() {
     assert_eq!(seqs(json!({ "offset": 100 })).await, Vec::<i64>::new());
     world.close().await;
 }
+
+/// The answer to an attempt may be lost; it is written again then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stored_message_counts_as_stored_though_its_sender_was_removed_meanwhile() {
+    let world = World::new().await;
+    let (a, b) = (world.user(Role::Customer).await, world.user(Role::Seller).await);
+    let id = world.open(&a, &b).await.unwrap();
+    let message = NewMessage {
+        id: MessageId::new(),
+        conversation_id: id,
+        sender_id: a.id,
+        text: "unheard".into(),
+        kind: "text",
+        attachments: serde_json::json!([]),
+        client_message_id: None,
+        temp_id: None,
+        temp_id_again: false,
+        reply_to: None,
+    };
+    let db = world.chat.db();
+    db.write_messages(&[&message], false).await.unwrap();
+    sqlx::query("UPDATE conversations SET participant_ids = jsonb_build_array($1::text)")
+        .bind(b.id.to_string())
+        .execute(&world.pool())
+        .await
+        .unwrap();
+    let again = db.write_messages(&[&message], true).await.unwrap();
+    let settled = db.settle_messages(&[&message]).await.unwrap();
+    for written in again.iter().chain(&settled) {
+        assert!(matches!(written.outcome, Outcome::Stored { seq: 1, .. }), "{:?}", written.outcome);
+        assert_eq!(*written.members, [b.id]);
+    }
+    let late = NewMessage { id: MessageId::new(), ..message };
+    let refused = db.write_messages(&[&late], true).await.unwrap();
+    assert!(matches!(refused[0].outcome, Outcome::NotMember), "{:?}", refused[0].outcome);
+    world.close().await;
+}
