@@ -41,16 +41,20 @@ impl Scene {
             return None;
         }
         let config = souk::config::Config { database_max_connections: CONNECTIONS, ..fresh_config().await };
+        Some(Self::on(config, 20).await)
+    }
+
+    async fn on(config: souk::config::Config, talks_wanted: usize) -> Self {
         let world = World::on(config).await;
         let seller = world.user(Role::Seller).await;
         let mut talks = Vec::new();
-        for _ in 0..20 {
+        for _ in 0..talks_wanted {
             let customer = world.user(Role::Customer).await;
             let id = world.open(&customer, &seller).await.unwrap();
             world.send(&customer, id, "first").await.unwrap();
             talks.push((customer, id));
         }
-        Some(Self { world, seller, talks })
+        Self { world, seller, talks }
     }
 
     /// The conversation that is locked, and its customer.
@@ -368,6 +372,29 @@ async fn vacuum_full_of_messages_that_runs_holds_up_only_what_needs_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn vacuum_full_of_members_that_runs_holds_up_only_what_needs_them() {
     while_vacuum_full_runs("conversation_members", "conversation_members_pkey").await;
+}
+
+/// As building an index does: rows can be locked meanwhile, but none inserted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_takes_no_rows_for_long_has_every_sender_answered_in_time() {
+    if !is_native() {
+        return;
+    }
+    let config = souk::config::Config { writer_lanes: 1, ..fresh_config().await };
+    let s = Scene::on(config, 60).await;
+    let mut shop = s.stranger().await;
+    run(&mut shop, "BEGIN; LOCK TABLE messages IN SHARE MODE").await;
+    let started = Instant::now();
+    let waiting: Vec<Pending> = (0..s.talks.len()).map(|talk| s.begin(talk, "meanwhile")).collect();
+    for sent in waiting {
+        assert_eq!(sent.await.unwrap().unwrap_err(), Error::Busy);
+    }
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(14), "the last sender was answered after {took:?}");
+    run(&mut shop, "COMMIT").await;
+    let (customer, id) = s.locked();
+    assert_eq!(s.world.send(customer, *id, "next").await.unwrap().seq, 2);
+    s.world.close().await;
 }
 
 /// What the shop does to the participants of a conversation.

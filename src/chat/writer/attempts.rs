@@ -2,23 +2,26 @@
 
 use std::{
     collections::HashSet,
+    hash::{BuildHasher as _, RandomState},
     time::{Duration, Instant},
 };
 
-use super::{Chat, RETRY_PAUSE};
+use super::{Chat, RETRY_PAUSE, SEND_WITHIN};
 use crate::{
     db::{DbError, NewMessage, Written},
     domain::ConversationId,
     error::Error,
 };
 
-/// How long a batch is tried again when the connection is at fault.
+/// How long a batch is tried again, as a whole and in parts.
 const RETRY_FOR: Duration = Duration::from_secs(8);
 /// How often a batch is tried again when another transaction got in between, and after what pause, growing.
 const MAX_CONFLICTS: u32 = 8;
 const CONFLICT_PAUSE: Duration = Duration::from_millis(5);
 /// How often a batch that met a lock, and finds none when it looks for it, is tried again as a whole.
 const MAX_UNFOUND: u32 = 2;
+/// So many conversations that met such a lock, one after the other, show that everyone waits for it.
+const MAX_STUCK: u32 = 3;
 
 /// Why a message was not written, as far as is known.
 #[derive(Clone)]
@@ -37,6 +40,8 @@ enum Trouble {
     Locked(HashSet<ConversationId>),
     /// Something in one of its conversations takes too long; it is not known in which.
     Slow,
+    /// Its only conversation met a lock that is not found.
+    Stuck,
     /// One of its messages is at fault, or none and the database is.
     Error(DbError),
 }
@@ -47,12 +52,20 @@ struct Outcomes<'a> {
     messages: &'a [&'a NewMessage],
     /// An attempt of unknown end was made.
     tried: bool,
+    /// Since when each of them waits.
+    since: &'a [Instant],
+    /// After this no further attempt is made.
+    deadline: Instant,
+    /// How many conversations in a row met a lock that is not found.
+    stuck: u32,
     of: Vec<Option<Result<Written, Failed>>>,
 }
 
-/// Writes the messages, in their order within each conversation.
-pub async fn write_batch(chat: &Chat, messages: &[&NewMessage]) -> Vec<Result<Written, Failed>> {
-    let mut outcomes = Outcomes { chat, messages, tried: false, of: vec![None; messages.len()] };
+/// Writes the messages, in their order within each conversation. What could not be tried in time counts as locked.
+pub async fn write_batch(chat: &Chat, messages: &[&NewMessage], since: &[Instant]) -> Vec<Result<Written, Failed>> {
+    let deadline = Instant::now() + RETRY_FOR;
+    let of = vec![None; messages.len()];
+    let mut outcomes = Outcomes { chat, messages, tried: false, since, deadline, stuck: 0, of };
     outcomes.write((0..messages.len()).collect()).await;
     let missing = || Err(Failed::Refused(Error::Internal));
     outcomes.of.into_iter().map(|outcome| outcome.unwrap_or_else(missing)).collect()
@@ -61,16 +74,26 @@ pub async fn write_batch(chat: &Chat, messages: &[&NewMessage]) -> Vec<Result<Wr
 impl Outcomes<'_> {
     /// Writes these of the messages.
     async fn write(&mut self, mut these: Vec<usize>) {
-        while !these.is_empty() {
+        loop {
+            let late = these.extract_if(.., |n| self.is_late(*n)).collect();
+            self.fail_unwritten(late);
+            if these.is_empty() {
+                return;
+            }
             match self.attempt(&these).await {
-                Ok(written) => return self.settle(these, written.into_iter().map(Ok)),
+                Ok(written) => {
+                    self.stuck = 0;
+                    return self.settle(these, written.into_iter().map(Ok));
+                }
                 Err(Trouble::Locked(conversations)) => {
                     let is_locked = |n: &usize| conversations.contains(&self.messages[*n].conversation_id);
                     let (locked, free) = these.into_iter().partition(is_locked);
                     these = free;
-                    // Where an attempt got no answer, the lock may be that attempt's own.
-                    let failed = if self.tried { Failed::InDoubt(Error::Busy) } else { Failed::Locked };
-                    self.fail(locked, &failed);
+                    self.fail_unwritten(locked);
+                }
+                Err(Trouble::Stuck) => {
+                    self.stuck += 1;
+                    return self.fail_unwritten(these);
                 }
                 Err(Trouble::Slow) => return self.write_each_conversation(&these).await,
                 Err(Trouble::Error(e)) if these.len() > 1 && e.is_statement_fault() => {
@@ -88,6 +111,11 @@ impl Outcomes<'_> {
         }
     }
 
+    /// Whether it is too late to try this one, or in vain.
+    fn is_late(&self, n: usize) -> bool {
+        self.stuck >= MAX_STUCK || Instant::now() >= self.deadline || self.since[n].elapsed() > SEND_WITHIN
+    }
+
     /// Each conversation by itself: what holds one up does not hold up the others for longer than one attempt.
     async fn write_each_conversation(&mut self, these: &[usize]) {
         let mut groups: Vec<Vec<usize>> = Vec::new();
@@ -99,6 +127,9 @@ impl Outcomes<'_> {
             }
             groups[at].push(n);
         }
+        // Not always the same ones first: those may be what keeps the others waiting.
+        let first = RandomState::new().hash_one(groups.len()) % (groups.len().max(1) as u64);
+        groups.rotate_left(usize::try_from(first).unwrap_or(0));
         self.write_each(groups).await;
     }
 
@@ -119,11 +150,18 @@ impl Outcomes<'_> {
         self.settle(these, failures);
     }
 
+    /// What was not written and may be tried later.
+    fn fail_unwritten(&mut self, these: Vec<usize>) {
+        // Where an attempt got no answer, the lock may be that attempt's own.
+        let failed = if self.tried { Failed::InDoubt(Error::Busy) } else { Failed::Locked };
+        self.fail(these, &failed);
+    }
+
     /// Tries again while the connection is at fault; ids tell what an attempt of unknown end has stored.
     async fn attempt(&mut self, these: &[usize]) -> Result<Vec<Written>, Trouble> {
         let messages: Vec<&NewMessage> = these.iter().map(|n| self.messages[*n]).collect();
         let is_one = messages.iter().all(|m| m.conversation_id == messages[0].conversation_id);
-        let deadline = Instant::now() + RETRY_FOR;
+        let deadline = self.deadline;
         let (mut conflicts, mut unfound) = (0, 0);
         loop {
             let e = match self.chat.db.write_messages(&messages, self.tried).await {
@@ -136,7 +174,7 @@ impl Outcomes<'_> {
                     Ok(found) if !found.is_empty() => return Err(Trouble::Locked(found)),
                     Ok(_) if unfound < MAX_UNFOUND => unfound += 1,
                     // A trigger of the shop's waits for something that we know nothing of.
-                    Ok(_) if is_one => return Err(Trouble::Locked([messages[0].conversation_id].into())),
+                    Ok(_) if is_one => return Err(Trouble::Stuck),
                     Ok(_) => return Err(Trouble::Slow),
                     // A whole table is locked: everyone waits.
                     Err(_) if Instant::now() < deadline => tokio::time::sleep(RETRY_PAUSE).await,

@@ -156,7 +156,8 @@ async fn write(chat: Arc<Chat>, lane: Lane, written: mpsc::Sender<Batch>, max: u
             continue;
         }
         let messages: Vec<&NewMessage> = batch.iter().map(|e| &e.queued.message).collect();
-        let outcomes = write_batch(&chat, &messages).await;
+        let since: Vec<Instant> = batch.iter().map(|e| e.queued.since).collect();
+        let outcomes = write_batch(&chat, &messages, &since).await;
         drop(turn);
         if written.send(sort_out(batch, outcomes, &mut aside)).await.is_err() {
             return;
