@@ -47,6 +47,13 @@ impl Scene {
         let (role, admin) = (self.role.clone(), &mut self.admin);
         run(admin, &format!("ALTER ROLE {role} {what}")).await;
         run(admin, &format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'")).await;
+        let left = format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}'");
+        while sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(left.clone())).fetch_one(&mut *admin).await.unwrap() > 0
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // One statement meets a session that is no more; from then on the pool asks each whether it lives.
+        tokio::time::timeout(HEALED, sqlx::query("SELECT 1").execute(&self.world.pool())).await.ok();
     }
 
     async fn close(mut self) {
@@ -84,7 +91,8 @@ async fn sessions_that_were_opened_while_the_server_was_read_only_are_replaced()
     let role = s.role.clone();
     run(&mut s.admin, &format!("ALTER ROLE {role} RESET default_transaction_read_only")).await;
     let healed = Instant::now();
-    assert_eq!(s.world.chat.mark_read(&s.b, s.id, None).await.unwrap(), 1);
+    // The message of meanwhile may be among them.
+    assert!(s.world.chat.mark_read(&s.b, s.id, None).await.unwrap() >= 1);
     assert!(healed.elapsed() < HEALED, "a call took {:?}", healed.elapsed());
     sent.await.unwrap().unwrap();
     assert!(healed.elapsed() < HEALED, "a message took {:?}", healed.elapsed());
