@@ -9,6 +9,7 @@ mod doubt;
 mod failover;
 mod grants;
 mod locks;
+mod long_reads;
 mod migrations;
 mod odd_values;
 mod outages;
