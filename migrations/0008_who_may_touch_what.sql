@@ -14,7 +14,7 @@
 --    which statements that call those two for each row need.
 CREATE FUNCTION souk_close_new_tables(p_known oid[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    here     oid := current_schema()::regnamespace;
+    here     oid := quote_ident(current_schema())::regnamespace;
     is_fresh boolean := 'conversations'::regclass::oid <> ALL (p_known);
     strangers text;
     r        record;
@@ -23,7 +23,7 @@ BEGIN
         SELECT 'PUBLIC' AS name
         UNION ALL SELECT quote_ident(rolname) FROM pg_roles WHERE rolname IN ('anon', 'authenticated')) s;
     FOR r IN SELECT c.oid::regclass AS name FROM pg_class c
-             WHERE c.relnamespace = here AND c.oid <> ALL (p_known) AND c.relowner = current_user::regrole
+             WHERE c.relnamespace = here AND c.oid <> ALL (p_known) AND c.relowner = quote_ident(current_user)::regrole
                AND (c.relkind IN ('r', 'p') OR is_fresh AND c.relkind IN ('v', 'S'))
     LOOP
         EXECUTE format('REVOKE ALL ON %s FROM %s', r.name, strangers);

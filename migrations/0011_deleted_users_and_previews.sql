@@ -1,31 +1,12 @@
 -- Users whom the shop deletes, the preview of a conversation after its newest message was deleted, and how long a tempId
 -- makes a repeat.
 --
--- Locks: `users` and the tables that had a foreign key to it ACCESS EXCLUSIVE for a moment, to drop those (nothing is
--- rewritten or read). conversations against writing while two columns are added and while the previews of conversations
--- whose newest message is deleted or has no text are found, which reads messages three times: about 3 s for a million.
+-- Locks: conversations against writing while two columns are added and while the previews of conversations whose newest
+-- message is deleted or has no text are found, which reads messages three times: about 3 s for a million. Last of all `users`
+-- and the tables that had a foreign key to it ACCESS EXCLUSIVE for a moment, to drop those: nothing is rewritten or read, and
+-- whoever waits for `users` meanwhile waits for 0.4 s at most.
 
--- 1. A user whom the shop deletes.
---
--- What they wrote stays: a message's number is never missing, and unread counts are differences of numbers. The foreign
--- keys of the chat's tables to `users` took it all away, made the shop's DELETE as long as the user's history, and had each
--- stored message look at its sender's row and lock it. Instead: a sender is a member of the conversation, which the
--- statement that stores checks under the conversation's lock, together with that there is such a user; reactions and edits
--- go through functions that check the member. The shop's own `notifications` keep what the shop gave them.
-DO $$
-DECLARE
-    k record;
-BEGIN
-    FOR k IN SELECT c.conrelid::regclass AS rel, c.conname FROM pg_constraint c
-             WHERE c.contype = 'f' AND c.confrelid = 'users'::regclass AND c.conrelid IN (
-                 'conversations'::regclass, 'messages'::regclass, 'message_reactions'::regclass, 'message_edits'::regclass,
-                 'typing_indicators'::regclass, 'user_online_status'::regclass)
-    LOOP
-        EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', k.rel, k.conname);
-    END LOOP;
-END $$;
-
--- 2. Previews.
+-- 1. Previews.
 --
 -- Of a conversation's messages those with deleted_after < seq <= deleted_to are known to be deleted for everyone: the run of
 -- them that was found last. The message that last_message_text shows is the newest one (last_seq), or deleted_after where the
@@ -212,7 +193,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- 3. Repeats by tempId.
+-- 2. Repeats by tempId.
 --
 -- As in 0006, but the same tempId and content is a repeat for 60 s, and for ten minutes only where p_again says that the same
 -- socket sent this tempId before: a client that counts 1, 2, 3 from each page load means another message by its second 'ok'.
@@ -249,4 +230,41 @@ BEGIN
           AND x.reply_to_message_id IS NOT DISTINCT FROM p_replies[i.ord]
     ) r
     ORDER BY r.ord, r.by_id DESC, r.seq;
+END $$;
+
+-- 3. A user whom the shop deletes.
+--
+-- What they wrote stays: a message's number is never missing, and unread counts are differences of numbers. The foreign
+-- keys of the chat's tables to `users` took it all away, made the shop's DELETE as long as the user's history, and had each
+-- stored message look at its sender's row and lock it. Instead: a sender is a member of the conversation, which the
+-- statement that stores checks under the conversation's lock, together with that there is such a user; reactions and edits
+-- go through functions that check the member. The shop's own `notifications` keep what the shop gave them.
+--
+-- At the end, as everybody reads `users`: it is locked no longer than this takes. Where somebody else has it, each try gives up
+-- before their queries pile up behind it; after some the migration fails as a whole, and the server begins it again.
+DO $$
+DECLARE
+    k record;
+    tries integer := 0;
+BEGIN
+    PERFORM set_config('lock_timeout', '400ms', true);
+    FOR k IN SELECT c.conrelid::regclass AS rel, c.conname FROM pg_constraint c
+             WHERE c.contype = 'f' AND c.confrelid = 'users'::regclass AND c.conrelid IN (
+                 'conversations'::regclass, 'messages'::regclass, 'message_reactions'::regclass, 'message_edits'::regclass,
+                 'typing_indicators'::regclass, 'user_online_status'::regclass)
+    LOOP
+        LOOP
+            BEGIN
+                EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', k.rel, k.conname);
+                EXIT;
+            EXCEPTION WHEN lock_not_available THEN
+                tries := tries + 1;
+                IF tries = 5 THEN
+                    RAISE;
+                END IF;
+                PERFORM pg_sleep(1);
+            END;
+        END LOOP;
+    END LOOP;
+    PERFORM set_config('lock_timeout', '0', true);
 END $$;

@@ -15,6 +15,7 @@ mod lease;
 mod members;
 mod message_rows;
 mod messages;
+mod migrate;
 mod moved;
 mod notifications;
 mod pages;
@@ -42,10 +43,7 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use sqlx::{
-    ConnectOptions as _, Connection as _,
-    postgres::{PgConnectOptions, types::Oid},
-};
+use sqlx::{ConnectOptions as _, Connection as _, migrate::MigrateError, postgres::PgConnectOptions};
 
 pub use actions::{Acted, Action};
 pub use batch::{GOOD_FOR, NewMessage};
@@ -69,12 +67,8 @@ use crate::{
     error::Error,
 };
 
-/// The migrations, built into the binary.
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 /// Of so many connections one is for reads that may be long.
 const LONG_READS_SHARE: usize = 5;
-/// Any number will do, as long as every server of ours takes the same.
-const MIGRATION_LOCK: i64 = 0x736f_756b;
 
 /// A failure of the database.
 #[derive(Debug, thiserror::Error)]
@@ -125,7 +119,8 @@ impl DbError {
     }
 
     fn has_code(&self, codes: &[&str]) -> bool {
-        matches!(self, Self::Sqlx(sqlx::Error::Database(e)) if e.code().is_some_and(|c| codes.contains(&&*c)))
+        let (Self::Sqlx(e) | Self::Migrate(MigrateError::ExecuteMigration(e, _))) = self else { return false };
+        e.as_database_error().and_then(|e| e.code()).is_some_and(|c| codes.contains(&&*c))
     }
 
     /// Whether it is not known if the statement took effect.
@@ -205,6 +200,8 @@ pub type DbResult<T> = Result<T, DbError>;
 pub struct Db {
     pool: Pool,
     options: PoolOptions,
+    /// How long to wait for the database at the start.
+    start_timeout: Duration,
     /// How many reads that may be long are under way at a time.
     long_reads: Arc<Semaphore>,
     clock: Arc<batch::Clock>,
@@ -224,7 +221,8 @@ impl Db {
             .extra_float_digits(None)
             .log_statements(tracing::log::LevelFilter::Trace)
             .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(5));
-        let deadline = Instant::now() + Duration::from_secs(config.database_start_timeout);
+        let start_timeout = Duration::from_secs(config.database_start_timeout);
+        let deadline = Instant::now() + start_timeout;
         loop {
             // A host that takes the connection and says nothing must not hold up the start for ever.
             let attempt = async {
@@ -263,7 +261,7 @@ impl Db {
         let long_reads = Arc::new(Semaphore::new((max_connections as usize / LONG_READS_SHARE).max(1)));
         let shares = Shares::new(config.connections_per_user(max_connections) as usize);
         let pool = Pool::new(options.clone()).with_shares(shares);
-        Ok(Self { pool, options, long_reads, clock: Arc::default() })
+        Ok(Self { pool, options, start_timeout, long_reads, clock: Arc::default() })
     }
 
     /// How many reads that keep a processor busy are best under way at a time, where that is less than the pool allows:
@@ -277,35 +275,6 @@ impl Db {
             || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         (is_here && 2 * processors < self.options.max_connections as usize).then_some(2 * processors)
-    }
-
-    /// Brings the schema up to date: all pending migrations in one transaction, under a lock that
-    /// a transaction-mode pooler keeps too. Returns how many were applied.
-    ///
-    /// # Errors
-    /// [`DbError`]; the database is then as it was.
-    pub async fn migrate(&self) -> DbResult<usize> {
-        let mut connection = self.pool().acquire().await?;
-        let mut tx = connection.begin().await?;
-        without_limits(&mut tx).await?;
-        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut *tx).await?;
-        let before = applied(&mut tx).await?;
-        let known: Vec<Oid> = sqlx::query_scalar("SELECT oid FROM pg_class").fetch_all(&mut *tx).await?;
-        let mut migrator = sqlx::migrate::Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
-        migrator.set_locking(false);
-        // The migrator names its statements. Behind a pooler the backend may know such names already, and is somebody
-        // else's afterwards.
-        tx.forget_statements().await?;
-        migrator.run_direct(None, tx.connection(), false).await?;
-        tx.forget_statements().await?;
-        let after = applied(&mut tx).await?;
-        if after > before {
-            // Migration 0008 has it, and says why.
-            sqlx::query("SELECT souk_close_new_tables($1)").bind(known).execute(&mut *tx).await?;
-        }
-        tx.commit().await?;
-        connection.done();
-        Ok(after - before)
     }
 
     /// The pool.
@@ -324,27 +293,4 @@ impl Db {
     pub async fn close(&self) {
         self.pool().close().await;
     }
-}
-
-/// Adoption of a large database takes minutes, and another server may wait for it: no timeout, ours or one that the role may
-/// have, must cut off this transaction. It holds from the next statement on.
-async fn without_limits(transaction: &mut Session<'_>) -> DbResult<()> {
-    sqlx::query(
-        "SELECT set_config(name, '0', true)
-         FROM unnest(ARRAY['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']) AS s (name)
-         UNION ALL SELECT set_config('plan_cache_mode', 'auto', true)",
-    )
-    .execute(transaction)
-    .await?;
-    Ok(())
-}
-
-async fn applied(conn: &mut Session<'_>) -> DbResult<usize> {
-    let table: Option<String> =
-        sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations')::text").fetch_one(&mut *conn).await?;
-    if table.is_none() {
-        return Ok(0);
-    }
-    let n: i64 = sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations").fetch_one(conn).await?;
-    Ok(usize::try_from(n).unwrap_or(0))
 }

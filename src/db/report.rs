@@ -2,7 +2,10 @@
 
 use sqlx::AssertSqlSafe;
 
-use super::{Db, DbResult, MIGRATIONS, Session, without_limits};
+use super::{
+    Db, DbResult, Session,
+    migrate::{MIGRATIONS, without_limits},
+};
 
 /// What is counted in a database that is still the Node server's. Each statement reads only columns that every
 /// installation has.

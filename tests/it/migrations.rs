@@ -8,7 +8,10 @@ use souk::{
 };
 use uuid::Uuid;
 
-use crate::support::{World, fresh_config, until};
+use crate::{
+    adoption::legacy::Legacy,
+    support::{World, fresh_config, is_native, until},
+};
 
 async fn schema(world: &World) -> Vec<(String, String, String)> {
     sqlx::query_as(
@@ -159,4 +162,30 @@ async fn notifications_from_before_they_were_noted_lose_their_text_with_their_me
     const OTHERS: &str = "SELECT count(*) FROM notifications WHERE message = 'Ada: secret'";
     until(&world, OTHERS, 2, Duration::from_secs(20)).await;
     world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_gives_way_to_who_holds_the_users() {
+    if !is_native() {
+        return;
+    }
+    let legacy = Legacy::build("").await;
+    let shop = sqlx::PgPool::connect(legacy.config.database_url.as_ref().unwrap().expose()).await.unwrap();
+    let mut report = shop.begin().await.unwrap();
+    sqlx::query("SELECT count(*) FROM users").execute(&mut *report).await.unwrap();
+    let config = legacy.release().await;
+    let migrated = tokio::spawn(async move { Store::open(&config).await.map(|store| (store, config)) });
+    // The migration waits for the report, and whoever comes after it is let through again and again.
+    let waits = "SELECT count(*) FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event_type = 'Lock' AND query NOT LIKE 'SELECT count%'";
+    let begun = std::time::Instant::now();
+    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&shop).await.unwrap() == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the migration never waited");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let login = sqlx::query("SELECT id FROM users LIMIT 1").fetch_all(&shop);
+    tokio::time::timeout(Duration::from_secs(2), login).await.expect("a login waits for the migration").unwrap();
+    report.commit().await.unwrap();
+    let (store, _) = migrated.await.unwrap().unwrap();
+    store.close().await;
 }
