@@ -120,7 +120,7 @@ impl DbError {
 
     fn has_code(&self, codes: &[&str]) -> bool {
         let (Self::Sqlx(e) | Self::Migrate(MigrateError::ExecuteMigration(e, _))) = self else { return false };
-        e.as_database_error().and_then(|e| e.code()).is_some_and(|c| codes.contains(&&*c))
+        e.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|c| codes.contains(&&*c))
     }
 
     /// Whether it is not known if the statement took effect.
