@@ -1,6 +1,6 @@
 //! Bringing the schema up to date.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sqlx::postgres::types::Oid;
 
@@ -61,13 +61,7 @@ impl Db {
 
     /// At the start a database that is slow to take a connection is waited for as one that is not there.
     async fn first_connection(&self) -> DbResult<Lease> {
-        let started = Instant::now();
-        loop {
-            match self.pool().acquire().await {
-                Err(sqlx::Error::PoolTimedOut) if started.elapsed() < self.start_timeout => {}
-                connection => return Ok(connection?),
-            }
-        }
+        Ok(self.pool().waiting_for(self.start_timeout).acquire().await?)
     }
 }
 

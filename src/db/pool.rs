@@ -157,6 +157,12 @@ impl Pool {
         Self { bounds: Arc::new(Bounds { few: Some(few), ..(*self.bounds).clone() }), ..self }
     }
 
+    /// The same, waiting so long for a connection.
+    #[must_use]
+    pub fn waiting_for(self, acquire_timeout: Duration) -> Self {
+        Self { acquire_timeout, ..self }
+    }
+
     /// A connection for one's own use, as soon as the user for whom the task works has fewer than their share. It is given
     /// back when it is dropped. Whoever is done with it says so ([`Lease::done`]); otherwise it is first seen to that nothing
     /// is left of what it was doing.
