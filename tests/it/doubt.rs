@@ -21,6 +21,8 @@ fn draft(text: &str) -> Draft {
 struct Scene {
     world: World,
     line: Line,
+    /// Past the line.
+    direct: sqlx::PgPool,
     a: Arc<User>,
     b: Arc<User>,
     id: ConversationId,
@@ -35,12 +37,13 @@ impl Scene {
         }
         // One connection: it has prepared the statement by the time that matters, and sends it as a whole.
         let config = souk::config::Config { writer_lanes: 1, database_max_connections: 1, ..fresh_config().await };
+        let direct = sqlx::PgPool::connect(config.database_url.as_ref().unwrap().expose()).await.unwrap();
         let (config, line) = Line::before(config).await;
         let world = World::on(config).await;
         let (a, b, c) =
             (world.user(Role::Customer).await, world.user(Role::Seller).await, world.user(Role::Seller).await);
         let (id, other) = (world.open(&a, &b).await.unwrap(), world.open(&a, &c).await.unwrap());
-        Some(Self { world, line, a, b, id, other })
+        Some(Self { world, line, direct, a, b, id, other })
     }
 
     /// Prepares what sending needs, and waits until nothing more is on its way.
@@ -48,27 +51,60 @@ impl Scene {
         assert_eq!(self.world.send_draft(&self.a, self.id, draft("first")).await.unwrap().seq, 1);
         until(&self.world, "SELECT count(*) FROM notifications", 1, GOOD_FOR).await;
     }
+
+    /// Sends a message that is stored, but whose sender gets no answer while the line is held. Returns its text and `seq`.
+    /// What else the server asks at that moment may have the only connection, and the message wait for it: then another.
+    async fn send_unheard(&self) -> (String, i64) {
+        for n in 0..10 {
+            let text = format!("unheard {n}");
+            self.line.answers_held.send_replace(true);
+            let sent = self.world.begin_send(&self.a, self.id, draft(&text));
+            if let Some(seq) = self.stored(&text).await {
+                let started = Instant::now();
+                assert!(sent.await.unwrap().is_err());
+                assert!(started.elapsed() < Duration::from_secs(14), "the sender hears of it in time");
+                return (text, seq);
+            }
+            self.line.answers_held.send_replace(false);
+            sent.await.unwrap().ok();
+        }
+        panic!("the only connection is never free");
+    }
+
+    /// The number of the message of this text, once it is stored.
+    async fn stored(&self, text: &str) -> Option<i64> {
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while Instant::now() < deadline {
+            let seq = sqlx::query_scalar("SELECT seq FROM messages WHERE message_text = $1").bind(text);
+            if let Some(seq) = seq.fetch_optional(&self.direct).await.unwrap() {
+                return Some(seq);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        None
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_was_committed_without_an_answer_is_told_later_and_not_doubled() {
     let Some(s) = Scene::new().await else { return };
     s.warm_up().await;
-    s.line.answers_held.send_replace(true);
-    let started = Instant::now();
-    assert!(s.world.send_draft(&s.a, s.id, draft("unheard")).await.is_err());
-    assert!(started.elapsed() < Duration::from_secs(14), "the sender hears of it in time");
+    let (text, seq) = s.send_unheard().await;
     s.line.answers_held.send_replace(false);
     // Only its own conversation waits until it is known: long before that the other one is written in.
     let elsewhere = s.world.begin_send(&s.a, s.other, draft("elsewhere"));
     let sent = tokio::time::timeout(GOOD_FOR / 2, elsewhere).await.expect("the other conversation waits");
     assert_eq!(sent.unwrap().unwrap().seq, 1);
     // Whoever is told of a message while offline gets a notification: it was published.
-    let told = "SELECT count(*) FROM notifications WHERE message LIKE '%unheard%'";
-    until(&s.world, told, 1, GOOD_FOR * 3).await;
-    let retried = s.world.send_draft(&s.a, s.id, draft("unheard")).await.unwrap();
+    let begun = Instant::now();
+    let told = "SELECT count(*) FROM notifications WHERE message LIKE '%' || $1 || '%'";
+    while sqlx::query_scalar::<_, i64>(told).bind(&text).fetch_one(&s.direct).await.unwrap() == 0 {
+        assert!(begun.elapsed() < GOOD_FOR * 3, "nobody was told of the message");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let retried = s.world.send_draft(&s.a, s.id, draft(&text)).await.unwrap();
     let next = s.world.send_draft(&s.a, s.id, draft("next")).await.unwrap();
-    assert_eq!((retried.seq, next.seq), (2, 3), "the retry is the same message, and the order holds");
+    assert_eq!((retried.seq, next.seq), (seq, seq + 1), "the retry is the same message, and the order holds");
     s.world.close().await;
 }
 
