@@ -84,7 +84,7 @@ pub struct Config {
     /// Secret of the HS256 tokens, at least 32 bytes; required with DATABASE_URL, else generated
     #[arg(long, env = "JWT_SECRET", hide_env_values = true, global = true)]
     pub jwt_secret: Option<Secret>,
-    /// Origins that browsers and apps may come from, separated by commas, e.g. https://shop.example,capacitor://localhost
+    /// Origins that browsers and apps may come from, separated by commas, e.g. `https://shop.example,capacitor://localhost`
     #[arg(long, env = "FRONTEND_URL", value_delimiter = ',', global = true)]
     pub frontend_url: Vec<String>,
     /// `production` refuses the localhost origins that development allows, has no demo users, and takes the embedded

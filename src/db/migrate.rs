@@ -20,7 +20,7 @@ impl Db {
     /// somebody who holds the shop's `users`, rather than stand in everybody's way.
     ///
     /// # Errors
-    /// [`DbError`]; the database is then as it was.
+    /// [`super::DbError`]; the database is then as it was.
     pub async fn migrate(&self) -> DbResult<usize> {
         let mut tries = 0;
         loop {

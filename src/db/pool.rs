@@ -44,7 +44,7 @@ pub struct PoolOptions {
     /// How long to wait for one.
     pub acquire_timeout: Duration,
     /// Whether they keep prepared statements, and settings of their own. Behind a transaction-mode pooler they do not
-    /// ([`super::session`]).
+    /// (`session.rs`).
     pub keeps_statements: bool,
     /// The limits of each session, or behind a pooler of each transaction; none with the embedded database, where nobody
     /// is in the way.
