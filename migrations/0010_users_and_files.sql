@@ -40,6 +40,7 @@ DECLARE
     budget        interval := make_interval(secs => p_budget_ms / 1000.0);
     is_complete   boolean := true;
     found         uuid[] := '{}';
+    by_text       integer := 0;
     of_role       integer;
     seen          integer;
     place         integer := 0;
@@ -104,14 +105,14 @@ BEGIN
             seen := seen + 1;
             IF u.role = ANY (p_roles) AND u.status = 'active' AND u.id <> p_caller AND NOT u.id = ANY (found)
                AND (strpos(lower(u.email), text_wanted) > 0 OR strpos(lower(u.display_name), text_wanted) > 0) THEN
-                found := found || u.id;
+                by_text := by_text + 1;
                 RETURN QUERY SELECT u.id, u.email::text, u.role::text, u.display_name::text, u.status::text,
                                     to_char(u.created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), NULL::boolean;
             END IF;
-            EXIT WHEN cardinality(found) >= most_by_text;
+            EXIT WHEN by_text >= most_by_text;
             -- Where most users have the text, finding that out alone may take the time.
             IF seen >= least_by_text AND seen % 64 = 0 AND clock_timestamp() - started > budget THEN
-                is_complete := cardinality(found) >= p_each;
+                is_complete := cardinality(found) + by_text >= p_each;
                 EXIT;
             END IF;
         END LOOP;

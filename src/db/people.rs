@@ -11,7 +11,7 @@ use crate::domain::{Person, Role, UserId, shown_name};
 /// Most users of `GET /users/available`.
 const MAX_AVAILABLE: usize = 100;
 /// Longest that a search goes on beyond what its indexes find.
-const SEARCH_BUDGET_MS: i32 = 15;
+const SEARCH_BUDGET_MS: i32 = 12;
 
 /// What a search found.
 #[derive(Clone, Debug)]
