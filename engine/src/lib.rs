@@ -42,7 +42,7 @@ pub use socket::{DisconnectReason, Sid, Socket};
 #[doc(hidden)]
 pub mod internals {
     pub use crate::{
-        payload::{Incoming, decode},
+        payload::{Incoming, decode, encode},
         websocket::decoder::{Decoder, Fault, Message},
     };
 }

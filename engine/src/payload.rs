@@ -120,7 +120,8 @@ pub(crate) fn encoded_len(frame: &Frame) -> usize {
 }
 
 /// The payload of these frames.
-pub(crate) fn encode(frames: &[Frame]) -> Vec<u8> {
+#[must_use]
+pub fn encode(frames: &[Frame]) -> Vec<u8> {
     let mut payload = Vec::with_capacity(frames.iter().map(encoded_len).sum());
     for frame in frames {
         if !payload.is_empty() {

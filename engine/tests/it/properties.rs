@@ -1,9 +1,17 @@
 //! Random payloads and frames.
 
-use engineioxide::internals::{Decoder, Incoming, Message, decode};
+use bytes::Bytes;
+use engineioxide::{
+    Frame,
+    internals::{Decoder, Incoming, Message, decode, encode},
+};
 use proptest::prelude::*;
 
 const MAX: usize = 1000;
+
+fn config() -> ProptestConfig {
+    ProptestConfig::with_cases(crate::support::runs(2000))
+}
 
 fn frame(first: u8, mask: [u8; 4], data: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
@@ -46,7 +54,7 @@ fn decoded(bytes: &[u8], pieces: &[usize]) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(config())]
 
     #[test]
     fn any_payload_is_decoded_without_a_panic(payload in any::<String>()) {
@@ -60,6 +68,22 @@ proptest! {
         let decoded: Vec<_> = decode(payload.join("\x1e")).collect();
         let expected: Vec<_> = texts.iter().map(|text| Some(Incoming::Message(text.clone().into()))).collect();
         prop_assert_eq!(decoded, expected);
+    }
+
+    #[test]
+    fn frames_come_out_of_their_payload_as_they_went_in(
+        messages in prop::collection::vec((any::<bool>(), "[^\u{1e}]{0,200}"), 1..8),
+    ) {
+        let frame = |(is_text, text): &(bool, String)| {
+            if *is_text { Frame::text(text) } else { Frame::binary(text.as_bytes()) }
+        };
+        let payload = encode(&messages.iter().map(frame).collect::<Vec<_>>());
+        let decoded: Vec<_> = decode(String::from_utf8(payload).unwrap()).collect();
+        let packet = |(is_text, text): &(bool, String)| {
+            let text = text.clone();
+            if *is_text { Incoming::Message(text.into()) } else { Incoming::Binary(Bytes::from(text)) }
+        };
+        prop_assert_eq!(decoded, messages.iter().map(|message| Some(packet(message))).collect::<Vec<_>>());
     }
 
     #[test]

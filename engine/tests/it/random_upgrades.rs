@@ -27,7 +27,7 @@ use tokio_tungstenite::{
 
 use crate::support::Echo;
 
-const SEEDS: u64 = 1500;
+const SEEDS: u32 = 1500;
 const MESSAGES: usize = 30;
 /// Of the clock that does not wait.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -316,7 +316,8 @@ async fn it_ends_once(seed: u64) {
 }
 
 fn for_each_seed<F: Future<Output = ()>>(test: impl Fn(u64) -> F) {
-    for seed in 0..SEEDS {
+    let first = std::env::var("ENGINE_FUZZ_SEED").map_or(0, |seed| seed.parse().expect("a number"));
+    for seed in first..first + u64::from(crate::support::runs(SEEDS)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
             tokio::time::timeout(PATIENCE * 2, test(seed)).await.unwrap_or_else(|_| panic!("seed {seed} hangs"));

@@ -211,13 +211,25 @@ async fn message_should_send_a_packet_with_binary_attachments_and_an_ack() {
     .await;
 }
 
+async fn closes_the_connection_upon(invalid: &str) {
+    let mut client = Client::connected().await;
+    client.send(invalid).await;
+    client.is_closed().await;
+}
+
 #[tokio::test]
-async fn message_should_close_the_connection_upon_invalid_format() {
-    for invalid in ["4abc", "42{}", r#"42abc["message-with-ack",1,"2",{"3":[false]}]"#] {
-        let mut client = Client::connected().await;
-        client.send(invalid).await;
-        client.is_closed().await;
-    }
+async fn message_should_close_the_connection_upon_invalid_format_unknown_packet_type() {
+    closes_the_connection_upon("4abc").await;
+}
+
+#[tokio::test]
+async fn message_should_close_the_connection_upon_invalid_format_invalid_payload_format() {
+    closes_the_connection_upon("42{}").await;
+}
+
+#[tokio::test]
+async fn message_should_close_the_connection_upon_invalid_format_invalid_ack_id() {
+    closes_the_connection_upon(r#"42abc["message-with-ack",1,"2",{"3":[false]}]"#).await;
 }
 
 #[tokio::test]

@@ -159,6 +159,12 @@ pub fn sid_of(open: &str) -> String {
     open[at..].split('"').next().unwrap().to_owned()
 }
 
+/// Runs of each random test: `ENGINE_FUZZ_RUNS`, or `usual` where it is not set.
+pub fn runs(usual: u32) -> u32 {
+    let runs = std::env::var("ENGINE_FUZZ_RUNS").ok();
+    runs.map_or(usual, |runs| runs.parse().expect("ENGINE_FUZZ_RUNS is a number"))
+}
+
 /// Waits until there is something.
 pub async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + PATIENCE;
