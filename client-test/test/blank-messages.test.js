@@ -5,7 +5,7 @@
 const assert = require('node:assert/strict');
 const { suite } = require('../lib/suite');
 const { assertFailure, assertFields } = require('../lib/shapes');
-const { ATTACHMENT, failure, staged } = require('../lib/part-b');
+const { ATTACHMENT, failure, staged } = require('../lib/message-actions');
 
 const { test } = suite();
 const onStage = staged(test);

@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
 const { external } = require('../lib/postgres');
 const { assertFailure } = require('../lib/shapes');
-const { failure } = require('../lib/part-b');
+const { failure } = require('../lib/message-actions');
 const { NOBODY } = require('../lib/users');
 const { until } = require('../lib/limits');
 

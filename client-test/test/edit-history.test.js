@@ -5,7 +5,7 @@
 const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
 const { suite } = require('../lib/suite');
-const { failure, staged } = require('../lib/part-b');
+const { failure, staged } = require('../lib/message-actions');
 
 const EDITS = 45;
 const { test } = suite({ env: { MAX_EDITS_PER_MESSAGE: String(EDITS) } });

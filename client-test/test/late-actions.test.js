@@ -5,7 +5,7 @@
 
 const assert = require('node:assert/strict');
 const { suite } = require('../lib/suite');
-const { staged } = require('../lib/part-b');
+const { staged } = require('../lib/message-actions');
 const { external } = require('../lib/postgres');
 const { hold } = require('../lib/hold');
 

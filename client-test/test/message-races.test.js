@@ -5,7 +5,7 @@
 const assert = require('node:assert/strict');
 const { suite } = require('../lib/suite');
 const { NO_LIMITS } = require('../lib/no-limits');
-const { assertReactions, staged } = require('../lib/part-b');
+const { assertReactions, staged } = require('../lib/message-actions');
 const { until } = require('../lib/limits');
 
 const { test } = suite({ env: NO_LIMITS });

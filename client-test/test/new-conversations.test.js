@@ -5,7 +5,7 @@
 const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
 const { testWithOwnServer } = require('../lib/own-server');
-const { failure } = require('../lib/part-b');
+const { failure } = require('../lib/message-actions');
 const { USERS } = require('../lib/users');
 
 const PATH = '/api/chat/conversations';

@@ -7,7 +7,7 @@ const { randomUUID } = require('node:crypto');
 const { suite, USERS } = require('../lib/suite');
 const { external } = require('../lib/postgres');
 const { assertFailure } = require('../lib/shapes');
-const { failure, assertReactions, staged } = require('../lib/part-b');
+const { failure, assertReactions, staged } = require('../lib/message-actions');
 
 const { test, server } = suite();
 const onStage = staged(test);

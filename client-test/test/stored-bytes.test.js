@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
 const { suite } = require('../lib/suite');
 const { assertFailure } = require('../lib/shapes');
-const { failure } = require('../lib/part-b');
+const { failure } = require('../lib/message-actions');
 const { until } = require('../lib/limits');
 
 const { test, server } = suite({ env: { MAX_STORED_BYTES_PER_USER: '20000' } });

@@ -5,7 +5,7 @@
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
 const { assertFailure, assertMessage, time } = require('../lib/shapes');
-const { assertTombstone, failure } = require('../lib/part-b');
+const { assertTombstone, failure } = require('../lib/message-actions');
 const { testWithOwnServer } = require('../lib/own-server');
 const { external } = require('../lib/postgres');
 const { NOBODY } = require('../lib/users');

@@ -5,7 +5,7 @@
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const { testWithOwnServer } = require('../lib/own-server');
-const { failure } = require('../lib/part-b');
+const { failure } = require('../lib/message-actions');
 const { ALLOWED } = require('../lib/files');
 const { BOUNDARY, TAIL, upload, uploaded, stream, large, stored } = require('../lib/upload');
 

@@ -1,11 +1,11 @@
 'use strict';
 
-// chat:add_reaction and chat:remove_reaction. Refusals of people are in b-refusals.
+// chat:add_reaction and chat:remove_reaction. Refusals of people are in action-refusals.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
 const { assertFailure } = require('../lib/shapes');
-const { assertReactions, staged } = require('../lib/part-b');
+const { assertReactions, staged } = require('../lib/message-actions');
 const { EVERYONE } = require('../lib/stage');
 
 const { test } = suite();

@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
 const { suite, USERS } = require('../lib/suite');
 const { assertMessage, assertFields } = require('../lib/shapes');
-const { ATTACHMENT, failure, assertReactions, assertQuote } = require('../lib/part-b');
+const { ATTACHMENT, failure, assertReactions, assertQuote } = require('../lib/message-actions');
 const { NOBODY } = require('../lib/users');
 
 const { test } = suite();

@@ -1,11 +1,11 @@
 'use strict';
 
-// chat:edit_message: what it changes, what it leaves, who is told. Refusals are in b-refusals.
+// chat:edit_message: what it changes, what it leaves, who is told. Refusals are in action-refusals.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
 const { assertMessageEvent, assertMessage, assertFailure, time } = require('../lib/shapes');
-const { ATTACHMENT, assertEdit, assertReactions, staged } = require('../lib/part-b');
+const { ATTACHMENT, assertEdit, assertReactions, staged } = require('../lib/message-actions');
 const { EVERYONE } = require('../lib/stage');
 
 const { test } = suite();

@@ -5,7 +5,7 @@
 const assert = require('node:assert/strict');
 const { suite } = require('../lib/suite');
 const { assertFailure } = require('../lib/shapes');
-const { ATTACHMENT, staged } = require('../lib/part-b');
+const { ATTACHMENT, staged } = require('../lib/message-actions');
 const { NOBODY } = require('../lib/users');
 
 const { test } = suite();

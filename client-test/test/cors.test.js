@@ -1,6 +1,6 @@
 'use strict';
 
-// The React app comes from another origin: what its browser asks before each call of Part B.
+// The React app comes from another origin: what its browser asks before each call.
 
 const assert = require('node:assert/strict');
 const { suite } = require('../lib/suite');

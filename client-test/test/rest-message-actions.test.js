@@ -5,7 +5,7 @@
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
 const { assertMessage, assertFields, time } = require('../lib/shapes');
-const { ATTACHMENT, failure, assertReactions, assertEdit, assertTombstone } = require('../lib/part-b');
+const { ATTACHMENT, failure, assertReactions, assertEdit, assertTombstone } = require('../lib/message-actions');
 
 const { test } = suite();
 

@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
 const { testWithOwnServer } = require('../lib/own-server');
 const { assertMessage } = require('../lib/shapes');
-const { assertReactions, assertQuote, assertTombstone } = require('../lib/part-b');
+const { assertReactions, assertQuote, assertTombstone } = require('../lib/message-actions');
 const { until } = require('../lib/limits');
 
 const { test } = suite();

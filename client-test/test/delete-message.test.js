@@ -1,11 +1,11 @@
 'use strict';
 
-// chat:delete_message: for oneself and for everyone. Refusals are in b-refusals.
+// chat:delete_message: for oneself and for everyone. Refusals are in action-refusals.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
 const { assertFields } = require('../lib/shapes');
-const { assertTombstone, staged } = require('../lib/part-b');
+const { assertTombstone, staged } = require('../lib/message-actions');
 const { EVERYONE, CUSTOMER_ONLY, SELLER_ONLY } = require('../lib/stage');
 
 const { test } = suite();

@@ -5,7 +5,7 @@
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
 const { assertMessageEvent, assertFields } = require('../lib/shapes');
-const { ATTACHMENT, assertReactions, assertQuote, staged } = require('../lib/part-b');
+const { ATTACHMENT, assertReactions, assertQuote, staged } = require('../lib/message-actions');
 
 const { test } = suite();
 const onStage = staged(test);

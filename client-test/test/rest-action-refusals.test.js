@@ -1,10 +1,10 @@
 'use strict';
 
-// Every call of Part B: without a token, by a stranger, about what is not there, and with garbage.
+// Every call about one message, uploads and finding users: without a token, by a stranger, about what is not there, and with garbage.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
-const { assertReactions, failure } = require('../lib/part-b');
+const { assertReactions, failure } = require('../lib/message-actions');
 const { NOBODY } = require('../lib/users');
 
 const { test } = suite();

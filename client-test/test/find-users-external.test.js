@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
 const { suite, USERS } = require('../lib/suite');
 const { external } = require('../lib/postgres');
-const { failure } = require('../lib/part-b');
+const { failure } = require('../lib/message-actions');
 
 if (external) tests();
 else require('node:test').test('tests that need TEST_DATABASE_URL', { skip: true }, () => {});

@@ -1,11 +1,11 @@
 'use strict';
 
-// What Part B does over REST is seen by those connected as if a socket had done it.
+// What is done to a message over REST is seen by connected users as if a socket had done it.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
 const { assertMessageEvent, assertFields } = require('../lib/shapes');
-const { assertReactions, staged } = require('../lib/part-b');
+const { assertReactions, staged } = require('../lib/message-actions');
 const { EVERYONE, CUSTOMER_ONLY, NOBODY_TOLD } = require('../lib/stage');
 
 const { test } = suite();

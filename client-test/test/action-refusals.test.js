@@ -5,7 +5,7 @@
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
 const { assertFailure } = require('../lib/shapes');
-const { staged } = require('../lib/part-b');
+const { staged } = require('../lib/message-actions');
 const { EVERYONE } = require('../lib/stage');
 const { NOBODY } = require('../lib/users');
 

@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
 const { suite, USERS } = require('../lib/suite');
 const { assertFields } = require('../lib/shapes');
-const { failure, staged } = require('../lib/part-b');
+const { failure, staged } = require('../lib/message-actions');
 
 const { test } = suite();
 const onStage = staged(test);

@@ -1,6 +1,6 @@
 'use strict';
 
-// Shapes and small helpers of the React app's half of the contract.
+// Shapes and helpers for what is done to a message: reply, edit, delete, react; and for uploads.
 
 const assert = require('node:assert/strict');
 const { assertMessage, assertFailure, assertFields, time } = require('./shapes');

@@ -7,7 +7,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { suite } = require('../lib/suite');
 const { assertFields } = require('../lib/shapes');
-const { failure } = require('../lib/part-b');
+const { failure } = require('../lib/message-actions');
 const { ALLOWED, DOCX_OTHERS, REFUSED, PNG } = require('../lib/files');
 const { PATH, FORM, form, upload, uploaded, assertAllFailed, download, filesIn, stored } = require('../lib/upload');
 

@@ -6,7 +6,7 @@
 const assert = require('node:assert/strict');
 const { testWithOwnServer } = require('../lib/own-server');
 const { until } = require('../lib/limits');
-const { assertReactions } = require('../lib/part-b');
+const { assertReactions } = require('../lib/message-actions');
 const { USERS } = require('../lib/users');
 
 // As the app connects; the delays are the library's own.
