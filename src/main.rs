@@ -164,6 +164,8 @@ fn reserve(config: &Config) -> Result<(TcpSocket, u16), Failed> {
 }
 
 async fn migrate(config: &Config) -> Result<(), Failed> {
+    // Whoever calls this command wants it done, whatever a start of the server may do by itself.
+    let config = &Config { auto_migrate: true, ..config.clone() };
     let store = Store::open(config).await.map_err(|e| Failed(1, e.to_string()))?;
     if config.user_indexes {
         store.db.make_user_indexes(true).await.map_err(|e| Failed(1, e.to_string()))?;

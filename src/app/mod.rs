@@ -27,7 +27,7 @@ use crate::{
     auth::Tokens,
     chat::{Chat, Uploads},
     config::{Config, Secret},
-    db::{Db, DbError},
+    db::{Db, DbError, SchemaState},
     hub::Hub,
     limits::Proxies,
     rest::{self, RestState},
@@ -44,6 +44,9 @@ pub enum StartError {
     /// No database, or one that cannot be migrated.
     #[error("database: {0}")]
     Database(#[from] DbError),
+    /// `AUTO_MIGRATE` is false, and the schema is not the one that this server was built for.
+    #[error("database: {0}")]
+    Schema(String),
     /// No place for uploads.
     #[error("uploads: {0}")]
     Uploads(#[from] StorageError),
@@ -63,17 +66,23 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens `DATABASE_URL`, or the embedded database in `DATA_DIR`, and migrates it.
+    /// Opens `DATABASE_URL`, or the embedded database in `DATA_DIR`, and migrates it. With `AUTO_MIGRATE=false` it changes
+    /// nothing, and refuses a schema that is not this server's.
     ///
     /// # Errors
     /// [`StartError`].
     pub async fn open(config: &Config) -> Result<Self, StartError> {
         let store = Self::connect(config).await?;
-        let applied = store.db.migrate().await?;
-        if applied > 0 {
-            tracing::info!(applied, "database migrated");
+        if config.auto_migrate {
+            let applied = store.db.migrate().await?;
+            if applied > 0 {
+                tracing::info!(applied, "database migrated");
+            }
+        } else if let Some(fault) = schema_fault(store.db.schema_state().await?) {
+            store.close().await;
+            return Err(StartError::Schema(fault));
         }
-        if config.user_indexes {
+        if config.makes_user_indexes() {
             store.db.make_user_indexes(false).await?;
         }
         #[cfg(feature = "embedded")]
@@ -132,6 +141,23 @@ impl Store {
     }
 }
 
+/// The line for whoever starts the server on a schema that is not its own; `None` if it is.
+fn schema_fault(state: SchemaState) -> Option<String> {
+    match state {
+        SchemaState::Current => None,
+        SchemaState::Old(missing) => {
+            let missing: Vec<String> = missing.iter().map(|version| format!("{version:04}")).collect();
+            Some(format!(
+                "the schema is older than this server, and AUTO_MIGRATE is false: run `souk migrate` first (missing: {})",
+                missing.join(", ")
+            ))
+        }
+        SchemaState::Other(version) => Some(format!(
+            "the schema has migration {version:04}, which this server does not know: it is another version's database"
+        )),
+    }
+}
+
 /// The server, ready to serve.
 pub struct App {
     store: Store,
@@ -149,7 +175,7 @@ impl App {
     /// [`StartError`].
     pub async fn build(config: &Config, store: Store, server_name: String) -> Result<Self, StartError> {
         let hub = Arc::new(Hub::new(config));
-        if config.user_indexes {
+        if config.makes_user_indexes() {
             let db = store.db.clone();
             tokio::spawn(async move {
                 db.make_user_indexes(true).await.inspect_err(|e| tracing::warn!(error = %e, "indexes on users"))

@@ -118,6 +118,9 @@ pub struct Config {
     /// Milliseconds after which Postgres ends a session of ours that does nothing in a transaction
     #[arg(long, env = "DATABASE_IDLE_TRANSACTION_TIMEOUT_MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1000..=600_000), global = true)]
     pub database_idle_transaction_timeout_ms: u64,
+    /// Bring the schema up to date at start; `false` changes nothing and refuses to start on an old schema (`souk migrate`)
+    #[arg(long, env = "AUTO_MIGRATE", num_args = 0..=1, default_value = "true", default_missing_value = "true", value_parser = switch, action = clap::ArgAction::Set, global = true)]
+    pub auto_migrate: bool,
     /// Whether to make the indexes on `users` that finding users among many needs; `false` leaves that to the shop
     #[arg(long, env = "USER_INDEXES", default_value_t = true, action = clap::ArgAction::Set, global = true)]
     pub user_indexes: bool,
@@ -283,7 +286,7 @@ impl Config {
         self.frontend_url.iter().map(|origin| origin.trim().trim_end_matches('/')).filter(|origin| !origin.is_empty())
     }
 
-    /// The origins that browsers and apps may come from (contract §0), as [`normal_origin`] spells them.
+    /// The origins that browsers and apps may come from (contract §Connecting), as [`normal_origin`] spells them.
     #[must_use]
     pub fn allowed_origins(&self) -> Vec<String> {
         let mut origins: Vec<String> = self.frontend_origins().filter_map(normal_origin).collect();
@@ -306,6 +309,12 @@ impl Config {
             0 => (connections / 4).max(1),
             n => n.min(connections),
         }
+    }
+
+    /// Whether a start makes the missing indexes on `users`: `AUTO_MIGRATE=false` leaves them to `souk migrate`.
+    #[must_use]
+    pub fn makes_user_indexes(&self) -> bool {
+        self.user_indexes && self.auto_migrate
     }
 
     /// How long a request waits for a database connection.
@@ -375,6 +384,13 @@ mod tests {
         let secret = "0123456789abcdef0123456789abcdef";
         let both = ["--embedded", "--database-url", "postgres://h/d", "--jwt-secret", secret];
         assert!(fault(&both).unwrap().starts_with("EMBEDDED"));
+    }
+
+    #[test]
+    fn a_start_that_may_not_migrate_makes_no_indexes_either() {
+        assert!(parse(&[]).auto_migrate && parse(&[]).makes_user_indexes());
+        let config = parse(&["--auto-migrate", "false"]);
+        assert!(!config.auto_migrate && config.user_indexes && !config.makes_user_indexes());
     }
 
     #[test]

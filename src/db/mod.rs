@@ -51,6 +51,7 @@ pub use conversations::Participant;
 pub use lease::Lease;
 pub use members::{Access, Delivery, Member, ReadMark, Watermark};
 pub use messages::{EditHistory, Page, Slice};
+pub use migrate::SchemaState;
 pub use notifications::{Notification, NotificationTable};
 pub use people::FoundUsers;
 pub use pool::{Pool, PoolOptions};

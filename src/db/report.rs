@@ -4,7 +4,7 @@ use sqlx::AssertSqlSafe;
 
 use super::{
     Db, DbResult, Session,
-    migrate::{MIGRATIONS, without_limits},
+    migrate::{MIGRATIONS, applied, without_limits},
 };
 
 /// What is counted in a database that is still the Node server's. Each statement reads only columns that every
@@ -57,9 +57,9 @@ impl Db {
         let applied = applied(&mut tx).await?;
         let mut lines = Vec::new();
         for m in MIGRATIONS.iter() {
-            match applied.iter().find(|(version, _)| *version == m.version) {
+            match applied.get(&m.version) {
                 None => lines.push(format!("would apply {:04} {}", m.version, m.description)),
-                Some((_, checksum)) if checksum.as_slice() != &*m.checksum => {
+                Some(checksum) if checksum.as_slice() != &*m.checksum => {
                     lines.push(format!("would not start: {:04} was applied with other content", m.version));
                 }
                 Some(_) => {}
@@ -89,11 +89,4 @@ impl Db {
 async fn exists(conn: &mut Session<'_>, table: &str) -> DbResult<bool> {
     let found: Option<String> = sqlx::query_scalar("SELECT to_regclass($1)::text").bind(table).fetch_one(conn).await?;
     Ok(found.is_some())
-}
-
-async fn applied(conn: &mut Session<'_>) -> DbResult<Vec<(i64, Vec<u8>)>> {
-    if !exists(conn, "_sqlx_migrations").await? {
-        return Ok(Vec::new());
-    }
-    Ok(sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations").fetch_all(conn).await?)
 }

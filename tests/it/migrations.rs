@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use souk::{
     app::Store,
+    config::Config,
     domain::{MessageId, UserId},
 };
 use uuid::Uuid;
@@ -78,6 +79,50 @@ async fn a_check_says_what_would_be_done_and_changes_nothing() {
     store.db.migrate().await.unwrap();
     assert!(store.db.migration_report().await.unwrap().is_empty());
     store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_may_not_migrate_refuses_an_old_schema_and_changes_nothing() {
+    let migrates = fresh_config().await;
+    let config = Config { auto_migrate: false, ..migrates.clone() };
+    let tables = async |store: Store| {
+        let count = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'";
+        let count = sqlx::query_scalar::<_, i64>(count).fetch_one(&store.db.pool()).await.unwrap();
+        store.close().await;
+        count
+    };
+    let refusal = async || Store::open(&config).await.err().map(|e| e.to_string());
+    let before = tables(Store::connect(&config).await.unwrap()).await;
+    let newest = sqlx::migrate!("./migrations").iter().map(|m| m.version).max().unwrap();
+    let wanted = format!("{newest:04})");
+    let said = refusal().await.unwrap();
+    assert!(said.contains("AUTO_MIGRATE is false: run `souk migrate`") && said.ends_with(&wanted), "{said}");
+    assert_eq!(tables(Store::connect(&config).await.unwrap()).await, before);
+
+    let store = Store::open(&migrates).await.unwrap();
+    sqlx::query("DELETE FROM _sqlx_migrations WHERE version = $1")
+        .bind(newest)
+        .execute(&store.db.pool())
+        .await
+        .unwrap();
+    store.close().await;
+    assert!(refusal().await.unwrap().ends_with(&format!("(missing: {wanted}")));
+    let store = Store::connect(&config).await.unwrap();
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, '', true, '', 0)",
+    )
+    .execute(&store.db.pool())
+    .await
+    .unwrap();
+    store.close().await;
+    assert!(refusal().await.unwrap().contains("9999"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_may_not_migrate_starts_on_a_schema_of_its_own_version() {
+    let config = fresh_config().await;
+    Store::open(&config).await.unwrap().close().await;
+    World::on(Config { auto_migrate: false, ..config }).await.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
