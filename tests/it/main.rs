@@ -22,6 +22,7 @@ mod presence;
 mod previews;
 mod random_run;
 mod read_state;
+mod roles;
 mod send;
 mod statements;
 mod support;
