@@ -1,4 +1,4 @@
-//! Tokens: HS256 JWTs with `userId`, `role`, `iat` and `exp` (contract §0).
+//! Tokens: HS256 JWTs with `userId`, `role`, `iat` and `exp` (contract §Connecting).
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::Deserialize as _;

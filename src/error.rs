@@ -150,7 +150,7 @@ impl Error {
         Self::UploadQuota { retry_after_ms: (DAY_SECONDS.unsigned_abs() - second) * 1000 }
     }
 
-    /// The stable word for programs (contract: `code`).
+    /// The stable word for programs (contract §Errors).
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

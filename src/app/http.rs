@@ -119,7 +119,7 @@ fn ends_within(body: Body, limit: Duration) -> Body {
     }))
 }
 
-/// Origins and CORS around everything, the Socket.IO handshake too (contract §0).
+/// Origins and CORS around everything, the Socket.IO handshake too (contract §Connecting).
 pub fn wrap(router: Router, config: &Config, admission: Admission) -> Router {
     let origins = Arc::new(Origins::new(config, admission.proxies.clone()));
     let for_cors = origins.clone();

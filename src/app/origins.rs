@@ -1,4 +1,4 @@
-//! From which web sites requests may come (contract §0). A browser always says where it comes from; curl and apps need
+//! From which web sites requests may come (contract §Connecting). A browser always says where it comes from; curl and apps need
 //! not, and may come.
 
 use std::{

@@ -46,7 +46,7 @@ impl Chat {
     /// The conversation between the caller and another, made where there is none.
     ///
     /// # Errors
-    /// The refusals of contract §2 `POST /conversations`.
+    /// The refusals of `POST /conversations` (contract §REST).
     pub async fn open_conversation(&self, caller: &User, asked: CreateConversation) -> Result<OpenConversation> {
         if asked.participant == caller.id {
             return Err(Error::InvalidParticipant("You cannot start a conversation with yourself"));

@@ -12,7 +12,7 @@ use crate::{
     protocol::{ListEdits, not_an_entry},
 };
 
-/// Earlier texts that go along with a message (contract §3).
+/// Earlier texts that go along with a message (contract §Shapes).
 const EDITS_WITH_A_MESSAGE: i64 = 20;
 /// Bytes of them in an answer to one user.
 const BYTES_IN_AN_ANSWER: i64 = 1 << 20;

@@ -1,4 +1,4 @@
-//! Notifications for participants who have no socket on this server (contract §3): one that another server holds is told of
+//! Notifications for participants who have no socket on this server (contract §Notifications): one that another server holds is told of
 //! nothing by this one, so the row is all they get. Written in batches behind the sending path; one that cannot be written
 //! costs a line in the log and nothing else. When a message is deleted for everyone, its text goes from its notifications.
 

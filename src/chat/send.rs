@@ -1,4 +1,4 @@
-//! Sending: check, queue, and once it is committed tell everyone (contract §2, Sending).
+//! Sending: check, queue, and once it is committed tell everyone (contract §Sending).
 
 use std::{sync::Arc, time::Duration};
 
@@ -48,7 +48,7 @@ impl Sent {
         &self.details.message
     }
 
-    /// As events carry it (contract §2 Sending, §3 `chat:send_reply`).
+    /// As events carry it (contract §Sending).
     #[must_use]
     pub fn json(&self) -> &MessageJson {
         &self.json

@@ -19,7 +19,7 @@ use crate::{
     protocol::{UserTyping, events::outgoing},
 };
 
-/// Typing ends by itself this long after the last `true` (contract §2, `chat:typing`).
+/// Typing ends by itself this long after the last `true` (contract §Client events).
 const ENDS_AFTER: Duration = Duration::from_secs(10);
 /// The table lags behind by this much, and is written once for all that happened meanwhile.
 const WRITE_EVERY: Duration = Duration::from_millis(250);

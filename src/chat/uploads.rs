@@ -19,7 +19,7 @@ use crate::{
     storage::{Storage, StorageError, Writing},
 };
 
-/// A signed URL works for 7 days (contract §3, Uploads).
+/// A signed URL works for 7 days (contract §Uploads).
 pub(super) const LINK_LIFE: Duration = Duration::from_hours(7 * 24);
 
 /// How often a file that is being stored looks whether there still is space.

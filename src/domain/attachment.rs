@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::Error;
 
-/// A file that goes with a message (contract §1). `url` and `path` come from `POST /upload`.
+/// A file that goes with a message (contract §Shapes). `url` and `path` come from `POST /upload`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Attachment {

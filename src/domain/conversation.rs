@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{ConversationId, Role, UserId};
 
-/// The four kinds of conversation (contract §1, `type`).
+/// The four kinds of conversation (contract §Shapes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConversationKind {
@@ -21,7 +21,7 @@ pub enum ConversationKind {
 }
 
 impl ConversationKind {
-    /// The kind that two roles make, whoever asks first; `None` where they may not talk (contract §2, REST).
+    /// The kind that two roles make, whoever asks first; `None` where they may not talk (contract §REST).
     #[must_use]
     pub fn between(a: Role, b: Role) -> Option<Self> {
         match (a, b) {

@@ -6,7 +6,7 @@ const MAX_CHARS: usize = 10;
 /// Asks for the picture of a character that is also drawn as text. Keyboards send some emoji with it or without it.
 const DRAWN_AS_EMOJI: char = '\u{fe0f}';
 
-/// One emoji of 1 to 10 characters (contract §3), as the Unicode tables list them: what a user sees as one sign.
+/// One emoji of 1 to 10 characters (contract §Changing a message), as the Unicode tables list them: what a user sees as one sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Emoji(String);
 

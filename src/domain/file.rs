@@ -1,4 +1,4 @@
-//! Files that may be uploaded, told by their content and not by their name alone (contract §3, Uploads).
+//! Files that may be uploaded, told by their content and not by their name alone (contract §Uploads).
 
 use super::file_content::begins_as_text;
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Attachment, ConversationId, MessageId, User, UserId, is_blank};
 use crate::error::Error;
 
-/// Most attachments of one message (contract §2, Sending).
+/// Most attachments of one message (contract §Sending).
 pub const MAX_ATTACHMENTS: usize = 10;
 /// Longest `tempId` or `clientMessageId`, in characters.
 pub const MAX_CLIENT_ID_CHARS: usize = 128;
@@ -20,9 +20,9 @@ pub struct Draft {
     pub text: String,
     /// Files.
     pub attachments: Vec<Attachment>,
-    /// The client's own id for the message, for good (contract: `clientMessageId`).
+    /// The client's own id for the message, for good (contract §Sending).
     pub client_message_id: Option<String>,
-    /// The client's temporary id, weak (contract: `tempId`).
+    /// The client's temporary id, weak (contract §Sending).
     pub temp_id: Option<String>,
     /// The message this one answers.
     pub reply_to: Option<MessageId>,
@@ -32,7 +32,7 @@ impl Draft {
     /// Checks a draft against the contract's limits; `max_chars` is `MAX_MESSAGE_CHARS`.
     ///
     /// # Errors
-    /// The contract's refusals of §2 "Sending", in its order.
+    /// The refusals of a text and its attachments (contract §Sending), in this order.
     pub fn check(&self, max_chars: usize) -> Result<(), Error> {
         if self.attachments.is_empty() && is_blank(&self.text) {
             return Err(Error::MessageRequired);
@@ -50,7 +50,7 @@ impl Draft {
         self.attachments.iter().try_for_each(Attachment::check)
     }
 
-    /// `image` or `file` after its attachments, else `text` (contract §1, `message_type`).
+    /// `image` or `file` after its attachments, else `text` (contract §Shapes).
     #[must_use]
     pub fn kind(&self) -> &'static str {
         if self.attachments.is_empty() {
@@ -185,7 +185,7 @@ impl Message {
     }
 }
 
-/// How far a message got (contract §1, `status`).
+/// How far a message got (contract §Shapes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
@@ -209,7 +209,7 @@ impl Status {
     }
 }
 
-/// One earlier text of a message (contract §3, `GET /messages/:id/history`).
+/// One earlier text of a message (contract §REST).
 #[derive(Clone, Debug)]
 pub struct Edit {
     /// Primary key.
@@ -239,7 +239,7 @@ pub struct Details {
     pub reply_to: Option<Box<Details>>,
 }
 
-/// A quoted message in short (contract §1, `reply_to`).
+/// A quoted message in short (contract §Shapes).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Quote {
     /// The quoted message.
@@ -261,7 +261,7 @@ pub struct Quote {
     pub version: i64,
 }
 
-/// One emoji under a message (contract §1, `reactions`).
+/// One emoji under a message (contract §Shapes).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reaction {
     /// The emoji.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::UserId;
 
-/// A user's role, as the database has it (contract §0: the one in the token does not count).
+/// A user's role, as the database has it (contract §Connecting: the one in the token does not count).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -42,7 +42,7 @@ impl Role {
         }
     }
 
-    /// Whom this role may find: everyone of these roles (contract §3, "user").
+    /// The roles that this role finds (contract §REST).
     #[must_use]
     pub fn finds(self) -> &'static [Role] {
         match self {
@@ -71,7 +71,7 @@ pub struct User {
     pub role: Role,
     /// The name shown to others, if one is set.
     pub display_name: Option<String>,
-    /// Only `active` users may enter (contract §0).
+    /// Only `active` users may enter (contract §Connecting).
     pub active: bool,
 }
 
@@ -92,7 +92,7 @@ impl User {
     }
 }
 
-/// A user as others find them (contract §3, "user").
+/// A user as others find them (contract §Shapes).
 #[derive(Clone, Debug)]
 pub struct Person {
     /// Primary key.
@@ -109,7 +109,7 @@ pub struct Person {
     pub created_at: Option<String>,
 }
 
-/// The display name, or the e-mail's local part where there is none (contract §3, "user").
+/// The display name, or the e-mail's local part where there is none (contract §Shapes).
 #[must_use]
 pub fn shown_name<'a>(display_name: Option<&'a str>, email: &'a str) -> &'a str {
     match display_name {

@@ -1,5 +1,5 @@
 //! What clients send, read leniently: a field of the wrong type is a missing field, and each use case says
-//! what it thinks of that (contract §2: malformed payloads "answer like the error case").
+//! what it thinks of that (contract §Client events).
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The default and the largest page (contract §2, `chat:get_messages`).
+/// The default and the largest page (contract §REST).
 const DEFAULT_LIMIT: i64 = 50;
 const MAX_LIMIT: i64 = 200;
 

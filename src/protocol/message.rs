@@ -17,7 +17,7 @@ use crate::domain::{
 /// What a message without text and files fits in.
 const MESSAGE_BYTES: usize = 1024;
 
-/// A message on the wire (contract §1, Message), with the sender's name and role in events.
+/// A message on the wire (contract §Shapes), with the sender's name and role in events.
 #[derive(Clone, Serialize)]
 pub struct MessageView<'a> {
     id: MessageId,
@@ -82,7 +82,7 @@ enum ReplyTo<'a> {
     Full(Box<MessageView<'a>>),
 }
 
-/// An earlier text (contract §3, `GET /messages/:id/history`).
+/// An earlier text (contract §REST).
 #[derive(Clone, Serialize)]
 pub struct EditView<'a> {
     id: uuid::Uuid,

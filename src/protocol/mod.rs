@@ -1,4 +1,4 @@
-//! The wire: every event name, what comes in and what goes out (contract §1 to §3).
+//! The wire: every event name, what comes in and what goes out (contract §Client events, contract §Server events).
 
 mod acting;
 pub mod events;

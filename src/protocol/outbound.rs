@@ -1,4 +1,4 @@
-//! What the server sends. Field names and their mixed case are the contract's (§1, §2).
+//! What the server sends. Field names and their mixed case are the contract's (contract §Shapes, contract §Server events).
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -117,7 +117,7 @@ pub struct SendFailure<'a> {
     pub retry_after_ms: Option<u64>,
 }
 
-/// A conversation on the wire (contract §1, Conversation).
+/// A conversation on the wire (contract §Shapes).
 #[derive(Serialize)]
 pub struct ConversationView<'a> {
     id: ConversationId,
@@ -305,7 +305,7 @@ pub struct ReactionChanged {
     pub version: i64,
 }
 
-/// A user as others find them (contract §3, "user").
+/// A user as others find them (contract §Shapes).
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PersonView<'a> {

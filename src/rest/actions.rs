@@ -1,4 +1,4 @@
-//! What is done to one message: reply, edit, delete, react; and looking at it (contract §3, REST).
+//! What is done to one message: reply, edit, delete, react; and looking at it (contract §REST).
 
 use axum::{
     Json,

@@ -1,4 +1,4 @@
-//! Who is calling: `Authorization: Bearer <token>`, and the refusals of contract §0.
+//! Who is calling: `Authorization: Bearer <token>`, and its refusals (contract §Connecting).
 
 use std::sync::Arc;
 

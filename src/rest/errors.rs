@@ -1,4 +1,4 @@
-//! Errors as JSON, whoever raised them (contract §1, REST envelope).
+//! Errors as JSON, whoever raised them (contract §Errors).
 
 use axum::{
     Json,

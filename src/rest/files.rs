@@ -1,4 +1,4 @@
-//! Uploading files and serving them (contract §3, Uploads).
+//! Uploading files and serving them (contract §Uploads).
 
 use std::{error::Error as StdError, iter::successors};
 

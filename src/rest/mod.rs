@@ -1,4 +1,4 @@
-//! REST under `/api/chat`: extract, call the use case, reply (contract §2, REST).
+//! REST under `/api/chat`: extract, call the use case, reply (contract §REST).
 
 mod actions;
 mod auth;

@@ -1,4 +1,4 @@
-//! Finding people (contract §3, REST).
+//! Finding users (contract §REST).
 
 use axum::{Json, extract::State};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! The handshake: a token becomes a user, or a refusal in the contract's words (§0).
+//! The handshake: a token becomes a user, or a refusal (contract §Connecting).
 
 use std::{fmt, sync::Arc, time::Duration};
 

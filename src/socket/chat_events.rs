@@ -1,4 +1,4 @@
-//! The table of events, and Part A's: parse, call the use case, reply (contract §2, Socket events).
+//! The table of events, and those of a conversation: join, typing, read, list. Parse, call the use case, reply (contract §Client events).
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Part B's events: reply, edit, delete, react (contract §3, Socket events).
+//! Events about one message: edit, delete, react (contract §Changing a message).
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! Socket.IO on namespace `/`: handshake, ordered dispatch, one handler per event (contract §2).
+//! Socket.IO on namespace `/`: handshake, ordered dispatch, one handler per event (contract §Client events).
 
 mod auth;
 mod chat_events;

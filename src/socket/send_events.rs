@@ -1,4 +1,4 @@
-//! Sending a message or a reply, and saying so when it failed (contract §2 Sending, §3 `chat:send_reply`).
+//! Sending a message or a reply, and saying so when it failed (contract §Sending).
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Opening and listing conversations (contract §2, REST).
+//! Opening and listing conversations (contract §REST).
 
 use serde_json::json;
 use souk::{domain::Role, error::Error};

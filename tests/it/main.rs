@@ -3,6 +3,7 @@
 mod adoption;
 mod architecture;
 mod arrival;
+mod contract;
 mod conversations;
 mod deleted_user;
 mod doubt;

@@ -1,4 +1,4 @@
-//! Sending: order, gaps, repeats, refusals (contract §2, Sending).
+//! Sending: order, gaps, repeats, refusals (contract §Sending).
 
 use souk::{
     db::{NewMessage, Outcome, Written},
