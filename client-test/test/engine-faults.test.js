@@ -1,7 +1,6 @@
 'use strict';
 
-// Faults that were seen in other Engine.IO servers, and that the one in engine/ must not have. One is of the library above
-// it: it is expected to fail, and marked `todo`, which the runner reports and does not count.
+// Faults that were seen in other Engine.IO servers, and that the one in engine/ must not have.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -18,11 +17,6 @@ const fromSocketIo = createRequire(require.resolve('socket.io-client'));
 const WebSocket = createRequire(fromSocketIo.resolve('engine.io-client'))('ws');
 
 const { test, server } = suite({ env: { ...NO_LIMITS, REQUEST_TIMEOUT: '5' } });
-
-/** Why it is expected to fail. */
-const TODO = {
-  names: 'socketioxide reads an event name as it stands, and closes the socket where it holds an escape',
-};
 
 const KILOBYTES = 1024;
 
@@ -207,7 +201,7 @@ for (const [name, query, method, code] of CODES) {
   });
 }
 
-test('an event whose name holds an escape is an event', { todo: TODO.names }, async (scene) => {
+test('an event whose name holds an escape is an event', async (scene) => {
   const socket = await scene.raw('customer');
   socket.send('421["chat:get\\u005fconversations"]');
   assert.match((await socket.frame('431[')) ?? 'the socket was closed', /"success":true/);

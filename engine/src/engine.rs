@@ -15,6 +15,7 @@ use parking_lot::RwLock;
 
 use crate::{
     config::EngineIoConfig,
+    event_name,
     handler::EngineIoHandler,
     heartbeat::Heartbeats,
     line::{Carrier, EndedBy, Line, Owner},
@@ -97,6 +98,7 @@ impl<H: EngineIoHandler> Engine<H> {
                 if binaries > 0 {
                     self.heartbeats.expect_binaries(&socket.line, binaries);
                 }
+                let text = event_name::without_escapes(text);
                 return caught(|| handler.on_message(text, socket.clone()));
             }
             Some(Incoming::Binary(data)) => {

@@ -10,12 +10,14 @@
 //! - `frame`, `payload`: outgoing packets, and the polling transport's encoding.
 //! - `line`: the state of one session under its lock: the outgoing queue, who carries it, the upgrade.
 //! - `engine`, `heartbeat`: all sessions, and their pings.
+//! - `event_name`: mends the names of incoming Socket.IO events for socketioxide.
 //! - `polling`, `websocket`: the two transports.
 //! - [`service`]: the tower and hyper services around it.
 
 mod body;
 pub mod config;
 mod engine;
+mod event_name;
 mod frame;
 pub mod handler;
 mod heartbeat;

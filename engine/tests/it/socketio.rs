@@ -245,6 +245,23 @@ async fn a_binary_event_that_never_completes_is_not_kept_without_end() {
 }
 
 #[tokio::test]
+async fn an_event_whose_name_holds_an_escape_is_that_event() {
+    let mut client = Client::connected().await;
+    client.send(r#"42["t\u0065xt","hello"]"#).await;
+    assert_eq!(client.text().await, r#"42["message-back","hello"]"#);
+}
+
+#[tokio::test]
+async fn an_event_whose_name_cannot_be_without_escapes_closes_nothing() {
+    let mut client = Client::connected().await;
+    for name in [r"text\n", r"\ud83d", r#"\"text"#] {
+        client.send(&format!(r#"42["{name}","unknown"]"#)).await;
+    }
+    client.send(r#"42["text","hello"]"#).await;
+    assert_eq!(client.text().await, r#"42["message-back","hello"]"#);
+}
+
+#[tokio::test]
 async fn an_unsupported_protocol_is_told_so() {
     let answer = request(server().await, "GET", "/socket.io/?EIO=3&transport=polling", b"").await;
     assert_eq!((answer.status, &*answer.body), (400, r#"{"code":5,"message":"Unsupported protocol version"}"#));
