@@ -9,7 +9,7 @@ const { suite, USERS } = require('../lib/suite');
 const { NO_LIMITS } = require('../lib/no-limits');
 const { request } = require('../lib/rest');
 const { tokenFor } = require('../lib/jwt');
-const { within } = require('../lib/limits');
+const { until, within } = require('../lib/limits');
 
 /** Tests on a server of their own, which runs while they do. */
 const server = (env, tests) => describe(JSON.stringify(env), () => tests(suite({ env: { ...NO_LIMITS, ...env } }).test));
@@ -66,6 +66,14 @@ server({}, (test) => {
     const ask = (fill) => `421["chat:get_conversations",{"fill":"${'x'.repeat(fill)}"}]`;
     assert.equal((await post(scene, sid, ask((1 << 20) - ask(0).length))).status, 200);
     assert.match((await request(url(scene, sid))).text, /^4[23]/);
+  });
+
+  test('a body ends with its session', async (scene) => {
+    const sid = await connected(scene, 'customer');
+    const answer = begin(scene, sid, 10_000, 9_999);
+    // A second body at the same time ends the session.
+    await until(async () => (await post(scene, sid, '6')).status === 400, 'the first body on its way');
+    assert.match(await answer, /^HTTP\/1\.1 400 /);
   });
 
   test('a client whose first message is large is not taken for one that is not connected yet', async (scene) => {

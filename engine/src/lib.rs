@@ -33,6 +33,7 @@ pub mod socket;
 mod test_harness;
 mod websocket;
 
+pub use body::{BodyBounds, BodyBudget, BodyRefused};
 #[cfg(feature = "__test_harness")]
 pub use engineioxide_core::Packet;
 pub use engineioxide_core::{ProtocolVersion, Str, TransportType};

@@ -7,7 +7,7 @@ use http::{HeaderValue, Response, header, request::Parts};
 use http_body::Body;
 
 use crate::{
-    body,
+    body::{self, BodyBounds},
     engine::Engine,
     frame::Frame,
     handler::EngineIoHandler,
@@ -50,22 +50,25 @@ pub(crate) async fn poll<H: EngineIoHandler>(engine: &Engine<H>, sid: Sid) -> Re
     }
 }
 
-/// Takes the payload of a POST request. What cannot be taken ends the session: its client would miss it.
-pub(crate) async fn post<H, B>(engine: &Engine<H>, sid: Sid, request_body: B) -> Result<Response<Bytes>, Refusal>
+/// Takes the payload of a POST request. A body that is refused before it has come ends nothing, as in the JavaScript
+/// server; one that does not come, or holds what is no packet, ends the session.
+pub(crate) async fn post<H, B>(
+    engine: &Engine<H>,
+    sid: Sid,
+    bounds: Option<BodyBounds>,
+    request_body: B,
+) -> Result<Response<Bytes>, Refusal>
 where
     H: EngineIoHandler,
     B: Body + Unpin,
 {
     let socket = engine.session(sid).ok_or(Refusal::UnknownSession)?;
     let post = socket.line.open_post()?;
-    let payload = match body::read(engine, &socket.line, request_body).await {
+    let payload = match body::read(engine, &socket.line, bounds.as_ref(), request_body).await {
         Ok(payload) => payload,
+        Err(refusal @ (Refusal::TooLarge | Refusal::NoRoom)) => return Err(refusal),
         Err(refusal) => {
-            let reason = match refusal {
-                Refusal::TooLarge => DisconnectReason::PacketParsingError,
-                _ => DisconnectReason::TransportError,
-            };
-            socket.line.end(reason, EndedBy::Server);
+            socket.line.end(DisconnectReason::TransportError, EndedBy::Server);
             return Err(refusal);
         }
     };

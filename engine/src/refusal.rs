@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
 
+use crate::body::BodyRefused;
+
 /// A refused request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -52,11 +54,24 @@ impl Refusal {
         }
     }
 
+    /// How an application hears of it, where it is about a body.
+    fn of_body(self) -> Option<BodyRefused> {
+        match self {
+            Self::TooLarge => Some(BodyRefused::TooLarge),
+            Self::TooSlow => Some(BodyRefused::TooSlow),
+            Self::NoRoom => Some(BodyRefused::NoRoom),
+            _ => None,
+        }
+    }
+
     /// The answer to the request.
     pub(crate) fn response(self) -> Response<Bytes> {
         let body = format!(r#"{{"code":{},"message":"{}"}}"#, self.code(), self.message());
         let mut response = Response::new(body.into());
         *response.status_mut() = self.status();
+        if let Some(refused) = self.of_body() {
+            response.extensions_mut().insert(refused);
+        }
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
         if self == Self::NoRoom {

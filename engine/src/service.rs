@@ -89,7 +89,10 @@ impl<H: EngineIoHandler, S: Clone> EngineIoService<H, S> {
             Asked::OpenWebSocket => answered(websocket::accept(&engine, Request::from_parts(parts, body), None)),
             Asked::Upgrade(sid) => answered(websocket::accept(&engine, Request::from_parts(parts, body), Some(sid))),
             Asked::Poll(sid) => waiting(async move { polling::poll(&engine, sid).await }),
-            Asked::Post(sid) => waiting(async move { polling::post(&engine, sid, body).await }),
+            Asked::Post(sid) => {
+                let bounds = parts.extensions.get().cloned();
+                waiting(async move { polling::post(&engine, sid, bounds, body).await })
+            }
         }
     }
 }

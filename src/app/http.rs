@@ -27,7 +27,7 @@ use super::{
     answers::{self, ReadWithin},
     client_script::refuse_client_script,
     origins::{Origins, refuse_others},
-    socket_bodies::{SocketBodies, receive},
+    socket_bodies::{SocketBodies, bound},
 };
 use crate::{
     chat::Chat,
@@ -140,7 +140,7 @@ pub fn wrap(router: Router, config: &Config, admission: Admission) -> Router {
             // Before it is counted as a handshake.
             .layer(middleware::from_fn(refuse_client_script))
             .layer(middleware::from_fn_with_state(admission, admit))
-            .layer(middleware::from_fn_with_state(bodies, receive)),
+            .layer(middleware::from_fn_with_state(bodies, bound)),
     )
 }
 

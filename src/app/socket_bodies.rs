@@ -1,66 +1,76 @@
-//! Bodies that polling sockets post. They are read here, within a time and a budget, before Engine.IO has them: whoever
-//! sends one slowly keeps nothing of it waiting there.
+//! Bounds of the bodies that polling sockets post. Engine.IO reads them, and has its own limit of size; the time, the budget
+//! and the words of a refusal are those of REST bodies.
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    body::{Body, Bytes},
     extract::{Request, State},
     http::{Method, StatusCode},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use tokio::time::timeout;
+use engineioxide::{BodyBounds, BodyBudget, BodyRefused as Refused};
+use parking_lot::Mutex;
 
 use super::http::session_of;
 use crate::{
     config::Config,
-    hub::{Hub, Sid},
-    limits::{ByteBudget, ClientAddress, HeldBytes, Owner},
-    rest::{BodyRefused, json_errors, read_body},
+    hub::Hub,
+    limits::{ByteBudget, ClientAddress, HeldBytes, Over, Owner},
+    rest::{BodyRefused, json_errors},
 };
 
-/// Most bytes of one body before its session is connected to the namespace: a token, and room to spare.
-const MAX_BEFORE_CONNECT: usize = 16 << 10;
-
-/// What bodies are measured with.
+/// What bounds bodies.
 #[derive(Clone)]
 pub struct SocketBodies {
     hub: Arc<Hub>,
     budget: Arc<ByteBudget>,
-    max: usize,
     within: Duration,
 }
 
 impl SocketBodies {
     /// As `config` has it.
     pub fn new(config: &Config, hub: &Arc<Hub>, budget: &Arc<ByteBudget>) -> Self {
-        let within = Duration::from_secs(config.request_timeout);
-        Self { hub: hub.clone(), budget: budget.clone(), max: config.max_payload_bytes, within }
+        Self { hub: hub.clone(), budget: budget.clone(), within: Duration::from_secs(config.request_timeout) }
     }
 
-    async fn read(&self, sid: Option<Sid>, owner: Owner, body: Body) -> Result<(Bytes, HeldBytes), BodyRefused> {
-        let mut held = self.budget.share(owner);
-        let is_connected = || sid.is_some_and(|sid| self.hub.user_of(sid).is_some());
-        let max = || if is_connected() { self.max } else { self.max.min(MAX_BEFORE_CONNECT) };
-        let bytes = read_body(body, max, &mut held).await?;
-        Ok((bytes, held))
+    /// The user whose socket posts, or else the address.
+    fn owner(&self, request: &Request) -> Owner {
+        let user = session_of(request).and_then(|sid| self.hub.user_of(sid));
+        let address = || request.extensions().get::<ClientAddress>().map(|address| address.0);
+        user.map_or_else(|| Owner::Address(address()), Owner::User)
     }
 }
 
-/// Reads the body of a request to Socket.IO.
-pub async fn receive(State(bodies): State<SocketBodies>, request: Request, next: Next) -> Response {
+/// Counts one body.
+struct Share(Mutex<Counted>);
+
+struct Counted {
+    held: HeldBytes,
+    over: Option<Over>,
+}
+
+impl BodyBudget for Share {
+    fn take(&self, bytes: usize) -> bool {
+        let mut counted = self.0.lock();
+        counted.over = counted.held.add(bytes).err();
+        counted.over.is_none()
+    }
+}
+
+/// Bounds the body of a request to Socket.IO, and words its refusal.
+pub async fn bound(State(bodies): State<SocketBodies>, mut request: Request, next: Next) -> Response {
     if request.method() != Method::POST || !request.uri().path().starts_with("/socket.io") {
         return next.run(request).await;
     }
-    let sid = session_of(&request);
-    let user = sid.and_then(|sid| bodies.hub.user_of(sid)).map(Owner::User);
-    let address = request.extensions().get::<ClientAddress>().map(|address| address.0);
-    let owner = user.unwrap_or(Owner::Address(address));
-    let (head, body) = request.into_parts();
-    match timeout(bodies.within, bodies.read(sid, owner, body)).await {
-        Ok(Ok((bytes, _held))) => next.run(Request::from_parts(head, bytes.into())).await,
-        Ok(Err(refused)) => refused.into_response(),
-        Err(_) => json_errors(StatusCode::REQUEST_TIMEOUT.into_response()),
+    let held = bodies.budget.share(bodies.owner(&request));
+    let share = Arc::new(Share(Mutex::new(Counted { held, over: None })));
+    request.extensions_mut().insert(BodyBounds { within: bodies.within, budget: share.clone() });
+    let response = next.run(request).await;
+    match response.extensions().get() {
+        None => response,
+        Some(Refused::TooLarge) => BodyRefused::TooLarge.into_response(),
+        Some(Refused::TooSlow) => json_errors(StatusCode::REQUEST_TIMEOUT.into_response()),
+        Some(Refused::NoRoom) => BodyRefused::NoRoom(share.0.lock().over.unwrap_or(Over::All)).into_response(),
     }
 }

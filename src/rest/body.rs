@@ -51,20 +51,20 @@ impl IntoResponse for Refused {
     }
 }
 
-/// Reads all of a body. `max_now` is asked again whenever more came: it may grow meanwhile.
+/// Reads all of a body.
 ///
 /// # Errors
 /// [`Refused`].
-pub async fn read(body: Body, max_now: impl Fn() -> usize, held: &mut HeldBytes) -> Result<Bytes, Refused> {
+pub async fn read(body: Body, max: usize, held: &mut HeldBytes) -> Result<Bytes, Refused> {
     let announced = body.size_hint().lower();
-    if announced > max_now() as u64 {
+    if announced > max as u64 {
         return Err(Refused::TooLarge);
     }
     let mut frames = body.into_data_stream();
     let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
     while let Some(frame) = frames.next().await {
         let bytes = frame.map_err(|e| if is_length_limit(&e) { Refused::TooLarge } else { Refused::Broken })?;
-        if first.len() + rest.len() + bytes.len() > max_now() {
+        if first.len() + rest.len() + bytes.len() > max {
             return Err(Refused::TooLarge);
         }
         held.add(bytes.len()).map_err(Refused::NoRoom)?;
@@ -132,7 +132,7 @@ mod tests {
 
     async fn read_of(pieces: &[&'static str], max: usize, room: usize) -> Result<Bytes, Refused> {
         let mut held = ByteBudget::new(0, room).share(Owner::Address(None));
-        read(body(pieces), || max, &mut held).await
+        read(body(pieces), max, &mut held).await
     }
 
     #[tokio::test]

@@ -28,7 +28,7 @@ impl FromRequest<RestState> for JsonBody {
         let encoding = request.headers().get(CONTENT_ENCODING).cloned();
         let mut held = state.chat.limits().bodies.share(caller().map_or(Owner::Address(None), Owner::User));
         let max = state.max_body;
-        let body = body::read(request.into_body(), || max, &mut held).await.map_err(IntoResponse::into_response)?;
+        let body = body::read(request.into_body(), max, &mut held).await.map_err(IntoResponse::into_response)?;
         let body = body::unpack(body, encoding.as_ref(), max, &mut held).map_err(IntoResponse::into_response)?;
         if body.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self(Payload::default()));

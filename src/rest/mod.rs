@@ -28,7 +28,7 @@ use serde::Serialize;
 
 use self::errors::RestError;
 pub use self::{
-    body::{Refused as BodyRefused, read as read_body},
+    body::Refused as BodyRefused,
     errors::{json_errors, refusal},
 };
 use crate::{
