@@ -138,8 +138,33 @@ impl Client {
         }
     }
 
+    /// Emits the same again and again until so many bytes have come, each time after the acknowledgement.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub async fn fetch(&mut self, event: &str, payload: &str, bytes: usize) -> Result<()> {
+        let (mut come, mut asked) = (0, self.emit(event, format_args!("{payload}")));
+        while come < bytes {
+            self.receive().await?;
+            let mut is_answered = false;
+            while let Some(packet) = self.next()? {
+                match packet {
+                    Packet::Event(body) => come += body.len(),
+                    Packet::Ack(id, body) => {
+                        come += body.len();
+                        is_answered |= id == asked;
+                    }
+                }
+            }
+            if is_answered {
+                asked = self.emit(event, format_args!("{payload}"));
+            }
+        }
+        Ok(())
+    }
+
     /// Answers pings until the connection ends.
-    pub async fn hold(mut self) {
+    pub async fn hold(&mut self) {
         loop {
             while let Ok(Some(_)) = self.next() {}
             if self.receive().await.is_err() {

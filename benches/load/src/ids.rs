@@ -6,6 +6,8 @@ use uuid::Uuid;
 pub const BUSY_SELLER: u32 = 0;
 /// Customers: 1 … 20,000. The first 10,000 have a conversation with the busy seller, under the same number.
 pub const CUSTOMERS: u32 = 20_000;
+/// Those customers.
+pub const WITH_CONVERSATION: u32 = 10_000;
 /// The first of the pairs that send each other messages.
 const FIRST_PAIR: u32 = 30_000;
 /// How many there are.

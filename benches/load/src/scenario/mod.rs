@@ -76,15 +76,25 @@ fn customers(target: &Target, count: u32) -> Rc<[String]> {
 /// Connects a socket for each token, `at_once` at a time. Each with the time it took, and a task that holds it: the
 /// first are pinged while the last still connect.
 async fn connect_all(target: &Target, tokens: Rc<[String]>, at_once: u32) -> Vec<Result<(JoinHandle<()>, Duration)>> {
-    let target = target.clone();
+    connect_each(target, tokens, at_once, |_, mut client| async move { client.hold().await }).await
+}
+
+/// As [`connect_all`], with tasks that do something with their clients.
+async fn connect_each<F: Future<Output = ()> + 'static>(
+    target: &Target,
+    tokens: Rc<[String]>,
+    at_once: u32,
+    task: impl Fn(u32, Client) -> F + 'static,
+) -> Vec<Result<(JoinHandle<()>, Duration)>> {
+    let (target, task) = (target.clone(), Rc::new(task));
     let count = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
     each(count, at_once, move |number| {
-        let (target, tokens) = (target.clone(), tokens.clone());
+        let (target, tokens, task) = (target.clone(), tokens.clone(), task.clone());
         async move {
             let start = Instant::now();
             let client = Client::connect_with(&target, &tokens[number as usize], number).await?;
             let took = start.elapsed();
-            Ok((spawn_local(client.hold()), took))
+            Ok((spawn_local(task(number, client)), took))
         }
     })
     .await
