@@ -1,5 +1,5 @@
 //! Whether the database does its work, for whoever asks how the server is. However many ask, it is asked once a second,
-//! by one probe at a time, which holds one connection.
+//! by one probe at a time, which holds one connection. While all are in use, what the others hear from the database counts.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,8 +9,10 @@ use tokio::{sync::Notify, time::Instant};
 use super::Chat;
 use crate::db::in_time;
 
-/// The database has this long to answer.
+/// The database has this long to answer, and whoever asks waits for so long.
 const WITHIN: Duration = Duration::from_secs(1);
+/// A probe that has no connection yet takes the database for busy, if anybody was answered within this time.
+const BUSY_WITHIN: Duration = Duration::from_secs(2);
 /// For how long an answer is good.
 const FRESH: Duration = Duration::from_secs(1);
 
@@ -19,6 +21,8 @@ const FRESH: Duration = Duration::from_secs(1);
 pub enum DatabaseHealth {
     /// It answers, and takes what is written.
     Healthy,
+    /// It answers others, while every connection is in use: nothing could be asked in time.
+    Busy,
     /// It answers, but takes nothing: read-only after a failover, or out of space.
     NotWritable,
     /// No answer in time, or none at all.
@@ -35,7 +39,15 @@ pub struct HealthState {
 #[derive(Default)]
 struct Inner {
     last: Option<(Instant, DatabaseHealth)>,
-    probing_since: Option<Instant>,
+    probing: Option<Probing>,
+}
+
+/// A probe that is under way.
+#[derive(Clone, Copy)]
+struct Probing {
+    since: Instant,
+    /// Since when it has a connection.
+    asking_since: Option<Instant>,
 }
 
 impl Chat {
@@ -44,38 +56,41 @@ impl Chat {
         let answered = self.health.answered.notified();
         let started = {
             let mut inner = self.health.inner.lock();
-            match (inner.last, inner.probing_since) {
+            match (inner.last, inner.probing) {
                 (Some((at, health)), _) if at.elapsed() < FRESH => return health,
-                (_, Some(since)) => since,
+                (_, Some(probing)) => probing.since,
                 (_, None) => {
                     let now = Instant::now();
-                    inner.probing_since = Some(now);
+                    inner.probing = Some(Probing { since: now, asking_since: None });
                     tokio::spawn(probe(self.clone()));
                     now
                 }
             }
         };
-        if tokio::time::timeout_at(started + WITHIN, answered).await.is_err() {
-            return DatabaseHealth::Unavailable;
+        let in_time = tokio::time::timeout_at(started + WITHIN, answered).await.is_ok();
+        let inner = self.health.inner.lock();
+        match (inner.probing, inner.last) {
+            (None, Some((_, health))) => health,
+            (_, Some((_, health))) if in_time => health,
+            (Some(Probing { asking_since: Some(asked), .. }), _) if asked.elapsed() >= WITHIN => {
+                DatabaseHealth::Unavailable
+            }
+            _ => self.without_an_answer(),
         }
-        self.health.inner.lock().last.map_or(DatabaseHealth::Unavailable, |(_, health)| health)
+    }
+
+    /// How the database is where the probe has got nothing from it yet, perhaps not even a connection.
+    fn without_an_answer(&self) -> DatabaseHealth {
+        if self.db.answered_within(BUSY_WITHIN) { DatabaseHealth::Busy } else { DatabaseHealth::Unavailable }
     }
 }
 
 /// Runs to its end, or as long as any statement may take: a probe that gets no answer is not followed by others.
 async fn probe(chat: Arc<Chat>) {
-    let started = Instant::now();
-    let health = match in_time(chat.db.probe_read()).await {
-        Err(_) => DatabaseHealth::Unavailable,
-        Ok(()) => match in_time(chat.db.probe_write(&chat.server_name)).await {
-            Ok(false) => DatabaseHealth::NotWritable,
-            Ok(true) if started.elapsed() <= WITHIN => DatabaseHealth::Healthy,
-            Ok(true) | Err(_) => DatabaseHealth::Unavailable,
-        },
-    };
+    let health = ask(&chat).await;
     let before = {
         let mut inner = chat.health.inner.lock();
-        inner.probing_since = None;
+        inner.probing = None;
         inner.last.replace((Instant::now(), health)).map(|(_, health)| health)
     };
     chat.health.answered.notify_waiters();
@@ -84,5 +99,18 @@ async fn probe(chat: Arc<Chat>) {
         (Some(_), DatabaseHealth::Healthy) => tracing::info!("health: the database is well again"),
         (before, now) if before != Some(now) => tracing::warn!(database = ?now, "health: degraded"),
         _ => {}
+    }
+}
+
+async fn ask(chat: &Chat) -> DatabaseHealth {
+    let Ok(lease) = in_time(chat.db.connection()).await else { return chat.without_an_answer() };
+    let asked = Instant::now();
+    if let Some(probing) = &mut chat.health.inner.lock().probing {
+        probing.asking_since = Some(asked);
+    }
+    match in_time(chat.db.probe(lease, &chat.server_name)).await {
+        Ok(false) => DatabaseHealth::NotWritable,
+        Ok(true) if asked.elapsed() <= WITHIN => DatabaseHealth::Healthy,
+        Ok(true) | Err(_) => DatabaseHealth::Unavailable,
     }
 }

@@ -45,6 +45,8 @@ pub(super) struct Health {
     stale_before: AtomicU64,
     /// When the database's name began to lead elsewhere, in milliseconds from the start; 0 for never.
     moved_at: AtomicU64,
+    /// When the server last answered a statement, in milliseconds from the start.
+    answered_at: AtomicU64,
     /// Set when the server said nothing; cleared by the first new connection.
     silent: AtomicBool,
     /// Backends whose connection we dropped without a word from the server: they may still be there.
@@ -64,6 +66,7 @@ impl Health {
             suspect_until: AtomicU64::new(0),
             stale_before: AtomicU64::new(0),
             moved_at: AtomicU64::new(0),
+            answered_at: AtomicU64::new(0),
             silent: AtomicBool::new(false),
             lost: Mutex::default(),
             probe: tokio::sync::Mutex::default(),
@@ -74,6 +77,16 @@ impl Health {
 
     fn now(&self) -> u64 {
         millis(self.started.elapsed())
+    }
+
+    /// The server answered a statement, be it with an error.
+    pub(super) fn answered(&self) {
+        self.answered_at.fetch_max(self.now(), Ordering::Relaxed);
+    }
+
+    /// Whether it did so within this time.
+    pub(super) fn answered_within(&self, time: Duration) -> bool {
+        self.now().saturating_sub(self.answered_at.load(Ordering::Relaxed)) <= millis(time)
     }
 
     /// A connection ended or failed.

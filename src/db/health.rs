@@ -1,36 +1,45 @@
 //! Asks the database whether it does what a chat needs, and what time it is.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
-use super::{Db, DbError, DbResult};
+use super::{Db, DbResult, Lease};
 
 impl Db {
     /// The database's time.
     ///
     /// # Errors
-    /// [`DbError`].
+    /// [`super::DbError`].
     pub async fn now(&self) -> DbResult<DateTime<Utc>> {
         Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&self.pool()).await?)
     }
 
-    /// Whether statements are answered.
+    /// A connection for [`Self::probe`], once one is free.
     ///
     /// # Errors
-    /// [`DbError`].
-    pub async fn probe_read(&self) -> DbResult<()> {
-        sqlx::query_scalar!(r#"SELECT 1 AS "one!""#).fetch_one(&self.pool()).await.map_err(DbError::from)?;
-        Ok(())
+    /// [`super::DbError`].
+    pub async fn connection(&self) -> DbResult<Lease> {
+        Ok(self.pool().acquire().await?)
     }
 
-    /// Whether something can be written: the heartbeat of `server`. Where others took it for dead it stays unknown, as
-    /// whoever registers it again must know of it. `false` is where the server refuses, as one that is read-only after a
-    /// failover, or has no space.
+    /// Whether the server answered a statement within this time, whoever asked.
+    #[must_use]
+    pub fn answered_within(&self, time: Duration) -> bool {
+        self.pool().answered_within(time)
+    }
+
+    /// Asks on this connection whether statements are answered, and something can be written: the heartbeat of `server`. Where
+    /// others took it for dead it stays unknown, as whoever registers it again must know of it. `false` is where the server
+    /// refuses to write, as one that is read-only after a failover, or has no space.
     ///
     /// # Errors
-    /// [`DbError`] where no answer came.
-    pub async fn probe_write(&self, server: &str) -> DbResult<bool> {
+    /// [`super::DbError`] where no answer came.
+    pub async fn probe(&self, mut lease: Lease, server: &str) -> DbResult<bool> {
         // Not tried again: that is what is asked.
-        let mut lease = self.pool().acquire().await?;
+        if let Err(e) = sqlx::query_scalar!(r#"SELECT 1 AS "one!""#).fetch_one(&mut *lease).await {
+            return Ok(lease.done_if_ok(Err(e))?);
+        }
         let done = sqlx::query!("UPDATE chat_servers SET heartbeat_at = now() WHERE name = $1", server)
             .execute(&mut *lease)
             .await;

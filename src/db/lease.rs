@@ -39,6 +39,7 @@ impl Lease {
 
     /// Gives the connection back: nothing is on its way, and no transaction is open.
     pub fn done(mut self) {
+        self.health.answered();
         drop(self.session.take());
     }
 
@@ -59,8 +60,15 @@ impl Lease {
                 self.is_lost = true;
                 self.health.lost_one();
             }
-            Err(e) if code_of(e).as_deref() == Some(READ_ONLY) => self.health.is_read_only(),
-            Err(e) => self.health.notice_pooler(e),
+            Err(e) => {
+                if code_of(e).is_some() {
+                    self.health.answered();
+                }
+                match code_of(e).as_deref() {
+                    Some(READ_ONLY) => self.health.is_read_only(),
+                    _ => self.health.notice_pooler(e),
+                }
+            }
         }
         outcome
     }

@@ -216,6 +216,12 @@ impl Pool {
 
     /// Whether statements are sent as a transaction-mode pooler needs it.
     #[must_use]
+    /// Whether the server answered a statement within this time, whoever asked.
+    #[must_use]
+    pub fn answered_within(&self, time: Duration) -> bool {
+        self.connections.manager().health.answered_within(time)
+    }
+
     pub fn is_behind_pooler(&self) -> bool {
         self.connections.manager().health.is_behind_pooler()
     }

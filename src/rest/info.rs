@@ -25,24 +25,34 @@ pub async fn index() -> Json<Value> {
     }))
 }
 
-/// `GET /api/v1/health`: 503 where the database does not do its work.
+/// `GET /api/v1/health`: 503 where the database does not do its work. A server that has much to do is degraded, but
+/// answers 200: to take it out or start it anew would make it worse for the others.
 pub async fn health(State(state): State<RestState>) -> Response {
-    let failure = match state.chat.database_health().await {
-        DatabaseHealth::Healthy => None,
-        DatabaseHealth::NotWritable => Some(("database_not_writable", "The database takes no writes")),
-        DatabaseHealth::Unavailable => Some(("database_unavailable", "The database does not answer")),
+    let (status, trouble) = match state.chat.database_health().await {
+        DatabaseHealth::Healthy => (StatusCode::OK, None),
+        DatabaseHealth::Busy => (StatusCode::OK, Some(("database_busy", "Every connection to the database is in use"))),
+        DatabaseHealth::NotWritable => {
+            (StatusCode::SERVICE_UNAVAILABLE, Some(("database_not_writable", "The database takes no writes")))
+        }
+        DatabaseHealth::Unavailable => {
+            (StatusCode::SERVICE_UNAVAILABLE, Some(("database_unavailable", "The database does not answer")))
+        }
     };
     let mut body = json!({
-        "success": failure.is_none(),
-        "status": if failure.is_none() { "healthy" } else { "degraded" },
+        "success": status.is_success(),
+        "status": if trouble.is_none() { "healthy" } else { "degraded" },
         "timestamp": rfc3339(&chrono::Utc::now()),
         "uptime": state.started.elapsed().as_secs_f64(),
         "environment": &*state.environment,
     });
-    let Some((code, message)) = failure else { return Json(body).into_response() };
-    body["code"] = code.into();
-    body["message"] = message.into();
-    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], Json(body)).into_response()
+    if let Some((code, message)) = trouble {
+        body["code"] = code.into();
+        body["message"] = message.into();
+    }
+    if status.is_success() {
+        return Json(body).into_response();
+    }
+    (status, [(header::RETRY_AFTER, "1")], Json(body)).into_response()
 }
 
 /// `GET /api/chat/test`.

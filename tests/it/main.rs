@@ -9,6 +9,7 @@ mod deleted_user;
 mod doubt;
 mod failover;
 mod grants;
+mod health;
 mod locks;
 mod long_reads;
 mod migrations;

@@ -137,7 +137,7 @@ async fn files(world: &World, a: &User) {
 async fn presence(world: &World, a: &User) {
     let db = world.chat.db();
     db.heartbeat("one").await.unwrap();
-    assert!(db.probe_write("one").await.unwrap());
+    assert!(db.probe(db.connection().await.unwrap(), "one").await.unwrap());
     db.set_online("one", &[(a.id, Uuid::new_v4())]).await.unwrap();
     assert_eq!(db.set_offline("one", &[(a.id, Duration::ZERO)]).await.unwrap().len(), 1);
     db.set_online("one", &[(a.id, Uuid::new_v4())]).await.unwrap();
