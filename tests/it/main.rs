@@ -26,6 +26,7 @@ mod random_run;
 mod read_state;
 mod roles;
 mod send;
+mod set_aside;
 mod statements;
 mod support;
 mod sync;

@@ -62,10 +62,13 @@ struct Outcomes<'a> {
 }
 
 /// Writes the messages, in their order within each conversation. What could not be tried in time counts as locked.
+    /// Conversations of which a message is to be tried later: what comes after it waits behind it.
+    waiting: HashSet<ConversationId>,
 pub async fn write_batch(chat: &Chat, messages: &[&NewMessage], since: &[Instant]) -> Vec<Result<Written, Failed>> {
     let deadline = Instant::now() + RETRY_FOR;
     let of = vec![None; messages.len()];
-    let mut outcomes = Outcomes { chat, messages, tried: false, since, deadline, stuck: 0, of };
+    let (tried, stuck, waiting) = (false, 0, HashSet::new());
+    let mut outcomes = Outcomes { chat, messages, tried, since, deadline, stuck, waiting, of };
     outcomes.write((0..messages.len()).collect()).await;
     let missing = || Err(Failed::Refused(Error::Internal));
     outcomes.of.into_iter().map(|outcome| outcome.unwrap_or_else(missing)).collect()
@@ -81,6 +84,8 @@ impl Outcomes<'_> {
                 return;
             }
             match self.attempt(&these).await {
+            let behind = these.extract_if(.., |n| self.waiting.contains(&self.messages[*n].conversation_id)).collect();
+            self.fail_unwritten(behind);
                 Ok(written) => {
                     self.stuck = 0;
                     return self.settle(these, written.into_iter().map(Ok));
@@ -151,6 +156,9 @@ impl Outcomes<'_> {
     }
 
     /// What was not written and may be tried later.
+        if !matches!(failed, Failed::Refused(_)) {
+            self.waiting.extend(these.iter().map(|n| self.messages[*n].conversation_id));
+        }
     fn fail_unwritten(&mut self, these: Vec<usize>) {
         // Where an attempt got no answer, the lock may be that attempt's own.
         let failed = if self.tried { Failed::InDoubt(Error::Busy) } else { Failed::Locked };
