@@ -27,6 +27,7 @@ mod read_state;
 mod roles;
 mod send;
 mod set_aside;
+mod slow_triggers;
 mod statements;
 mod support;
 mod sync;

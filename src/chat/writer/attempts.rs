@@ -32,14 +32,18 @@ pub enum Failed {
     InDoubt(Error),
     /// It is not stored: somebody holds a lock on what it needs.
     Locked,
+    /// It is not stored: the database ended the statement, which had other conversations' messages in it too, after its time.
+    TooLong,
 }
 
 /// Why a batch was not written as a whole.
 enum Trouble {
     /// Somebody holds a lock on what these conversations need; the others can be written.
     Locked(HashSet<ConversationId>),
-    /// Something in one of its conversations takes too long; it is not known in which.
+    /// Something in one of its conversations waits for a lock that is not found, or takes too long; it is not known in which.
     Slow,
+    /// It took too long, and nothing of it is in doubt.
+    TooLong,
     /// Its only conversation met a lock that is not found.
     Stuck,
     /// One of its messages is at fault, or none and the database is.
@@ -58,12 +62,12 @@ struct Outcomes<'a> {
     deadline: Instant,
     /// How many conversations in a row met a lock that is not found.
     stuck: u32,
+    /// Conversations of which a message is to be tried later: what comes after it waits behind it.
+    waiting: HashSet<ConversationId>,
     of: Vec<Option<Result<Written, Failed>>>,
 }
 
 /// Writes the messages, in their order within each conversation. What could not be tried in time counts as locked.
-    /// Conversations of which a message is to be tried later: what comes after it waits behind it.
-    waiting: HashSet<ConversationId>,
 pub async fn write_batch(chat: &Chat, messages: &[&NewMessage], since: &[Instant]) -> Vec<Result<Written, Failed>> {
     let deadline = Instant::now() + RETRY_FOR;
     let of = vec![None; messages.len()];
@@ -80,12 +84,12 @@ impl Outcomes<'_> {
         loop {
             let late = these.extract_if(.., |n| self.is_late(*n)).collect();
             self.fail_unwritten(late);
+            let behind = these.extract_if(.., |n| self.waiting.contains(&self.messages[*n].conversation_id)).collect();
+            self.fail_unwritten(behind);
             if these.is_empty() {
                 return;
             }
             match self.attempt(&these).await {
-            let behind = these.extract_if(.., |n| self.waiting.contains(&self.messages[*n].conversation_id)).collect();
-            self.fail_unwritten(behind);
                 Ok(written) => {
                     self.stuck = 0;
                     return self.settle(these, written.into_iter().map(Ok));
@@ -100,6 +104,7 @@ impl Outcomes<'_> {
                     self.stuck += 1;
                     return self.fail_unwritten(these);
                 }
+                Err(Trouble::TooLong) => return self.fail(these, &Failed::TooLong),
                 Err(Trouble::Slow) => return self.write_each_conversation(&these).await,
                 Err(Trouble::Error(e)) if these.len() > 1 && e.is_statement_fault() => {
                     // One bad message must not take the others with it. Order is kept: one after the other.
@@ -151,14 +156,14 @@ impl Outcomes<'_> {
     }
 
     fn fail(&mut self, these: Vec<usize>, failed: &Failed) {
+        if !matches!(failed, Failed::Refused(_)) {
+            self.waiting.extend(these.iter().map(|n| self.messages[*n].conversation_id));
+        }
         let failures = std::iter::repeat_with(|| Err(failed.clone()));
         self.settle(these, failures);
     }
 
     /// What was not written and may be tried later.
-        if !matches!(failed, Failed::Refused(_)) {
-            self.waiting.extend(these.iter().map(|n| self.messages[*n].conversation_id));
-        }
     fn fail_unwritten(&mut self, these: Vec<usize>) {
         // Where an attempt got no answer, the lock may be that attempt's own.
         let failed = if self.tried { Failed::InDoubt(Error::Busy) } else { Failed::Locked };
@@ -189,7 +194,11 @@ impl Outcomes<'_> {
                     Err(_) => return Err(Trouble::Error(e)),
                 }
             } else if e.is_given_up() {
-                return Err(if is_one { Trouble::Error(e) } else { Trouble::Slow });
+                return Err(match (is_one, self.tried) {
+                    (true, _) => Trouble::Error(e),
+                    (false, true) => Trouble::Slow,
+                    (false, false) => Trouble::TooLong,
+                });
             } else if e.is_conflict() && conflicts < MAX_CONFLICTS {
                 // Someone came to take part while the statement waited, or an isolation level stricter than the default
                 // refuses what waited for a lock; the next attempt sees what is there.

@@ -5,12 +5,14 @@
 //! become more meanwhile.
 
 mod attempts;
+mod careful;
 mod publish;
 mod repeats;
 mod set_aside;
 
 use std::{
     hash::{BuildHasher as _, Hasher as _, RandomState},
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -23,6 +25,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use self::{
     attempts::{Failed, write_batch},
+    careful::Care,
     publish::publish,
     repeats::{Entry, gather},
     set_aside::SetAside,
@@ -38,6 +41,8 @@ use crate::{
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// How long a message may wait for its turn. Only where the database is in trouble does it wait that long.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
+/// How often a lane looks, while it writes, who has waited for too long.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// From so many messages on a lane does not wait for its turn.
 const CROWD: usize = 64;
 /// A lane that the database keeps waiting does not keep the others waiting for longer.
@@ -135,6 +140,7 @@ async fn write(chat: Arc<Chat>, lane: Lane, written: mpsc::Sender<Batch>, max: u
     let Lane { mut queue, turn } = lane;
     let mut waiting = Vec::with_capacity(max);
     let mut aside = SetAside::default();
+    let mut care = Care::default();
     loop {
         if waiting.is_empty() {
             let next_look = aside.next_look();
@@ -150,41 +156,73 @@ async fn write(chat: Arc<Chat>, lane: Lane, written: mpsc::Sender<Batch>, max: u
         if !found.is_empty() && written.send(found).await.is_err() {
             return;
         }
-        fail_overdue(&mut waiting);
-        let batch = gather(waiting.drain(..max.min(waiting.len())).collect());
+        fail_overdue(&mut waiting, care.expected());
+        let batch = gather(care.next_of(&mut waiting, max));
         if batch.is_empty() {
             continue;
         }
-        let messages: Vec<&NewMessage> = batch.iter().map(|e| &e.queued.message).collect();
-        let since: Vec<Instant> = batch.iter().map(|e| e.queued.since).collect();
-        let outcomes = write_batch(&chat, &messages, &since).await;
+        let started = Instant::now();
+        let outcomes = {
+            let messages: Vec<&NewMessage> = batch.iter().map(|e| &e.queued.message).collect();
+            let since: Vec<Instant> = batch.iter().map(|e| e.queued.since).collect();
+            let mut attempt = pin!(write_batch(&chat, &messages, &since));
+            loop {
+                // Who waits behind it is answered in time, however long it takes.
+                match timeout(LOOK_EVERY, attempt.as_mut()).await {
+                    Ok(outcomes) => break outcomes,
+                    Err(_) => answer_overdue(&mut queue, &mut waiting, &mut aside),
+                }
+            }
+        };
         drop(turn);
-        if written.send(sort_out(batch, outcomes, &mut aside)).await.is_err() {
+        care.note(batch.len(), started.elapsed());
+        let (known, too_long) = sort_out(batch, outcomes, &mut aside);
+        if !too_long.is_empty() {
+            care.begin(too_long.len());
+            waiting.splice(0..0, too_long);
+        }
+        if written.send(known).await.is_err() {
             return;
         }
     }
 }
 
-/// Sets aside what is locked or in doubt; the rest can be told.
-fn sort_out(batch: Vec<Entry>, outcomes: Vec<Result<Written, Failed>>, aside: &mut SetAside) -> Batch {
+/// Sets aside what is locked or in doubt. Of the rest, what can be told, and what is to be written in smaller parts.
+fn sort_out(batch: Vec<Entry>, outcomes: Vec<Result<Written, Failed>>, aside: &mut SetAside) -> (Batch, Vec<Queued>) {
     let mut known = Batch::with_capacity(batch.len());
+    let mut too_long = Vec::new();
     for (entry, outcome) in batch.into_iter().zip(outcomes) {
         match outcome {
             Ok(written) => known.push((entry, Ok(written))),
             Err(Failed::Refused(error)) => known.push((entry, Err(error))),
             Err(Failed::Locked) => aside.locked(entry),
+            Err(Failed::TooLong) => {
+                too_long.push(entry.queued);
+                too_long.extend(entry.repeats);
+            }
             Err(Failed::InDoubt(error)) => {
                 aside.doubtful(&entry.queued);
                 known.push((entry, Err(error)));
             }
         }
     }
-    known
+    (known, too_long)
 }
 
-/// Answers those who waited longer than a sender should: nothing of theirs was tried yet.
-fn fail_overdue(waiting: &mut Vec<Queued>) {
-    for overdue in waiting.extract_if(.., |q| q.since.elapsed() > SEND_WITHIN) {
+/// Answers those who waited longer than a sender should, or will have when theirs is written: nothing of theirs is stored.
+fn fail_overdue(waiting: &mut Vec<Queued>, expected: Duration) {
+    for overdue in waiting.extract_if(.., |q| q.since.elapsed() + expected > SEND_WITHIN) {
         overdue.job.fail(Error::Busy);
     }
+}
+
+/// The same for all who wait in a lane while it writes: also those who are still at its entrance, as many as fit there.
+fn answer_overdue(queue: &mut mpsc::Receiver<Queued>, waiting: &mut Vec<Queued>, aside: &mut SetAside) {
+    while waiting.len() < queue.max_capacity()
+        && let Ok(queued) = queue.try_recv()
+    {
+        waiting.push(queued);
+    }
+    fail_overdue(waiting, Duration::ZERO);
+    aside.fail_overdue();
 }

@@ -86,13 +86,18 @@ impl SetAside {
         }
     }
 
+    /// Answers those who wait here for too long.
+    pub fn fail_overdue(&mut self) {
+        for of in self.conversations.values_mut() {
+            fail_overdue(&mut of.queued, Duration::ZERO);
+        }
+    }
+
     /// Looks whether those whose time has come can be written in again: their messages go back to `waiting`. Returns what
     /// is known to be stored after all; it has to be published before anything that comes back is written.
     pub async fn look(&mut self, chat: &Chat, waiting: &mut Vec<Queued>) -> Batch {
         let now = Instant::now();
-        for of in self.conversations.values_mut() {
-            fail_overdue(&mut of.queued);
-        }
+        self.fail_overdue();
         self.conversations.retain(|_, of| !of.queued.is_empty() || !of.doubtful.is_empty());
         let due: Vec<ConversationId> =
             self.conversations.iter().filter(|(_, of)| of.next_look <= now).map(|(id, _)| *id).collect();
