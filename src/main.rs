@@ -7,6 +7,7 @@ use souk::{
     app::{App, Store},
     auth::Tokens,
     config::{Config, LogFormat},
+    db::DbError,
     domain::{User, UserId},
 };
 use tokio::net::{TcpListener, TcpSocket};
@@ -177,7 +178,7 @@ async fn migrate(config: &Config) -> Result<(), Failed> {
 
 async fn check_migration(config: &Config) -> Result<(), Failed> {
     let store = Store::connect(config).await.map_err(|e| Failed(1, e.to_string()))?;
-    let report = store.db.migration_report().await;
+    let report = check(&store, config).await;
     store.close().await;
     let report = report.map_err(|e| Failed(1, e.to_string()))?;
     if report.is_empty() {
@@ -187,6 +188,15 @@ async fn check_migration(config: &Config) -> Result<(), Failed> {
         println!("{line}");
     }
     Ok(())
+}
+
+/// What `migrate` would do, in its order.
+async fn check(store: &Store, config: &Config) -> Result<Vec<String>, DbError> {
+    let mut report = store.db.migration_report().await?;
+    if config.user_indexes {
+        report.extend(store.db.user_index_report().await?);
+    }
+    Ok(report)
 }
 
 async fn token(config: &Config, user: &str, days: u16) -> Result<(), Failed> {

@@ -45,7 +45,73 @@ struct State {
     is_owner: bool,
 }
 
+/// What is there of the indexes before any migration ran, and what this role may do.
+const REPORT: &str = "
+    SELECT ARRAY(SELECT n FROM unnest($1::text[]) WITH ORDINALITY AS w (n, ord)
+                 WHERE NOT EXISTS (SELECT 1 FROM pg_index i WHERE i.indexrelid = to_regclass(n) AND i.indisvalid)
+                   AND NOT EXISTS (SELECT 1 FROM pg_stat_progress_create_index p WHERE p.index_relid = to_regclass(n))
+                 ORDER BY ord),
+           COALESCE((SELECT pg_relation_size(t.oid) < $2 FROM pg_class t WHERE t.oid = to_regclass('users')), true),
+           COALESCE((SELECT pg_has_role(t.relowner, 'USAGE') FROM pg_class t WHERE t.oid = to_regclass('users')), true),
+           EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'pg_trgm'),
+           EXISTS (SELECT 1 FROM pg_available_extension_versions v WHERE v.name = 'pg_trgm'
+                     AND (v.trusted OR NOT v.superuser OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)))
+             AND has_database_privilege(current_database(), 'CREATE')";
+
 impl Db {
+    /// One line for each index on `users`, and for the extension, that [`Db::make_user_indexes`] would make after the
+    /// migrations, or would leave to others; empty when all are there.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn user_index_report(&self) -> DbResult<Vec<String>> {
+        let names: Vec<String> = INDEXES.iter().map(|i| i.name.to_owned()).collect();
+        let (missing, is_small, is_owner, has_trigrams, may_have_trigrams): (Vec<String>, bool, bool, bool, bool) =
+            sqlx::query_as(REPORT).bind(names).bind(SMALL_TABLE).fetch_one(&self.pool()).await?;
+        let state = State { missing, is_small, is_owner };
+        let may_build = self.may_build(&state);
+        let mut lines = Vec::new();
+        for index in INDEXES.iter().filter(|i| state.missing.iter().any(|name| name == i.name)) {
+            if index.needs_trigrams && self.options.max_connections == 1 {
+                continue;
+            }
+            let has_opclass = !index.needs_trigrams || has_trigrams || may_have_trigrams;
+            if index.needs_trigrams && !has_trigrams {
+                lines.push(if may_build && may_have_trigrams {
+                    format!("would make extension pg_trgm, for {} (CREATE EXTENSION; locks no table)", index.name)
+                } else {
+                    format!(
+                        "would not make extension pg_trgm, for {}: the role may not, or it is not there",
+                        index.name
+                    )
+                });
+            }
+            let name = index.name;
+            lines.push(match (may_build && has_opclass, state.is_small) {
+                (true, true) => format!(
+                    "would make index {name} on users (CREATE INDEX, under a SHARE lock: nobody writes to users for less \
+                     than a second; the lock is waited for {} s at most)",
+                    LOCK_WITHIN.as_secs()
+                ),
+                (true, false) => format!(
+                    "would make index {name} on users (CREATE INDEX CONCURRENTLY, under a SHARE UPDATE EXCLUSIVE lock: \
+                     nobody waits who reads or writes; by `souk migrate` alone, not by a start)"
+                ),
+                (false, _) => format!(
+                    "would not make index {name} on users: left to whoever may run {}",
+                    statement(index, "gin_trgm_ops", false)
+                ),
+            });
+        }
+        Ok(lines)
+    }
+
+    /// Whether this role and this pool can build them. A build without a lock takes a connection for its time, of which the
+    /// others must have some left.
+    fn may_build(&self, state: &State) -> bool {
+        state.is_owner && (state.is_small || self.options.max_connections > 2)
+    }
+
     /// Makes those of the indexes that are missing: at once where `users` is small, else only `even_if_large`, which takes
     /// some minutes for a million users and holds up nobody. What cannot be made is logged, with the statement for whoever may.
     ///
@@ -53,8 +119,7 @@ impl Db {
     /// [`DbError`] of looking what is there.
     pub async fn make_user_indexes(&self, even_if_large: bool) -> DbResult<()> {
         let state = self.user_index_state().await?;
-        // A build without a lock takes a connection for its time, of which the others must have some left.
-        let may_build = state.is_owner && (state.is_small || self.options.max_connections > 2);
+        let may_build = self.may_build(&state);
         if state.missing.is_empty() || (may_build && !state.is_small && !even_if_large) {
             return Ok(());
         }

@@ -81,6 +81,53 @@ async fn a_check_says_what_would_be_done_and_changes_nothing() {
     store.close().await;
 }
 
+const USER_INDEXES: [&str; 3] = ["souk_users_staff", "souk_users_by_name", "souk_users_by_text"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_lists_the_indexes_on_users_and_the_extension_until_they_are_made() {
+    let config = fresh_config().await;
+    let store = Store::connect(&config).await.unwrap();
+    let wanted = if is_native() { &USER_INDEXES[..] } else { &USER_INDEXES[..2] };
+    let report = store.db.user_index_report().await.unwrap();
+    for index in wanted {
+        let line = format!("would make index {index} on users (CREATE INDEX, under a SHARE lock");
+        assert!(report.iter().any(|l| l.starts_with(&line)), "{index}: {report:#?}");
+    }
+    assert_eq!(report.iter().any(|l| l.starts_with("would make extension pg_trgm")), is_native(), "{report:#?}");
+    store.db.migrate().await.unwrap();
+    assert_eq!(store.db.user_index_report().await.unwrap(), report, "the migrations make none of them");
+    store.db.make_user_indexes(false).await.unwrap();
+    assert_eq!(store.db.user_index_report().await.unwrap(), [""; 0]);
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_says_that_the_indexes_of_many_users_are_made_without_a_lock_against_writing() {
+    if !is_native() {
+        return;
+    }
+    let store = Store::connect(&fresh_config().await).await.unwrap();
+    store.db.migrate().await.unwrap();
+    sqlx::query(
+        "INSERT INTO users (id, email, password_hash, role)
+         SELECT gen_random_uuid(), n || '@x.example', repeat('!', 250), 'customer' FROM generate_series(1, 60000) n",
+    )
+    .execute(&store.db.pool())
+    .await
+    .unwrap();
+    let report = store.db.user_index_report().await.unwrap();
+    for index in USER_INDEXES {
+        let line =
+            format!("would make index {index} on users (CREATE INDEX CONCURRENTLY, under a SHARE UPDATE EXCLUSIVE");
+        assert!(report.iter().any(|l| l.starts_with(&line)), "{index}: {report:#?}");
+    }
+    store.db.make_user_indexes(false).await.unwrap();
+    assert_eq!(store.db.user_index_report().await.unwrap(), report, "a start makes none of them");
+    store.db.make_user_indexes(true).await.unwrap();
+    assert_eq!(store.db.user_index_report().await.unwrap(), [""; 0]);
+    store.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_may_not_migrate_refuses_an_old_schema_and_changes_nothing() {
     let migrates = fresh_config().await;
