@@ -39,13 +39,36 @@ onStage('a reply carries the newest 20 earlier texts of what it answers, in its 
   }
 });
 
-onStage('a reply to a message with long earlier texts stays below 200 kB', async (stage) => {
+// 15 kB, as long as a text may be.
+const long = (n) => `${String(n).padStart(4, '0')}${'€'.repeat(4996)}`;
+const bytes = (value) => Buffer.byteLength(JSON.stringify(value));
+
+onStage('a reply to a message with long earlier texts stays below 60 kB', async (stage) => {
   const { conversationId } = stage;
-  const message = await edited(stage, 25, (n) => `${String(n).padStart(4, '0')}${'€'.repeat(4996)}`);
+  const message = await edited(stage, 25, long);
   const reply = await stage.done(stage.seller, 'chat:send_reply', { conversationId, message: 're', replyToMessageId: message.id, tempId: 't' });
-  const bytes = Buffer.byteLength(JSON.stringify(reply));
-  assert.ok(bytes < 200_000, `${bytes} bytes`);
-  assert.ok(reply.reply_to.edit_history.length > 0);
+  const told = await stage.customer.waitFor('chat:new_reply', (m) => m.id === reply.id);
+  for (const { reply_to } of [reply, told]) {
+    assert.deepEqual([texts(reply_to.edit_history), reply_to.edit_history_count], [[long(24)], 25]);
+  }
+  assert.ok(bytes(told) < 60_000, `${bytes(told)} bytes`);
+});
+
+onStage('an answer with long earlier texts stays below 300 kB, and the pages of the history have all of them', async (stage, scene) => {
+  const message = await edited(stage, 25, long);
+  const details = await scene.data('seller', 'GET', `/api/chat/messages/${message.id}/details`);
+  assert.ok(bytes(details) < 150_000, `${bytes(details)} bytes`);
+  assert.deepEqual(texts(details.edit_history), texts(details.edit_history).map((_, i) => long(24 - i)));
+  const all = [];
+  let before;
+  do {
+    const answer = await scene.rest('seller', 'GET', `/api/chat/messages/${message.id}/history?limit=25${before ? `&before=${before}` : ''}`);
+    assert.equal(answer.status, 200, answer.text);
+    assert.ok(bytes(answer.body) < 300_000, `${bytes(answer.body)} bytes`);
+    all.push(...answer.body.data);
+    before = answer.body.next;
+  } while (before);
+  assert.deepEqual(texts(all), Array.from({ length: 25 }, (_, i) => long(24 - i)));
 });
 
 onStage('the history is paged: each text once, newest first, with the count and where the next page begins', async (stage, scene) => {

@@ -14,12 +14,13 @@ use crate::{
 
 /// Earlier texts that go along with a message (contract §Shapes).
 const EDITS_WITH_A_MESSAGE: i64 = 20;
-/// Bytes of them in an answer to one user.
-const BYTES_IN_AN_ANSWER: i64 = 1 << 20;
-/// Bytes of them in an event, which many get without asking: 20 texts of 5,000 characters of one byte fit.
-pub(super) const BYTES_IN_AN_EVENT: i64 = 128 << 10;
+/// Bytes of them in an answer to one user: 20 texts of 5,000 characters of one byte fit.
+const BYTES_IN_AN_ANSWER: i64 = 128 << 10;
+/// Bytes of them in an event, which many get without asking, and its sender twice: 20 texts of 800 characters fit. Where the
+/// newest one alone is longer, it is there all the same.
+pub(super) const BYTES_IN_AN_EVENT: i64 = 16 << 10;
 /// Bytes of one page of earlier texts.
-const BYTES_OF_A_PAGE: i64 = 2 << 20;
+const BYTES_OF_A_PAGE: i64 = 256 << 10;
 
 impl Chat {
     /// The reactions under a message.
