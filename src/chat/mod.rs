@@ -17,6 +17,7 @@ mod notifications;
 mod online;
 mod people;
 mod read;
+mod receiving;
 mod rooms;
 mod send;
 mod stored_bytes;
@@ -35,9 +36,10 @@ use coalesce::Coalesced;
 pub use conversations::{Listed, OpenConversation};
 pub use health::DatabaseHealth;
 pub use history::MessageList;
+pub use receiving::Receiving;
 pub use send::{Done, Origin, Sent};
 pub use sync::{Missed, Synced};
-pub use uploads::{Receiving, StoredFile, Uploads};
+pub use uploads::{StoredFile, Uploads};
 
 use crate::{
     config::Config,

@@ -1,6 +1,6 @@
-//! Uploads: each file is looked at while it streams to the store, and is nowhere if anything is wrong with it.
+//! Where uploaded files are, how large they may be, and the links to them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -8,22 +8,21 @@ use futures::Stream;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::Sha256;
-use uuid::Uuid;
 
-use super::Chat;
+use super::{
+    Chat, Receiving,
+    receiving::{Bounds, Pace},
+};
 use crate::{
     config::{Config, Secret},
-    domain::{ContentCheck, FileKind, FilePath, HEAD_BYTES, User, clean_file_name},
+    domain::{FileKind, FilePath, User},
     error::{Error, Result},
     protocol::FileLink,
-    storage::{Storage, StorageError, Writing},
+    storage::{Storage, StorageError},
 };
 
 /// A signed URL works for 7 days (contract §Uploads).
 pub(super) const LINK_LIFE: Duration = Duration::from_hours(7 * 24);
-
-/// How often a file that is being stored looks whether there still is space.
-const LOOK_FOR_SPACE_EVERY: u64 = 1 << 20;
 
 /// The file store, its limits and its signing key.
 pub struct Uploads {
@@ -31,6 +30,7 @@ pub struct Uploads {
     key: Hmac<Sha256>,
     max_bytes: u64,
     min_free: u64,
+    pace: Option<Arc<Pace>>,
     /// Bytes that one user may upload in a day.
     pub(super) quota: Option<u64>,
     /// After how many hours a file that no message names is removed.
@@ -56,30 +56,6 @@ pub struct StoredFile {
     pub uploaded_at: DateTime<Utc>,
 }
 
-/// A file being received.
-pub struct Receiving {
-    storage: Storage,
-    max_bytes: u64,
-    /// What is left of its owner's share of the day.
-    left_today: u64,
-    min_free: u64,
-    /// At which size to look for space again.
-    next_look: u64,
-    owner: Uuid,
-    name: String,
-    size: u64,
-    head: Vec<u8>,
-    sink: Option<Sink>,
-}
-
-/// Where a file goes once its kind is known.
-struct Sink {
-    kind: FileKind,
-    path: FilePath,
-    check: ContentCheck,
-    writing: Writing,
-}
-
 impl From<StorageError> for Error {
     fn from(e: StorageError) -> Self {
         tracing::error!(error = %e, "file store");
@@ -99,6 +75,7 @@ impl Uploads {
             key,
             max_bytes: config.max_upload_bytes as u64,
             min_free: config.min_free_disk_bytes,
+            pace: Pace::new(config.limits.max_upload_bytes_per_second).map(Arc::new),
             quota: Some(config.limits.max_upload_bytes_per_day).filter(|n| *n > 0),
             unused_hours: Some(config.upload_unused_hours).filter(|n| *n > 0),
             public_url: config.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned()),
@@ -111,20 +88,8 @@ impl Uploads {
     /// # Errors
     /// [`Error::DiskFull`], [`Error::Internal`].
     pub(super) fn receive(&self, user: &User, name: &str) -> Result<Receiving> {
-        let mut receiving = Receiving {
-            storage: self.storage.clone(),
-            max_bytes: self.max_bytes,
-            left_today: u64::MAX,
-            min_free: self.min_free,
-            next_look: 0,
-            owner: user.id.0,
-            name: clean_file_name(name),
-            size: 0,
-            head: Vec::new(),
-            sink: None,
-        };
-        receiving.look_for_space()?;
-        Ok(receiving)
+        let bounds = Bounds { max_bytes: self.max_bytes, min_free: self.min_free, pace: self.pace.clone() };
+        Receiving::begin(self.storage.clone(), bounds, user.id, name)
     }
 
     /// Removes a file from the store; one that is not there is removed already.
@@ -195,118 +160,6 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
         return None;
     }
     (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).ok()).collect()
-}
-
-impl Receiving {
-    /// The name as it will be shown.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Takes note of what is left of its owner's share of the day.
-    ///
-    /// # Errors
-    /// [`Error::UploadQuota`] where that is nothing.
-    pub(super) fn limit(&mut self, left_today: u64) -> Result<()> {
-        self.left_today = left_today;
-        if left_today == 0 { Err(Error::upload_quota(Utc::now())) } else { Ok(()) }
-    }
-
-    /// Takes the next part of the file.
-    ///
-    /// # Errors
-    /// [`Error::FileTooLarge`], [`Error::FileTypeNotAllowed`], [`Error::UploadQuota`], [`Error::DiskFull`],
-    /// [`Error::Internal`]; then give it up.
-    pub async fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        self.size += bytes.len() as u64;
-        if self.size > self.max_bytes {
-            return Err(Error::FileTooLarge);
-        }
-        if self.size > self.left_today {
-            return Err(Error::upload_quota(Utc::now()));
-        }
-        if self.size >= self.next_look {
-            self.look_for_space()?;
-        }
-        if self.sink.is_none() {
-            self.head.extend_from_slice(bytes);
-            if self.head.len() >= HEAD_BYTES {
-                self.decide().await?;
-            }
-            return Ok(());
-        }
-        self.write(bytes).await
-    }
-
-    fn look_for_space(&mut self) -> Result<()> {
-        self.next_look = self.size + LOOK_FOR_SPACE_EVERY;
-        match self.storage.free_bytes()? {
-            Some(free) if free < self.min_free => {
-                tracing::error!(free, least = self.min_free, "too little space is left for uploads");
-                Err(Error::DiskFull)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// All of it is here: its path and size, if it is what it is called. Finish it, or give it up.
-    ///
-    /// # Errors
-    /// As [`Receiving::push`].
-    pub(super) async fn complete(&mut self) -> Result<(&str, u64)> {
-        if self.sink.is_none() {
-            self.decide().await?;
-        }
-        match &self.sink {
-            Some(sink) if sink.check.is_complete() => Ok((sink.path.as_str(), self.size)),
-            _ => Err(Error::FileTypeNotAllowed),
-        }
-    }
-
-    /// Makes it a stored file.
-    ///
-    /// # Errors
-    /// [`Error::Internal`]; nothing is left of it then.
-    pub(super) async fn finish(self) -> Result<StoredFile> {
-        let Some(Sink { kind, path, writing, .. }) = self.sink else { return Err(Error::Internal) };
-        writing.finish().await?;
-        Ok(StoredFile {
-            name: self.name,
-            kind,
-            size: self.size,
-            path: path.as_str().to_owned(),
-            uploaded_at: Utc::now(),
-        })
-    }
-
-    /// Gives it up; nothing is left of it.
-    pub async fn abort(self) {
-        if let Some(sink) = self.sink {
-            sink.writing.abort().await;
-        }
-    }
-
-    /// Decides what it is, and begins to store it. However much of it is here, its first bytes alone decide.
-    async fn decide(&mut self) -> Result<()> {
-        let head = std::mem::take(&mut self.head);
-        let start = &head[..head.len().min(HEAD_BYTES)];
-        let kind = FileKind::detect(start, &self.name).ok_or(Error::FileTypeNotAllowed)?;
-        self.name = kind.rename(&self.name);
-        let path = FilePath::new(self.owner, &self.name, kind);
-        let check = ContentCheck::of(kind, start);
-        let writing = self.storage.begin(path.as_str()).await?;
-        self.sink = Some(Sink { kind, path, check, writing });
-        self.write(&head).await
-    }
-
-    async fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let Some(sink) = &mut self.sink else { return Err(Error::Internal) };
-        if !sink.check.push(bytes) {
-            return Err(Error::FileTypeNotAllowed);
-        }
-        Ok(sink.writing.write(bytes).await?)
-    }
 }
 
 impl Chat {

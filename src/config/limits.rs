@@ -48,6 +48,9 @@ pub struct LimitsConfig {
     /// Bytes that one user may upload in a day (UTC)
     #[arg(long, env = "MAX_UPLOAD_BYTES_PER_DAY", default_value_t = 500 << 20, global = true)]
     pub max_upload_bytes_per_day: u64,
+    /// Bytes of one user's uploads that are taken in a second; what comes faster waits
+    #[arg(long, env = "MAX_UPLOAD_BYTES_PER_SECOND", default_value_t = 16 << 20, global = true)]
+    pub max_upload_bytes_per_second: u64,
     /// Conversations that one user may begin in an hour; one that is found again does not count
     #[arg(long, env = "MAX_NEW_CONVERSATIONS_PER_HOUR", default_value_t = 60, global = true)]
     pub max_new_conversations_per_hour: u32,

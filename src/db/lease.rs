@@ -15,8 +15,8 @@ use super::{
     pool::Manager,
     retry::{READ_ONLY, code_of, is_loss},
     session::Session,
-    shares::Turn,
 };
+use crate::limits::Turn;
 
 /// A part of a user's share, and one of what is given out few at a time.
 pub(super) type Turns = (Option<Turn>, Option<Box<OwnedSemaphorePermit>>);

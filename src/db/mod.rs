@@ -26,7 +26,6 @@ mod presence;
 mod report;
 mod retry;
 mod session;
-mod shares;
 mod stored_bytes;
 mod sync;
 mod time;
@@ -57,7 +56,6 @@ pub use people::FoundUsers;
 pub use pool::{Pool, PoolOptions};
 pub use presence::{Gone, OnlineStatus};
 pub use session::{Session, Tx};
-use shares::Shares;
 pub use sync::{Hidden, Known, SyncState};
 pub use written::{Outcome, Written};
 
@@ -66,6 +64,7 @@ use retry::{Attempts, is_in_the_way, is_loss};
 use crate::{
     config::{Config, Pooler},
     error::Error,
+    limits::Shares,
 };
 
 /// Of so many connections one is for reads that may be long.

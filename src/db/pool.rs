@@ -17,9 +17,11 @@ use super::{
     lease::Lease,
     moved,
     session::Session,
-    shares::Shares,
 };
-use crate::{config::SessionLimits, limits::caller};
+use crate::{
+    config::SessionLimits,
+    limits::{Shares, caller},
+};
 
 /// A connection that was not used for this long is asked whether it lives before it is.
 const PING_AFTER: Duration = Duration::from_secs(1);
@@ -214,14 +216,14 @@ impl Pool {
         }
     }
 
-    /// Whether statements are sent as a transaction-mode pooler needs it.
-    #[must_use]
     /// Whether the server answered a statement within this time, whoever asked.
     #[must_use]
     pub fn answered_within(&self, time: Duration) -> bool {
         self.connections.manager().health.answered_within(time)
     }
 
+    /// Whether statements are sent as a transaction-mode pooler needs it.
+    #[must_use]
     pub fn is_behind_pooler(&self) -> bool {
         self.connections.manager().health.is_behind_pooler()
     }

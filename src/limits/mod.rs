@@ -6,6 +6,7 @@ mod caller;
 mod rates;
 mod request_share;
 mod seats;
+mod shares;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ pub use caller::{caller, for_caller, note_caller};
 pub use rates::{Kind, Rates};
 pub use request_share::RequestShare;
 pub use seats::{Counter, Full, Place, Seat, Seats};
+pub use shares::{Shares, Turn};
 
 use crate::{config::LimitsConfig, domain::UserId};
 

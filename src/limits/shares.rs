@@ -1,5 +1,5 @@
-//! A share of the pool for each user, so that one who waits for a locked row with ten requests does not keep every
-//! connection from everybody else.
+//! A share for each user of what there is little of: connections to the database, turns at reading. One who waits for a locked
+//! row with ten requests does not keep every connection from everybody else.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::UserId;
 
-/// Who has how many connections.
+/// Who has how many.
 #[derive(Debug)]
 pub struct Shares {
     users: Mutex<HashMap<UserId, Share>>,
@@ -17,43 +17,43 @@ pub struct Shares {
 
 #[derive(Debug)]
 struct Share {
-    connections: Arc<Semaphore>,
+    places: Arc<Semaphore>,
     /// Those who have one, or wait for it.
     askers: usize,
 }
 
 impl Shares {
-    /// Gives each user `of_one` connections.
+    /// Gives each user `of_one` places.
+    #[must_use]
     pub fn new(of_one: usize) -> Arc<Self> {
         Arc::new(Self { users: Mutex::default(), of_one })
     }
 
     /// Waits until `user` has fewer than their share.
     pub async fn turn(self: &Arc<Self>, user: UserId) -> Turn {
-        let (asker, connections) = self.enter(user);
+        let (asker, places) = self.enter(user);
         // It is never closed; if it were, there would be nothing to wait for.
-        let permit = connections.acquire_owned().await.ok();
+        let permit = places.acquire_owned().await.ok();
         Turn { _permit: permit, _asker: asker }
     }
 
     fn enter(self: &Arc<Self>, user: UserId) -> (Asker, Arc<Semaphore>) {
         let mut users = self.users.lock();
-        let share = users
-            .entry(user)
-            .or_insert_with(|| Share { connections: Arc::new(Semaphore::new(self.of_one)), askers: 0 });
+        let share =
+            users.entry(user).or_insert_with(|| Share { places: Arc::new(Semaphore::new(self.of_one)), askers: 0 });
         share.askers += 1;
-        (Asker { shares: self.clone(), user }, share.connections.clone())
+        (Asker { shares: self.clone(), user }, share.places.clone())
     }
 }
 
-/// One connection's worth of a user's share.
+/// One place of a user's share.
 #[derive(Debug)]
 pub struct Turn {
     _permit: Option<OwnedSemaphorePermit>,
     _asker: Asker,
 }
 
-/// One who has a connection or waits for it. The last to go takes the user's share along.
+/// One who has a place or waits for it. The last to go takes the user's share along.
 #[derive(Debug)]
 struct Asker {
     shares: Arc<Shares>,

@@ -1,0 +1,229 @@
+//! A file while it is received: it is looked at while it streams to the store, and is nowhere if anything is wrong with it.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::Utc;
+
+use super::StoredFile;
+use crate::{
+    domain::{ContentCheck, FileKind, FilePath, HEAD_BYTES, UserId, clean_file_name},
+    error::{Error, Result},
+    limits::Shares,
+    storage::{Storage, Writing},
+};
+
+/// How often a file that is being stored looks whether there still is space.
+const LOOK_FOR_SPACE_EVERY: u64 = 1 << 20;
+/// After so many bytes a file waits until its owner may store more. Smaller ones do not wait.
+const PORTION: u64 = 256 << 10;
+
+/// What holds for every file.
+pub(super) struct Bounds {
+    pub max_bytes: u64,
+    pub min_free: u64,
+    pub pace: Option<Arc<Pace>>,
+}
+
+/// How fast one user's files are stored, all together: the disk and the processors are everybody's.
+pub(super) struct Pace {
+    turns: Arc<Shares>,
+    bytes_per_second: u64,
+}
+
+impl Pace {
+    /// `None` where it does not matter how fast.
+    pub fn new(bytes_per_second: u64) -> Option<Self> {
+        (bytes_per_second > 0).then(|| Self { turns: Shares::new(1), bytes_per_second })
+    }
+
+    /// Waits for as long as these bytes may take, and until the owner's other files did.
+    async fn wait(&self, owner: UserId, bytes: u64) {
+        let _turn = self.turns.turn(owner).await;
+        let micros = bytes.saturating_mul(1_000_000) / self.bytes_per_second;
+        tokio::time::sleep(Duration::from_micros(micros)).await;
+    }
+}
+
+/// A file being received.
+pub struct Receiving {
+    storage: Storage,
+    bounds: Bounds,
+    /// What is left of its owner's share of the day.
+    left_today: u64,
+    /// At which size to look for space again.
+    next_look: u64,
+    owner: UserId,
+    name: String,
+    size: u64,
+    /// Bytes that came since it last waited.
+    unpaced: u64,
+    head: Vec<u8>,
+    sink: Option<Sink>,
+}
+
+/// Where a file goes once its kind is known.
+struct Sink {
+    kind: FileKind,
+    path: FilePath,
+    check: ContentCheck,
+    writing: Writing,
+}
+
+impl Receiving {
+    pub(super) fn begin(storage: Storage, bounds: Bounds, owner: UserId, name: &str) -> Result<Self> {
+        let mut receiving = Self {
+            storage,
+            bounds,
+            left_today: u64::MAX,
+            next_look: 0,
+            owner,
+            name: clean_file_name(name),
+            size: 0,
+            unpaced: 0,
+            head: Vec::new(),
+            sink: None,
+        };
+        receiving.look_for_space()?;
+        Ok(receiving)
+    }
+
+    /// The name as it will be shown.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Takes note of what is left of its owner's share of the day.
+    ///
+    /// # Errors
+    /// [`Error::UploadQuota`] where that is nothing.
+    pub(super) fn limit(&mut self, left_today: u64) -> Result<()> {
+        self.left_today = left_today;
+        if left_today == 0 { Err(Error::upload_quota(Utc::now())) } else { Ok(()) }
+    }
+
+    /// Takes the next part of the file.
+    ///
+    /// # Errors
+    /// [`Error::FileTooLarge`], [`Error::FileTypeNotAllowed`], [`Error::UploadQuota`], [`Error::DiskFull`],
+    /// [`Error::Internal`]; then give it up.
+    pub async fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        self.size += bytes.len() as u64;
+        if self.size > self.bounds.max_bytes {
+            return Err(Error::FileTooLarge);
+        }
+        if self.size > self.left_today {
+            return Err(Error::upload_quota(Utc::now()));
+        }
+        if self.size >= self.next_look {
+            self.look_for_space()?;
+        }
+        self.unpaced += bytes.len() as u64;
+        if self.unpaced >= PORTION
+            && let Some(pace) = &self.bounds.pace
+        {
+            pace.wait(self.owner, std::mem::take(&mut self.unpaced)).await;
+        }
+        if self.sink.is_none() {
+            self.head.extend_from_slice(bytes);
+            if self.head.len() >= HEAD_BYTES {
+                self.decide().await?;
+            }
+            return Ok(());
+        }
+        self.write(bytes).await
+    }
+
+    fn look_for_space(&mut self) -> Result<()> {
+        self.next_look = self.size + LOOK_FOR_SPACE_EVERY;
+        match self.storage.free_bytes()? {
+            Some(free) if free < self.bounds.min_free => {
+                tracing::error!(free, least = self.bounds.min_free, "too little space is left for uploads");
+                Err(Error::DiskFull)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// All of it is here: its path and size, if it is what it is called. Finish it, or give it up.
+    ///
+    /// # Errors
+    /// As [`Receiving::push`].
+    pub(super) async fn complete(&mut self) -> Result<(&str, u64)> {
+        if self.sink.is_none() {
+            self.decide().await?;
+        }
+        match &self.sink {
+            Some(sink) if sink.check.is_complete() => Ok((sink.path.as_str(), self.size)),
+            _ => Err(Error::FileTypeNotAllowed),
+        }
+    }
+
+    /// Makes it a stored file.
+    ///
+    /// # Errors
+    /// [`Error::Internal`]; nothing is left of it then.
+    pub(super) async fn finish(self) -> Result<StoredFile> {
+        let Some(Sink { kind, path, writing, .. }) = self.sink else { return Err(Error::Internal) };
+        writing.finish().await?;
+        Ok(StoredFile {
+            name: self.name,
+            kind,
+            size: self.size,
+            path: path.as_str().to_owned(),
+            uploaded_at: Utc::now(),
+        })
+    }
+
+    /// Gives it up; nothing is left of it.
+    pub async fn abort(self) {
+        if let Some(sink) = self.sink {
+            sink.writing.abort().await;
+        }
+    }
+
+    /// Decides what it is, and begins to store it. However much of it is here, its first bytes alone decide.
+    async fn decide(&mut self) -> Result<()> {
+        let head = std::mem::take(&mut self.head);
+        let start = &head[..head.len().min(HEAD_BYTES)];
+        let kind = FileKind::detect(start, &self.name).ok_or(Error::FileTypeNotAllowed)?;
+        self.name = kind.rename(&self.name);
+        let path = FilePath::new(self.owner.0, &self.name, kind);
+        let check = ContentCheck::of(kind, start);
+        let writing = self.storage.begin(path.as_str()).await?;
+        self.sink = Some(Sink { kind, path, check, writing });
+        self.write(&head).await
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let Some(sink) = &mut self.sink else { return Err(Error::Internal) };
+        if !sink.check.push(bytes) {
+            return Err(Error::FileTypeNotAllowed);
+        }
+        Ok(sink.writing.write(bytes).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future::join3;
+    use tokio::time::Instant;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_users_files_share_their_pace_and_anothers_have_one_of_their_own() {
+        let pace = Pace::new(1_000_000).unwrap();
+        let (a, b) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
+        let started = Instant::now();
+        let timed = async |owner| {
+            pace.wait(owner, 100_000).await;
+            started.elapsed()
+        };
+        let (first, second, other) = join3(timed(a), timed(a), timed(b)).await;
+        assert!(first >= Duration::from_millis(100) && second >= Duration::from_millis(200));
+        assert!(other < second, "{other:?}");
+        assert!(Pace::new(0).is_none());
+    }
+}
