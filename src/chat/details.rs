@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::Utc;
 
-use super::Chat;
+use super::{Chat, ReadTurn};
 use crate::{
     db::{Access, EditHistory, Page, Slice},
     domain::{Details, Message, MessageId, Reaction, User, UserId},
@@ -31,24 +31,34 @@ impl Chat {
         Ok(self.message(user, id).await?.reactions)
     }
 
-    /// A page of a message's earlier texts, newest first.
+    /// A page of a message's earlier texts, newest first. The turn is to be kept until it is written out.
     ///
     /// # Errors
     /// As [`Chat::message`]; [`Error::InvalidPayload`] where `before` is no earlier text of this message.
-    pub async fn edit_history(&self, user: &User, id: MessageId, list: ListEdits) -> Result<EditHistory> {
+    pub async fn edit_history(
+        &self,
+        user: &User,
+        id: MessageId,
+        list: ListEdits,
+    ) -> Result<(EditHistory, Option<ReadTurn>)> {
         self.message(user, id).await?;
-        let history = self.db.edit_history(id, list.limit, BYTES_OF_A_PAGE, list.before).await?;
-        history.ok_or_else(not_an_entry)
+        let reading = self.db.edit_history(id, list.limit, BYTES_OF_A_PAGE, list.before);
+        let (history, turn) = self.read_turns.read(user.id, reading).await;
+        Ok((history?.ok_or_else(not_an_entry)?, turn))
     }
 
-    /// A message with its history and the message it answers in full.
+    /// A message with its history and the message it answers in full. The turn is to be kept until it is written out.
     ///
     /// # Errors
     /// As [`Chat::message`].
-    pub async fn details(&self, user: &User, id: MessageId) -> Result<Details> {
-        let mut details = self.with_history(self.message(user, id).await?, BYTES_IN_AN_ANSWER).await?;
-        details.reply_to = self.quoted(user, details.message.reply_to_message_id, BYTES_IN_AN_ANSWER).await?;
-        Ok(details)
+    pub async fn details(&self, user: &User, id: MessageId) -> Result<(Details, Option<ReadTurn>)> {
+        let reading = async {
+            let mut details = self.with_history(self.message(user, id).await?, BYTES_IN_AN_ANSWER).await?;
+            details.reply_to = self.quoted(user, details.message.reply_to_message_id, BYTES_IN_AN_ANSWER).await?;
+            Ok::<_, Error>(details)
+        };
+        let (details, turn) = self.read_turns.read(user.id, reading).await;
+        Ok((details?, turn))
     }
 
     /// The message that another answers, in full, as far as the viewer may see it, with `max_bytes` of its history.

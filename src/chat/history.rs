@@ -1,11 +1,8 @@
 //! Paging through messages.
 
-use std::{pin::pin, time::Duration};
-
 use chrono::Utc;
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
-use super::Chat;
+use super::{Chat, reading::ReadTurn};
 use crate::{
     db::Page,
     domain::{ConversationId, Message, User},
@@ -13,15 +10,12 @@ use crate::{
     protocol::{ListMessages, MessageView},
 };
 
-/// Longest that a page waits for its turn, and keeps it.
-const TURN: Duration = Duration::from_secs(1);
-
 /// A page of messages.
 pub struct MessageList {
     /// Oldest first.
     pub messages: Vec<Message>,
     /// Until it is written out, which takes as long as reading it.
-    _turn: Option<OwnedSemaphorePermit>,
+    _turn: Option<ReadTurn>,
 }
 
 impl MessageList {
@@ -46,14 +40,9 @@ impl Chat {
         list: &ListMessages,
     ) -> Result<MessageList> {
         let page = Page { limit: list.limit, offset: list.offset, before: list.before, after: list.after };
-        let mut turn = self.page_turn().await;
-        let mut reading = pin!(self.db.page(conversation, user.id, page));
-        let found = if let Ok(found) = timeout(TURN, reading.as_mut()).await {
-            found
-        } else {
-            turn = None;
-            reading.await
-        };
+        // In a box: every event's future has room for what few need.
+        let reading = Box::pin(self.db.page(conversation, user.id, page));
+        let (found, turn) = self.read_turns.read(user.id, reading).await;
         let (access, mut messages) = found?.ok_or(Error::ConversationNotFound)?;
         if !access.is_member {
             return Err(Error::NotAuthorized);
@@ -63,11 +52,5 @@ impl Chat {
             self.uploads.renew_links(message, now);
         }
         Ok(MessageList { messages, _turn: turn })
-    }
-
-    /// Waits for a turn, but not for long: a database that is slow or gone is no reason to keep others from it.
-    async fn page_turn(&self) -> Option<OwnedSemaphorePermit> {
-        let turns = self.page_turns.clone()?;
-        timeout(TURN, turns.acquire_owned()).await.ok()?.ok()
     }
 }

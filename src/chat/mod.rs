@@ -17,6 +17,7 @@ mod notifications;
 mod online;
 mod people;
 mod read;
+mod reading;
 mod receiving;
 mod rooms;
 mod send;
@@ -29,13 +30,14 @@ mod writer;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use moka::future::Cache;
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use coalesce::Coalesced;
 pub use conversations::{Listed, OpenConversation};
 pub use health::DatabaseHealth;
 pub use history::MessageList;
+pub use reading::ReadTurn;
 pub use receiving::Receiving;
 pub use send::{Done, Origin, Sent};
 pub use sync::{Missed, Synced};
@@ -80,8 +82,7 @@ pub struct Chat {
     /// What an app asks for from all its tabs when something happens.
     lists: Coalesced<(UserId, ListConversations), Arc<Listed>>,
     unread: Coalesced<UserId, i64>,
-    /// Who reads a page of messages, where that is limited.
-    page_turns: Option<Arc<Semaphore>>,
+    read_turns: reading::ReadTurns,
     online: online::OnlineState,
     health: health::HealthState,
     /// Work that must be finished before the process may end.
@@ -117,7 +118,7 @@ impl Chat {
         let (accounts, lookups) = accounts::Accounts::new();
         let (writer, lanes) = writer::Writer::new(config);
         let chat = Arc::new(Self {
-            page_turns: db.reads_at_once().map(|turns| Arc::new(Semaphore::new(turns))),
+            read_turns: reading::ReadTurns::new(db.reads_at_once()),
             db,
             hub,
             limits: Limits::new(&config.limits),

@@ -103,7 +103,7 @@ pub async fn history(
     QueryPayload(query): QueryPayload,
 ) -> Answer {
     let list = ListEdits::try_from(&query)?;
-    let history = s.chat.edit_history(&user, id.required()?, list).await.map_err(worded)?;
+    let (history, _turn) = s.chat.edit_history(&user, id.required()?, list).await.map_err(worded)?;
     let edits: Vec<_> = history.edits.iter().map(EditView::from).collect();
     let next = history.edits.last().filter(|_| history.has_more).map(|e| e.id);
     Ok(Json(json!({ "success": true, "data": edits, "count": history.count, "next": next })).into_response())
@@ -111,6 +111,6 @@ pub async fn history(
 
 /// `GET /messages/:id/details`.
 pub async fn details(State(s): State<RestState>, Caller(user): Caller, id: MessagePath) -> Answer {
-    let details = s.chat.details(&user, id.required()?).await.map_err(worded)?;
+    let (details, _turn) = s.chat.details(&user, id.required()?).await.map_err(worded)?;
     Ok(data(MessageView::from(&details)))
 }

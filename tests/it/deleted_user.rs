@@ -132,7 +132,7 @@ async fn a_message_of_theirs_names_a_deleted_sender() {
     let talk = Talk::new().await;
     talk.delete().await;
     let first = talk.world.messages(&talk.stays, talk.id).await.unwrap()[0].id;
-    let details = talk.world.chat.details(&talk.stays, first).await.unwrap();
+    let (details, _turn) = talk.world.chat.details(&talk.stays, first).await.unwrap();
     let view = serde_json::to_value(souk::protocol::MessageView::from(&details)).unwrap();
     assert_eq!(view["senderName"], "Deleted user");
     talk.world.close().await;

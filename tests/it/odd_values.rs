@@ -70,7 +70,7 @@ impl Scene {
             let view = |m| serde_json::to_string(&MessageView::from(m)).unwrap();
             assert!(found.iter().map(view).all(|text| !text.contains("infinity")));
         }
-        let details = chat.details(a, self.message).await?;
+        let (details, _turn) = chat.details(a, self.message).await?;
         assert_eq!(details.edit_history.len(), 1);
         serde_json::to_string(&MessageView::from(&details)).unwrap();
         chat.online_status(a.id, self.b.id).await?;

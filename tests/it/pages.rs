@@ -59,14 +59,20 @@ async fn pages_that_get_no_answer_keep_nobody_else_from_asking() {
     let config = souk::config::Config { database_lock_timeout_ms: 4000, ..fresh_config().await };
     let world = World::on(config).await;
     let Some(turns) = world.chat.db().reads_at_once() else { return };
-    let (a, b) = (world.user(Role::Customer).await, world.user(Role::Seller).await);
-    let id = world.open(&a, &b).await.unwrap();
-    world.send(&a, id, "hello").await.unwrap();
+    let seller = world.user(Role::Seller).await;
+    let mut readers = Vec::new();
+    for _ in 0..=turns {
+        let reader = world.user(Role::Customer).await;
+        let id = world.open(&reader, &seller).await.unwrap();
+        world.send(&reader, id, "hello").await.unwrap();
+        readers.push((reader, id));
+    }
     let mut holder = world.pool().acquire().await.unwrap();
     sqlx::raw_sql("BEGIN; LOCK TABLE messages IN ACCESS EXCLUSIVE MODE").execute(&mut *holder).await.unwrap();
-    let pages: Vec<_> = (0..=turns)
-        .map(|_| {
-            let (chat, user) = (world.chat.clone(), a.clone());
+    let pages: Vec<_> = readers
+        .into_iter()
+        .map(|(user, id)| {
+            let chat = world.chat.clone();
             tokio::spawn(async move {
                 let list = souk::protocol::ListMessages::from(&souk::protocol::Payload::from(json!({})));
                 chat.messages(&user, id, &list).await.map(|list| list.messages.len())
