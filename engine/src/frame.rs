@@ -120,7 +120,7 @@ impl Frame {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::Frame;
 
     #[test]
     fn the_header_has_the_length_of_the_packet() {

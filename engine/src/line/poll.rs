@@ -6,6 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use parking_lot::MutexGuard;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Carrier, EndedBy, Line, State};
@@ -40,24 +41,18 @@ pub(crate) struct OpenPoll {
 impl Line {
     /// A GET request came. A second one at the same time ends the session.
     pub fn open_poll(self: &Arc<Self>, max_bytes: usize) -> Result<OpenPoll, Refusal> {
-        let mut state = self.state.lock();
-        if state.end.is_some() {
-            return Err(Refusal::UnknownSession);
-        }
-        if state.carrier == Carrier::WebSocket {
-            return Err(Refusal::BadRequest);
-        }
-        if state.polling {
-            drop(state);
-            self.end(DisconnectReason::MultipleHttpPollingError, EndedBy::Server);
-            return Err(Refusal::BadRequest);
-        }
-        (state.polling, state.poll_given_up) = (true, false);
+        self.begin(|state| &mut state.polling)?.poll_given_up = false;
         Ok(OpenPoll { line: self.clone(), begun: Instant::now(), max_bytes, is_answered: false })
     }
 
     /// A POST request came. A second one at the same time ends the session.
     pub fn open_post(self: &Arc<Self>) -> Result<OpenPost, Refusal> {
+        drop(self.begin(|state| &mut state.posting)?);
+        Ok(OpenPost(self.clone()))
+    }
+
+    /// Sets the flag of a kind of request, unless one of its kind is under way.
+    fn begin(&self, is_under_way: impl FnOnce(&mut State) -> &mut bool) -> Result<MutexGuard<'_, State>, Refusal> {
         let mut state = self.state.lock();
         if state.end.is_some() {
             return Err(Refusal::UnknownSession);
@@ -65,13 +60,12 @@ impl Line {
         if state.carrier == Carrier::WebSocket {
             return Err(Refusal::BadRequest);
         }
-        if state.posting {
+        if std::mem::replace(is_under_way(&mut state), true) {
             drop(state);
             self.end(DisconnectReason::MultipleHttpPollingError, EndedBy::Server);
             return Err(Refusal::BadRequest);
         }
-        state.posting = true;
-        Ok(OpenPost(self.clone()))
+        Ok(state)
     }
 
     fn poll_step(&self, poll: &OpenPoll, cx: &Context<'_>) -> Step {

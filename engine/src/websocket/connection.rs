@@ -107,11 +107,20 @@ where
         Self { engine, socket, stream, decoder, outgoing, pong: None, upgrading }
     }
 
-    /// Carries the session to its end.
-    pub async fn run(mut self) {
-        let outcome = poll_fn(|cx| self.poll(cx)).await;
+    /// Carries the session to its end. Not an `async fn`: that has room for the connection twice, in every task.
+    pub fn run(self) -> impl Future<Output = ()> + Send {
+        let mut connection = Some(self);
         // Boxed, so that a silent WebSocket's task has no room for it.
-        Box::pin(self.finish(outcome)).await;
+        let mut end: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = None;
+        poll_fn(move |cx| {
+            if let Some(open) = &mut connection {
+                let outcome = ready!(open.poll(cx));
+                end = connection
+                    .take()
+                    .map(|open| -> Pin<Box<dyn Future<Output = ()> + Send>> { Box::pin(open.finish(outcome)) });
+            }
+            end.as_mut().map_or(Poll::Ready(()), |end| end.as_mut().poll(cx))
+        })
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
@@ -286,5 +295,34 @@ where
         self.send(Frame::close(code));
         poll_fn(|cx| self.outgoing.poll_write(&mut self.stream, &self.socket.line, cx)).await?;
         self.stream.shutdown().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engineioxide_core::Str;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Deaf;
+
+    impl EngineIoHandler for Deaf {
+        type Data = ();
+
+        fn on_connect(self: Arc<Self>, _: Arc<Socket<()>>) {}
+        fn on_disconnect(&self, _: Arc<Socket<()>>, _: DisconnectReason) {}
+        fn on_message(self: &Arc<Self>, _: Str, _: Arc<Socket<()>>) {}
+        fn on_binary(self: &Arc<Self>, _: Bytes, _: Arc<Socket<()>>) {}
+    }
+
+    #[test]
+    fn a_websockets_task_holds_its_connection_once() {
+        fn size_of_run<R>(_: fn(Connection<Deaf, tokio::io::DuplexStream>) -> R) -> usize {
+            size_of::<R>()
+        }
+        let size = size_of_run(Connection::run);
+        let connection = size_of::<Connection<Deaf, tokio::io::DuplexStream>>();
+        assert!(size <= connection + 32, "{size} for {connection}");
     }
 }
