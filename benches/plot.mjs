@@ -6,8 +6,15 @@ const LEFT = 56;
 const RIGHT = 16;
 const TOP = 34;
 const BOTTOM = 34;
-const COLOURS = { souk: '#c2410c', peer: '#4b7bb5' };
-const NAMES = { souk: 'Souk', peer: 'Node peer' };
+const COLOURS = { souk: '#c2410c', node: '#4b7bb5', 'node-batch': '#2f855a', bun: '#b7791f', 'bun-batch': '#6b46c1' };
+/** The servers, in the order of the tables. */
+export const NAMES = {
+  souk: 'Souk',
+  node: 'Node',
+  'node-batch': 'Node, group commit',
+  bun: 'Bun',
+  'bun-batch': 'Bun, group commit',
+};
 
 /** Panels are `{ title, levels, lines: [{ server, points: [[value per round] per level] }] }`. */
 export function growthPlot(panels, median) {
@@ -19,16 +26,16 @@ export function growthPlot(panels, median) {
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${columns * WIDTH} ${height}" font-family="system-ui, sans-serif" font-size="11">
 <rect width="100%" height="100%" fill="#ffffff"/>
-${legend()}
+${legend(panels)}
 ${body.join('\n')}
 </svg>
 `;
 }
 
-function legend() {
-  return Object.entries(NAMES)
-    .map(([server, name], i) => {
-      const x = LEFT + i * 90;
+function legend(panels) {
+  return [...new Set(panels.flatMap(({ lines }) => lines.map(({ server }) => server)))]
+    .map((server, i) => {
+      const [name, x] = [NAMES[server], LEFT + i * 130];
       return `<circle cx="${x}" cy="16" r="4" fill="${COLOURS[server]}"/><text x="${x + 9}" y="20" fill="#333333">${name}</text>`;
     })
     .join('');

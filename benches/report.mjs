@@ -1,13 +1,16 @@
 // Turns the raw results of scripts/bench into a Markdown table (on stdout) and a plot.
 //
-//   node report.mjs RAW.jsonl OUT-DIR POSTGRES-VERSION NODE-VERSION ROUNDS
+//   node report.mjs RAW.jsonl OUT-DIR POSTGRES-VERSION NODE-VERSION BUN-VERSION ROUNDS
 import { readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { join } from 'node:path';
-import { growthPlot } from './plot.mjs';
+import { NAMES, growthPlot } from './plot.mjs';
 
-const [raw, out, postgres, node, rounds] = process.argv.slice(2);
+const [raw, out, postgres, node, bun, rounds] = process.argv.slice(2);
 const runs = readFileSync(raw, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line));
+
+const measured = Object.keys(NAMES).filter((server) => runs.some((r) => r.server === server));
+const peers = measured.filter((server) => server !== 'souk');
 
 // What the table shows of each scenario: where the figure is in the result, and whether more is better.
 const more = { better: 'more' };
@@ -52,14 +55,28 @@ const spread = (values, unit = '') => {
 const of = (server, key, level) =>
   runs.filter((r) => r.server === server && r.key === key && (level === undefined || r.level === level));
 
-/** Of each round this server's figure over the peer's beside it, turned so that above 1 is better. */
-function ratios(key, figure, better, level) {
-  return of('souk', key, level).flatMap((souk) => {
-    const peer = of('peer', key, level).find((p) => p.round === souk.round);
-    if (!peer) return [];
-    const ratio = figure(souk.result) / figure(peer.result);
+/** Of each round Souk's figure over the peer's of the same round, turned so that above 1 is better. */
+function ratios(peer, key, figure, better) {
+  return of('souk', key).flatMap((souk) => {
+    const beside = of(peer, key).find((p) => p.round === souk.round);
+    if (!beside) return [];
+    const ratio = figure(souk.result) / figure(beside.result);
     return [better === 'more' ? ratio : 1 / ratio];
   });
+}
+
+/** Souk's ratio to the strongest peer: the one to which it is least. */
+function toStrongest(key, figure, better) {
+  const all = peers.map((peer) => [peer, ratios(peer, key, figure, better)]).filter(([, r]) => r.length > 0);
+  if (all.length === 0) return '–';
+  const [peer, least] = all.reduce((a, b) => (median(b[1]) < median(a[1]) ? b : a));
+  return `${spread(least, '×')}${peers.length > 1 ? ` ${NAMES[peer]}` : ''}`;
+}
+
+/** A peer's figure, and Souk's ratio to it. */
+function besides(peer, key, figure, better) {
+  const own = values(peer, key, figure);
+  return own.length > 0 ? `${spread(own)}; ${short(median(ratios(peer, key, figure, better)))}×` : '–';
 }
 
 function table(head, rows) {
@@ -72,15 +89,16 @@ const rows = figures
   .map(([key, name, figure, { better }]) => [
     name,
     spread(values('souk', key, figure)),
-    spread(values('peer', key, figure)),
-    spread(ratios(key, figure, better), '×'),
+    toStrongest(key, figure, better),
+    ...peers.map((peer) => besides(peer, key, figure, better)),
   ]);
 
 const bare = of('postgres', 'bare').map((r) => r.result.rows_per_s);
 if (bare.length > 0) {
   const ofBare = of('souk', 'a8').map((r) => (100 * r.result.acked_per_s) / median(bare));
-  rows.push(['bare batched inserts of the same rows/s', spread(bare), '', '']);
-  if (ofBare.length > 0) rows.push(['… of which 200 pairs, 8 in flight reach, %', spread(ofBare), '', '']);
+  const blank = ['', ...peers.map(() => '')];
+  rows.push(['bare batched inserts of the same rows/s', spread(bare), ...blank]);
+  if (ofBare.length > 0) rows.push(['… of which 200 pairs, 8 in flight reach, %', spread(ofBare), ...blank]);
 }
 
 const cpu = (server, key, who) => {
@@ -89,9 +107,9 @@ const cpu = (server, key, who) => {
 };
 const keys = [...new Set(runs.map((r) => r.key))].filter((key) => !key.startsWith('growth') && of('souk', key).some((r) => r.result.cpu));
 const users = ['server', 'postgres', 'load'];
-const shares = keys.map((key) => [key, ...['souk', 'peer'].flatMap((s) => users.map((who) => cpu(s, key, who)))]);
+const shares = keys.map((key) => [key, ...measured.map((server) => users.map((who) => cpu(server, key, who)).join(' / '))]);
 
-const faults = { souk: {}, peer: {}, postgres: {} };
+const faults = { postgres: {}, ...Object.fromEntries(measured.map((server) => [server, {}])) };
 for (const { server, result } of runs) {
   const { refused, unanswered, broken, failed, lost: cut } = result;
   const found = { ...result.faults, refused, unanswered, 'connections broken': broken, 'handshakes failed': failed, 'idle sockets cut': cut };
@@ -102,13 +120,14 @@ for (const { server, result } of runs) {
 const words = (server) => Object.entries(faults[server]).map(([fault, n]) => `${n} ${fault.replaceAll('_', ' ')}`).join(', ');
 
 const [core] = os.cpus();
-console.log(`${os.cpus().length} cores (${core.model.trim()}), ${Math.round(os.totalmem() / 2 ** 30)} GB; ${postgres}; Node ${node}; \
+console.log(`${os.cpus().length} cores (${core.model.trim()}), ${Math.round(os.totalmem() / 2 ** 30)} GB; ${postgres}; Node ${node}, Bun ${bun}; \
 fsync and synchronous_commit on; ${rounds} rounds, the servers in turns; medians, with the least and the most in parentheses. \
-A ratio is that of the two runs beside each other, turned so that above 1 is better.\n`);
-console.log(table(['', 'Souk', 'Node peer', 'ratio'], rows));
-console.log(`\nFaults over all runs: Souk ${words('souk') || 'none'}; Node peer ${words('peer') || 'none'}.`);
-console.log('\nProcessors used (1 is one of them all the time):\n');
-console.log(table(['', ...['Souk', 'Node'].flatMap((s) => users.map((who) => `${s}: ${who}`))], shares));
+A ratio is that of two runs of one round, turned so that above 1 is better for Souk; the strongest peer is the one to which it is least. \
+A peer's column has its figure and Souk's ratio to it.\n`);
+console.log(table(['', 'Souk', 'to the strongest peer', ...peers.map((peer) => NAMES[peer])], rows));
+console.log(`\nFaults over all runs: ${measured.map((server) => `${NAMES[server]} ${words(server) || 'none'}`).join('; ')}.`);
+console.log('\nProcessors used (1 is one of them all the time): the server, Postgres, the load generator.\n');
+console.log(table(['', ...measured.map((server) => NAMES[server])], shares));
 
 const grown = runs.filter((r) => r.key.startsWith('growth'));
 if (grown.length > 0) {
@@ -122,10 +141,12 @@ if (grown.length > 0) {
   ].map(([key, title, figure]) => ({
     title,
     levels,
-    lines: ['souk', 'peer'].map((server) => ({ server, points: levels.map((level) => values(server, key, figure, level)) })),
+    lines: measured
+      .map((server) => ({ server, points: levels.map((level) => values(server, key, figure, level)) }))
+      .filter(({ points }) => points.flat().length > 0),
   })).filter(({ lines }) => lines.some(({ points }) => points.flat().length > 0));
   console.log('\nGrowth, by messages stored:\n');
   console.log(table(['', ...levels.map((l) => l.toLocaleString('en'))], panels.flatMap(({ title, lines }) =>
-    lines.map(({ server, points }) => [`${title} (${server === 'souk' ? 'Souk' : 'Node'})`, ...points.map((p) => spread(p))]))));
+    lines.map(({ server, points }) => [`${title} (${NAMES[server]})`, ...points.map((p) => spread(p))]))));
   writeFileSync(join(out, 'growth.svg'), growthPlot(panels, median));
 }

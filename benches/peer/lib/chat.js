@@ -1,6 +1,9 @@
 'use strict';
 
 const { Behind } = require('./behind');
+const { GroupCommit } = require('./group-commit');
+const { OneByOne } = require('./one-by-one');
+const { Json } = require('./parser');
 const views = require('./views');
 
 /** What the chat does, for sockets and REST alike. */
@@ -9,14 +12,14 @@ class Chat {
   #store;
   #deliveries;
   #presence;
-  /** Per conversation the end of its line: each message waits for the one before it. */
-  #lines = new Map();
+  #writer;
   /** Sockets per user. */
   #sockets = new Map();
 
-  constructor(io, store) {
+  constructor(io, store, isBatched) {
     this.#io = io;
     this.#store = store;
+    this.#writer = new (isBatched ? GroupCommit : OneByOne)(store, (entry, stored) => this.#tell(entry, stored));
     this.#deliveries = new Behind((batch) => this.#writeDeliveries(batch));
     this.#presence = new Behind((batch) => store.setOnline([...new Map(batch.map((c) => [c.user, c])).values()]));
   }
@@ -36,7 +39,7 @@ class Chat {
   async #dispatch(socket, event, [payload, ack]) {
     try {
       const data = await this.#act(socket, event, payload);
-      ack?.({ success: true, data });
+      ack?.(data instanceof Json ? new Json(`{"success":true,"data":${data.text}}`) : { success: true, data });
     } catch (e) {
       if (!(e instanceof Refused)) console.error(event, e);
       const message = e instanceof Refused ? e.message : 'Internal server error';
@@ -91,43 +94,37 @@ class Chat {
     return { conversationId };
   }
 
-  async #send(socket, { conversationId, message, attachments = [], tempId }) {
+  async #send(socket, { conversationId, message, attachments = [], tempId, clientMessageId }) {
     const { user } = socket.data;
     if (typeof message !== 'string' || message === '') throw new Refused('Message content is required', 400);
-    const last = this.#lines.get(conversationId) ?? Promise.resolve();
-    const done = last.catch(() => {}).then(() => this.#store.members(conversationId)).then((members) => {
-      if (!members) throw new Refused('Conversation not found', 404);
-      if (!members.includes(user.id)) throw new Refused('Not authorized', 403);
-      const m = {
-        id: views.newId(),
-        conversation_id: conversationId,
-        sender_id: user.id,
-        message_text: message,
-        message_type: 'text',
-        attachments,
-        tempId,
-      };
-      return this.#storeAndTell(socket, m, members, user);
-    });
-    this.#lines.set(conversationId, done);
-    try {
-      return await done;
-    } finally {
-      if (this.#lines.get(conversationId) === done) this.#lines.delete(conversationId);
-    }
+    const members = await this.members(conversationId, user);
+    const m = {
+      id: views.newId(),
+      conversation_id: conversationId,
+      sender_id: user.id,
+      message_text: message,
+      message_type: 'text',
+      attachments,
+      tempId,
+      client_message_id: clientMessageId ?? null,
+    };
+    return this.#writer.push({ message: m, socket, user, members });
   }
 
-  async #storeAndTell(socket, m, members, user) {
-    const stored = await this.#store.send(m);
+  /** Tells everyone of a message that was stored. Returns what its sender is told. */
+  #tell({ message: m, socket, user, members }, stored) {
     if (!stored) throw new Refused('Conversation is closed', 409);
-    const view = views.newMessage(m, stored, user);
-    const own = { ...view, tempId: m.tempId };
+    const view = views.newMessage({ ...m, ...stored }, stored, user);
+    // Made once for all who get it; its sender's differs at its end.
+    const text = JSON.stringify(view);
+    const own = new Json(m.tempId === undefined ? text : `${text.slice(0, -1)},"tempId":${JSON.stringify(m.tempId)}}`);
     socket.join(`conversation:${m.conversation_id}`);
     socket.emit('chat:message_sent', own);
+    if (stored.isRepeat) return own;
     const others = members.filter((id) => id !== user.id);
     const rooms = [`conversation:${m.conversation_id}`, ...others.map((id) => `user:${id}`)];
     const audience = m.tempId === undefined ? this.#io.to(rooms) : socket.to(rooms);
-    audience.emit('chat:new_message', view);
+    audience.emit('chat:new_message', new Json(text));
     const recipients = others.filter((id) => this.#sockets.has(id));
     if (recipients.length > 0) this.#deliveries.push({ message: view, recipients });
     return own;

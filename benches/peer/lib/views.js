@@ -30,7 +30,7 @@ function newMessage(m, stored, sender) {
     deleted_by: null,
     edit_count: 0,
     last_edited_at: null,
-    client_message_id: null,
+    client_message_id: m.client_message_id,
     reactions: [],
     senderName: name(sender),
     senderRole: sender.role,

@@ -1,0 +1,39 @@
+'use strict';
+
+const { Server } = require('socket.io');
+const { Server: Engine } = require('@socket.io/bun-engine');
+const { Store } = require('./lib/store');
+const { pgConnections } = require('./lib/pg-connections');
+const { serve } = require('./lib/sockets');
+const { settings } = require('./lib/settings');
+const parser = require('./lib/parser');
+
+const options = settings();
+const io = new Server({ parser, serveClient: false });
+const engine = new Engine({ path: '/socket.io/', pingInterval: 25_000, pingTimeout: 20_000 });
+io.bind(engine);
+const answer = serve(io, new Store(pgConnections(options.databaseUrl)), options);
+const { websocket, maxRequestBodySize, idleTimeout } = engine.handler();
+
+const server = Bun.serve({
+  port: options.port,
+  hostname: options.host,
+  maxRequestBodySize,
+  idleTimeout,
+  websocket: {
+    ...websocket,
+    perMessageDeflate: false,
+    // The engine does not look whether a packet was taken. Bun drops what is more than this; a socket so far behind is closed.
+    backpressureLimit: 64 << 20,
+    closeOnBackpressureLimit: true,
+  },
+  async fetch(req, bun) {
+    const at = req.url.indexOf('/', 'http://'.length);
+    if (req.url.startsWith('/socket.io/', at)) return engine.handleRequest(req, bun);
+    const { status, body } = await answer(req.method, req.url.slice(at), req.headers.get('authorization') ?? undefined);
+    return Response.json(body, { status });
+  },
+});
+console.log(`Server running on port ${server.port}`);
+
+process.on('SIGTERM', () => process.exit(0));
