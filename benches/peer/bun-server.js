@@ -1,7 +1,7 @@
 'use strict';
 
 const { Server } = require('socket.io');
-const { Server: Engine } = require('@socket.io/bun-engine');
+const { JoinedWrites } = require('./lib/bun-writes');
 const { Store } = require('./lib/store');
 const { pgConnections } = require('./lib/pg-connections');
 const { serve } = require('./lib/sockets');
@@ -10,7 +10,7 @@ const parser = require('./lib/parser');
 
 const options = settings();
 const io = new Server({ parser, serveClient: false });
-const engine = new Engine({ path: '/socket.io/', pingInterval: 25_000, pingTimeout: 20_000 });
+const engine = new JoinedWrites({ path: '/socket.io/', pingInterval: 25_000, pingTimeout: 20_000 });
 io.bind(engine);
 const answer = serve(io, new Store(pgConnections(options.databaseUrl)), options);
 const { websocket, maxRequestBodySize, idleTimeout } = engine.handler();

@@ -5,9 +5,11 @@ const { Server } = require('socket.io');
 const { Store } = require('./lib/store');
 const { pgConnections } = require('./lib/pg-connections');
 const { serve } = require('./lib/sockets');
+const { joinWrites } = require('./lib/node-writes');
 const { settings } = require('./lib/settings');
 const parser = require('./lib/parser');
 
+joinWrites();
 const options = settings();
 const server = http.createServer();
 const io = new Server(server, {

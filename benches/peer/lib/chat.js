@@ -118,11 +118,12 @@ class Chat {
     // Made once for all who get it; its sender's differs at its end.
     const text = JSON.stringify(view);
     const own = new Json(m.tempId === undefined ? text : `${text.slice(0, -1)},"tempId":${JSON.stringify(m.tempId)}}`);
-    socket.join(`conversation:${m.conversation_id}`);
+    const room = `conversation:${m.conversation_id}`;
+    if (!socket.rooms.has(room)) socket.join(room);
     socket.emit('chat:message_sent', own);
     if (stored.isRepeat) return own;
     const others = members.filter((id) => id !== user.id);
-    const rooms = [`conversation:${m.conversation_id}`, ...others.map((id) => `user:${id}`)];
+    const rooms = [room, ...others.map((id) => `user:${id}`)];
     const audience = m.tempId === undefined ? this.#io.to(rooms) : socket.to(rooms);
     audience.emit('chat:new_message', new Json(text));
     const recipients = others.filter((id) => this.#sockets.has(id));
