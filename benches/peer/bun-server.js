@@ -3,7 +3,7 @@
 const { Server } = require('socket.io');
 const { JoinedWrites } = require('./lib/bun-writes');
 const { Store } = require('./lib/store');
-const { pgConnections } = require('./lib/pg-connections');
+const { bunConnections } = require('./lib/bun-connections');
 const { serve } = require('./lib/sockets');
 const { settings } = require('./lib/settings');
 const parser = require('./lib/parser');
@@ -12,7 +12,7 @@ const options = settings();
 const io = new Server({ parser, serveClient: false });
 const engine = new JoinedWrites({ path: '/socket.io/', pingInterval: 25_000, pingTimeout: 20_000 });
 io.bind(engine);
-const answer = serve(io, new Store(pgConnections(options.databaseUrl)), options);
+const answer = serve(io, new Store(bunConnections(options.databaseUrl)), options);
 const { websocket, maxRequestBodySize, idleTimeout } = engine.handler();
 
 const server = Bun.serve({

@@ -22,7 +22,7 @@ const statements = {
     )
     INSERT INTO messages (id, conversation_id, sender_id, seq, message_text, attachments, temp_id, client_message_id,
                           created_at, updated_at)
-    SELECT $1, $2, $3, c.last_seq, $4, COALESCE($5::jsonb, '[]'), $6, $7, now(), now() FROM c
+    SELECT $1, $2, $3, c.last_seq, $4, COALESCE($5::text::jsonb, '[]'), $6, $7, now(), now() FROM c
     RETURNING seq, created_at`,
 
   repeat: `
