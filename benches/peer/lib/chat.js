@@ -103,7 +103,6 @@ class Chat {
       conversation_id: conversationId,
       sender_id: user.id,
       message_text: message,
-      message_type: 'text',
       attachments,
       tempId,
       client_message_id: clientMessageId ?? null,
@@ -114,9 +113,8 @@ class Chat {
   /** Tells everyone of a message that was stored. Returns what its sender is told. */
   #tell({ message: m, socket, user, members }, stored) {
     if (!stored) throw new Refused('Conversation is closed', 409);
-    const view = views.newMessage({ ...m, ...stored }, stored, user);
     // Made once for all who get it; its sender's differs at its end.
-    const text = JSON.stringify(view);
+    const text = views.newMessage(stored.isRepeat ? { ...m, ...stored } : m, stored, user);
     const own = new Json(m.tempId === undefined ? text : `${text.slice(0, -1)},"tempId":${JSON.stringify(m.tempId)}}`);
     const room = `conversation:${m.conversation_id}`;
     if (!socket.rooms.has(room)) socket.join(room);
@@ -127,7 +125,7 @@ class Chat {
     const audience = m.tempId === undefined ? this.#io.to(rooms) : socket.to(rooms);
     audience.emit('chat:new_message', new Json(text));
     const recipients = others.filter((id) => this.#sockets.has(id));
-    if (recipients.length > 0) this.#deliveries.push({ message: view, recipients });
+    if (recipients.length > 0) this.#deliveries.push({ message: m, seq: stored.seq, recipients });
     return own;
   }
 

@@ -75,7 +75,7 @@ class Store {
   }
 
   async markDelivered(deliveries) {
-    const rows = deliveries.flatMap((d) => d.recipients.map((user) => [d.message.conversation_id, user, d.message.seq]));
+    const rows = deliveries.flatMap((d) => d.recipients.map((user) => [d.message.conversation_id, user, d.seq]));
     const [conversations, users, seqs] = [0, 1, 2].map((i) => rows.map((r) => r[i]));
     return (await this.#rows(sql.markDelivered, [uuids(conversations), uuids(users), seqs]))[0].at;
   }

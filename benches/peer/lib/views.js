@@ -2,39 +2,33 @@
 
 const { randomFillSync } = require('node:crypto');
 
-/** A message that was just stored, with every field that the wire has. */
-function newMessage(m, stored, sender) {
-  const at = stored.created_at.toISOString();
-  return {
-    id: m.id,
-    conversation_id: m.conversation_id,
-    sender_id: m.sender_id,
-    seq: stored.seq,
-    message_text: m.message_text,
-    message_type: m.message_type,
-    attachments: m.attachments,
-    read_by: [m.sender_id],
-    delivered_to: [],
-    is_edited: false,
-    is_deleted: false,
-    created_at: at,
-    updated_at: at,
-    edited_at: null,
-    deleted_at: null,
-    status: 'sent',
-    delivered_at: null,
-    read_at: null,
-    reply_to_message_id: null,
-    reply_to: null,
-    deletion_type: null,
-    deleted_by: null,
-    edit_count: 0,
-    last_edited_at: null,
-    client_message_id: m.client_message_id,
-    reactions: [],
-    senderName: name(sender),
-    senderRole: sender.role,
-  };
+/** What is the same in every message that was just stored. */
+const FRESH = JSON.stringify({
+  message_type: 'text',
+  delivered_to: [],
+  is_edited: false,
+  is_deleted: false,
+  edited_at: null,
+  deleted_at: null,
+  status: 'sent',
+  delivered_at: null,
+  read_at: null,
+  reply_to_message_id: null,
+  reply_to: null,
+  deletion_type: null,
+  deleted_by: null,
+  edit_count: 0,
+  last_edited_at: null,
+  reactions: [],
+}).slice(1, -1);
+
+/** The JSON of a message that was just stored, with every field that the wire has. Ids need no quoting. */
+function newMessage(m, { seq, created_at }, sender) {
+  const at = created_at.toISOString();
+  return `{"id":"${m.id}","conversation_id":"${m.conversation_id}","sender_id":"${m.sender_id}","seq":${seq},\
+"message_text":${JSON.stringify(m.message_text)},"attachments":${JSON.stringify(m.attachments)},"read_by":["${m.sender_id}"],\
+"created_at":"${at}","updated_at":"${at}",${FRESH},"client_message_id":${JSON.stringify(m.client_message_id)},\
+"senderName":${JSON.stringify(name(sender))},"senderRole":${JSON.stringify(sender.role)}}`;
 }
 
 /** A stored message; who read it and whom it reached is what the watermarks say. */
