@@ -1,5 +1,11 @@
 'use strict';
 
+const { setTimeout: pause } = require('node:timers/promises');
+
+/** A batch of so many is followed by a pause, as one statement more costs Postgres more than what is in it. */
+const MANY = 16;
+const PAUSE_MS = 100;
+
 /** Work behind the sending path: what came while the last batch was written is the next one. */
 class Behind {
   #write;
@@ -25,6 +31,7 @@ class Behind {
       } catch (e) {
         console.error('behind the sending path', e);
       }
+      if (batch.length >= MANY) await pause(PAUSE_MS);
     }
     this.#isWriting = false;
   }

@@ -1,7 +1,9 @@
 'use strict';
 
 const CONNECTIONS = 10;
-const BIGINTS = ['seq', 'last_seq', 'unread_count', 'last_read_seq', 'last_delivered_seq', 'marked', 'read_seq', 'n'];
+const BIGINTS = [
+  'seq', 'last_seq', 'last_read_seq', 'last_delivered_seq', 'read_seq', 'marked', 'unread_count', 'n', 'version',
+];
 
 /** Runs statements over Bun's own client: `(statement, values)` to rows. */
 function bunConnections(url) {

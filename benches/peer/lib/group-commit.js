@@ -38,14 +38,15 @@ class GroupCommit {
   }
 
   async #write(batch) {
+    let stored = null;
     try {
-      const stored = await this.#store.sendBatch(batch.map((b) => b.entry.message));
-      if (!stored) return await this.#oneByOne(batch);
-      batch.forEach((b, i) => this.#settle(b, stored[i]));
+      stored = await this.#store.sendBatch(batch.map((b) => b.entry.message));
     } catch (e) {
-      // Whether it was stored is not known: nothing of it is tried again.
-      batch.forEach((b) => b.reject(e));
+      // What Postgres refused is not stored. After any other failure that is not known, and nothing is tried again.
+      if (e.severity !== 'ERROR') return batch.forEach((b) => b.reject(e));
     }
+    if (!stored) return this.#oneByOne(batch);
+    batch.forEach((b, i) => this.#settle(b, stored[i]));
   }
 
   async #oneByOne(batch) {
