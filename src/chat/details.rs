@@ -18,7 +18,7 @@ const EDITS_WITH_A_MESSAGE: i64 = 20;
 const BYTES_IN_AN_ANSWER: i64 = 128 << 10;
 /// Bytes of them in an event, which many get without asking, and its sender twice: 20 texts of 800 characters fit. Where the
 /// newest one alone is longer, it is there all the same.
-pub(super) const BYTES_IN_AN_EVENT: i64 = 16 << 10;
+pub const BYTES_IN_AN_EVENT: i64 = 16 << 10;
 /// Bytes of one page of earlier texts.
 const BYTES_OF_A_PAGE: i64 = 256 << 10;
 

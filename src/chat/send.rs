@@ -11,7 +11,7 @@ use super::{
     delivery::Delivered,
     details::BYTES_IN_AN_EVENT,
     notifications::{Task, notification},
-    writer::Queued,
+    writer::{Queued, QuoteAhead},
 };
 use crate::{
     db::NewMessage,
@@ -21,8 +21,8 @@ use crate::{
     protocol::{MessageJson, MessageView, events::outgoing},
 };
 
-/// How long a conversation's publisher may wait for a look at a stored message: others wait behind it.
-const QUOTE_WITHIN: Duration = Duration::from_secs(5);
+/// How long a lane's publisher may wait for a look at a stored message: others wait behind it.
+const QUOTE_WITHIN: Duration = Duration::from_secs(1);
 /// How often a new message is read again where something newer was told of it meanwhile.
 const LOOKS: usize = 5;
 
@@ -93,18 +93,24 @@ pub struct Job {
     sender: Arc<User>,
     origin: Option<Origin>,
     done: Done,
+    /// What it quotes, where that is being read already.
+    pub(super) quote: Option<QuoteAhead>,
     /// Held until the message is published: a socket's other events wait for that.
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Job {
+    pub fn sender(&self) -> &Arc<User> {
+        &self.sender
+    }
+
     pub fn fail(self, error: Error) {
         (self.done)(Err(error));
     }
 
     /// A job for the same sender, of whose outcome nobody waits to hear any more.
     pub fn answered(&self) -> Self {
-        Self { sender: self.sender.clone(), origin: None, done: Box::new(|_| ()), _permit: None }
+        Self { sender: self.sender.clone(), origin: None, done: Box::new(|_| ()), quote: None, _permit: None }
     }
 }
 
@@ -148,7 +154,7 @@ impl Chat {
             temp_id_again: origin.as_ref().is_some_and(|o| o.temp_id_again),
             reply_to: draft.reply_to,
         };
-        let job = Job { sender, origin, done, _permit: permit };
+        let job = Job { sender, origin, done, quote: None, _permit: permit };
         if let Err(full) = self.writer.push(Queued::new(message, job, self.in_flight.token())) {
             full.job.fail(Error::Busy);
         }
@@ -156,9 +162,9 @@ impl Chat {
 
     /// Tells everyone of a message that was just stored. `repeats` are further askings for the same.
     pub(super) async fn publish_stored(&self, stored: Stored, members: &[UserId], job: Job, repeats: Vec<Job>) {
-        let Job { sender, origin, done, _permit } = job;
+        let Job { sender, origin, done, quote, _permit } = job;
         self.stored_bytes.add(sender.id, stored.bytes());
-        let mut sent = self.sent(stored.into_message(), sender).await;
+        let mut sent = self.sent(stored.into_message(), sender, quote).await;
         if let Some(origin) = &origin {
             self.hub.join(&origin.connection, sent.message().conversation_id);
         }
@@ -200,7 +206,7 @@ impl Chat {
     /// The same message as it is in the database now; `None` where that does not say.
     async fn sent_now(&self, sent: &Sent) -> Option<Sent> {
         let message = timeout(QUOTE_WITHIN, self.look(UserId::NOBODY, sent.message().id, |_| true)).await.ok()?.ok()?;
-        Some(self.sent(message, sent.sender.clone()).await)
+        Some(self.sent(message, sent.sender.clone(), None).await)
     }
 
     /// Tells those of the room who are `members`, and every socket of `others`; those who deleted the quoted message for
@@ -247,26 +253,31 @@ impl Chat {
         }
     }
 
-    async fn sent(&self, mut message: Message, sender: Arc<User>) -> Sent {
+    async fn sent(&self, mut message: Message, sender: Arc<User>, ahead: Option<QuoteAhead>) -> Sent {
         self.uploads.renew_links(&mut message, Utc::now());
         // Without the database the reply goes out all the same, quoting in short.
-        let quoted = match message.reply_to_message_id {
-            Some(_) => {
-                timeout(QUOTE_WITHIN, self.quoted(&sender, message.reply_to_message_id, BYTES_IN_AN_EVENT)).await
-            }
-            None => Ok(Ok(None)),
-        };
-        let quoted = quoted.ok().and_then(Result::ok).flatten();
+        let quoted = timeout(QUOTE_WITHIN, self.quoted_by(&message, &sender, ahead)).await.ok().flatten();
         let (edit_history, edit_history_count) = (Vec::new(), 0);
         let details =
             Details { message, sender: Some(sender.clone()), edit_history, edit_history_count, reply_to: quoted };
         Sent::new(details, sender)
     }
 
+    /// What a message quotes, in full: as it was read ahead, or as it is now.
+    async fn quoted_by(&self, message: &Message, sender: &User, ahead: Option<QuoteAhead>) -> Option<Box<Details>> {
+        message.reply_to_message_id?;
+        if let Some(ahead) = ahead
+            && let Some(quoted) = ahead.quoted().await
+        {
+            return quoted;
+        }
+        self.quoted(sender, message.reply_to_message_id, BYTES_IN_AN_EVENT).await.ok().flatten()
+    }
+
     /// Answers a repeat, and repeats of it, with the stored message, and tells nobody else twice. It is as the database has
     /// it: a sender who deleted it for themselves is told all the same that it is stored.
     pub(super) async fn answer_repeat(&self, message: Message, job: Job, mut repeats: Vec<Job>) {
-        let sent = self.sent(message, job.sender.clone()).await;
+        let sent = self.sent(message, job.sender.clone(), None).await;
         repeats.insert(0, job);
         self.answer(&sent, repeats);
     }

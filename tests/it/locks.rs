@@ -397,6 +397,28 @@ async fn a_table_that_takes_no_rows_for_long_has_every_sender_answered_in_time()
     s.world.close().await;
 }
 
+/// What a reply quotes is read while others of its lane wait to be told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_whose_quote_cannot_be_read_keeps_others_waiting_for_a_moment_only() {
+    if !is_native() {
+        return;
+    }
+    let config = souk::config::Config { writer_lanes: 1, ..fresh_config().await };
+    let s = Scene::on(config, 2).await;
+    let (customer, id) = s.locked();
+    let quoted = s.world.messages(customer, *id).await.unwrap().pop().unwrap().id;
+    let mut holder = s.stranger().await;
+    run(&mut holder, "BEGIN; LOCK TABLE message_edits IN ACCESS EXCLUSIVE MODE").await;
+    let reply = Draft { text: "re".into(), reply_to: Some(quoted), ..Draft::default() };
+    let reply = s.world.begin_send(customer, *id, reply);
+    let other = tokio::time::timeout(SOON, s.begin(1, "meanwhile")).await.expect("a stranger's message waits");
+    assert_eq!(other.unwrap().unwrap().seq, 2);
+    let quote = reply.await.unwrap().unwrap().reply_to;
+    assert_eq!(quote.unwrap().id, quoted, "in short");
+    run(&mut holder, "COMMIT").await;
+    s.world.close().await;
+}
+
 /// What the shop does to the participants of a conversation.
 fn without_customer(s: &Scene, talk: usize) -> String {
     let (_, id) = &s.talks[talk];

@@ -7,6 +7,7 @@
 mod attempts;
 mod careful;
 mod publish;
+mod read_ahead;
 mod repeats;
 mod set_aside;
 
@@ -23,10 +24,12 @@ use tokio::{
 };
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+pub use self::read_ahead::QuoteAhead;
 use self::{
     attempts::{Failed, write_batch},
     careful::Care,
     publish::publish,
+    read_ahead::read_ahead,
     repeats::{Entry, gather},
     set_aside::SetAside,
 };
@@ -157,10 +160,11 @@ async fn write(chat: Arc<Chat>, lane: Lane, written: mpsc::Sender<Batch>, max: u
             return;
         }
         fail_overdue(&mut waiting, care.expected());
-        let batch = gather(care.next_of(&mut waiting, max));
+        let mut batch = gather(care.next_of(&mut waiting, max));
         if batch.is_empty() {
             continue;
         }
+        read_ahead(&chat, &mut batch);
         let started = Instant::now();
         let outcomes = {
             let messages: Vec<&NewMessage> = batch.iter().map(|e| &e.queued.message).collect();
