@@ -5,7 +5,7 @@ const { Server } = require('socket.io');
 const { Store } = require('./lib/store');
 const { pgConnections } = require('./lib/pg-connections');
 const { serve } = require('./lib/sockets');
-const { joinWrites } = require('./lib/node-writes');
+const { joinWrites, OneBuffer } = require('./lib/node-writes');
 const { settings } = require('./lib/settings');
 const parser = require('./lib/parser');
 
@@ -14,6 +14,7 @@ const options = settings();
 const server = http.createServer();
 const io = new Server(server, {
   parser,
+  adapter: OneBuffer,
   transports: ['websocket'],
   perMessageDeflate: false,
   httpCompression: false,

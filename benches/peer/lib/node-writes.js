@@ -1,6 +1,7 @@
 'use strict';
 
 const { transports } = require('engine.io');
+const { Adapter } = require('socket.io-adapter');
 
 /**
  * Has a WebSocket's frames of one turn of the event loop written by one system call: a sender gets its event and its
@@ -24,4 +25,13 @@ function uncork(connection) {
   connection.uncork();
 }
 
-module.exports = { joinWrites };
+/** Makes a broadcast's frame one buffer for all sockets, where Socket.IO's own adapter makes it a header and a body. */
+class OneBuffer extends Adapter {
+  _encode(packet, options) {
+    const encoded = super._encode(packet, options);
+    if (options.wsPreEncodedFrame) options.wsPreEncodedFrame = [Buffer.concat(options.wsPreEncodedFrame)];
+    return encoded;
+  }
+}
+
+module.exports = { joinWrites, OneBuffer };
