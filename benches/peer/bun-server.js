@@ -8,6 +8,8 @@ const { serve } = require('./lib/sockets');
 const { settings } = require('./lib/settings');
 const parser = require('./lib/parser');
 
+const JSON_TYPE = { 'Content-Type': 'application/json' };
+
 const options = settings();
 const io = new Server({ parser, serveClient: false });
 const engine = new JoinedWrites({ path: '/socket.io/', pingInterval: 25_000, pingTimeout: 20_000 });
@@ -31,7 +33,7 @@ const server = Bun.serve({
     const at = req.url.indexOf('/', 'http://'.length);
     if (req.url.startsWith('/socket.io/', at)) return engine.handleRequest(req, bun);
     const { status, body } = await answer(req.method, req.url.slice(at), req.headers.get('authorization') ?? undefined);
-    return Response.json(body, { status });
+    return new Response(body, { status, headers: JSON_TYPE });
   },
 });
 console.log(`Server running on port ${server.port}`);

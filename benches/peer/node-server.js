@@ -27,7 +27,7 @@ const answer = serve(io, new Store(pgConnections(options.databaseUrl)), options)
 server.on('request', async (req, res) => {
   if (req.url.startsWith('/socket.io/')) return;
   const { status, body } = await answer(req.method, req.url, req.headers.authorization);
-  const json = Buffer.from(JSON.stringify(body));
+  const json = Buffer.from(body);
   res.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': json.length });
   res.end(json);
 });
