@@ -18,8 +18,7 @@ const WARM_UP: u32 = 200;
 const AT_ONCE: u32 = 64;
 /// Until those are gone again.
 const PAUSE: Duration = Duration::from_secs(3);
-/// Messages that a socket stores before it reads them again and again, and their length.
-const MESSAGES: usize = 3;
+/// Characters of a message that a socket stores before it reads it again and again.
 const LENGTH: usize = 4000;
 
 /// Options of the scenario.
@@ -34,6 +33,9 @@ pub struct Args {
     /// Bytes that each socket then receives before it falls silent again, for another look (at most 10,000 sockets)
     #[arg(long, default_value_t = 0)]
     receive: usize,
+    /// Messages of 4,000 characters that each socket stores before
+    #[arg(long, default_value_t = 3)]
+    store: usize,
 }
 
 /// The sockets' turn to receive.
@@ -41,6 +43,7 @@ struct Traffic {
     /// As many permits as may receive at a time; none before.
     turns: Semaphore,
     bytes: usize,
+    store: usize,
     done: Cell<u32>,
 }
 
@@ -58,7 +61,8 @@ pub async fn run(target: &Target, watched: Watched, args: &Args) -> Result<Value
     tokio::time::sleep(PAUSE).await;
     let before = memory()?;
 
-    let traffic = Rc::new(Traffic { turns: Semaphore::new(0), bytes: args.receive, done: Cell::new(0) });
+    let traffic =
+        Rc::new(Traffic { turns: Semaphore::new(0), bytes: args.receive, store: args.store, done: Cell::new(0) });
     let of_each = traffic.clone();
     let task = move |number, client| live(client, number + 1, of_each.clone());
     let connected = connect_each(target, customers(target, args.sockets), AT_ONCE, task).await;
@@ -98,7 +102,7 @@ async fn live(mut client: Client, customer: u32, traffic: Rc<Traffic>) {
         turn = traffic.turns.acquire() => turn,
         () = client.hold() => return,
     };
-    if let Err(e) = receive(&mut client, customer, traffic.bytes).await {
+    if let Err(e) = receive(&mut client, customer, &traffic).await {
         eprintln!("customer {customer}: {e:#}");
         return;
     }
@@ -108,12 +112,12 @@ async fn live(mut client: Client, customer: u32, traffic: Rc<Traffic>) {
 }
 
 /// Stores messages and reads them until so many bytes have come.
-async fn receive(client: &mut Client, customer: u32, bytes: usize) -> Result<()> {
+async fn receive(client: &mut Client, customer: u32, traffic: &Traffic) -> Result<()> {
     let conversation = ids::conversation(customer);
     let text = "x".repeat(LENGTH);
-    for number in 0..MESSAGES {
+    for number in 0..traffic.store {
         let message = format_args!(r#"{{"conversationId":"{conversation}","message":"{number} {text}"}}"#);
         client.call("chat:send_message", message).await?;
     }
-    client.fetch("chat:get_messages", &format!(r#"{{"conversationId":"{conversation}"}}"#), bytes).await
+    client.fetch("chat:get_messages", &format!(r#"{{"conversationId":"{conversation}"}}"#), traffic.bytes).await
 }
