@@ -1,6 +1,7 @@
 //! The polling transport's requests: at most one GET and one POST of a session at a time.
 
 use std::{
+    collections::VecDeque,
     future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
@@ -107,6 +108,10 @@ impl Line {
         };
         let count = state.queue.iter().take_while(fits).count();
         let frames: Vec<Frame> = state.queue.drain(..count).collect();
+        if state.queue.is_empty() {
+            // A silent session keeps no room for frames.
+            state.queue = VecDeque::new();
+        }
         self.written(frames.len(), frames.iter().map(Frame::len).sum());
         frames
     }

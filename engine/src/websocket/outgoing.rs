@@ -17,8 +17,6 @@ use crate::{frame::Frame, line::Line};
 
 /// Frames that one call writes.
 const AT_ONCE: usize = 64;
-/// Room for frames that is kept when none is left.
-const KEPT: usize = 8;
 
 /// What follows the answer to a CONNECT packet is written this much later. A client that waits for one message after the
 /// other, as the official suite's does, would lose the second of two that it reads at once.
@@ -59,7 +57,8 @@ impl Outgoing {
             }
             self.advance(written, line);
         }
-        if self.frames.capacity() > KEPT {
+        // A silent session keeps no room for frames: it goes back and forth between here and its queue.
+        if self.frames.capacity() > 0 {
             self.frames = VecDeque::new();
         }
         Pin::new(stream).poll_flush(cx)
