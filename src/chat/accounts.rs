@@ -45,6 +45,11 @@ impl Accounts {
         let (lookups, queue) = mpsc::channel(QUEUE);
         (Self { active: Cache::builder().max_capacity(100_000).time_to_live(REMEMBERED_FOR).build(), lookups }, queue)
     }
+
+    /// Users who were active a moment ago.
+    pub fn remembered(&self) -> &Cache<UserId, Arc<User>> {
+        &self.active
+    }
 }
 
 impl Chat {

@@ -8,6 +8,7 @@ mod coalesce;
 mod conversations;
 mod delivery;
 mod details;
+mod expiry;
 mod file_links;
 mod files;
 mod health;

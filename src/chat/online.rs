@@ -248,6 +248,7 @@ pub async fn run(chat: Arc<Chat>) {
             _ = heartbeat.tick() => {
                 chat.end_expired();
                 chat.limits.rates.forget();
+                chat.drop_expired().await;
                 in_time(chat.beat()).await
             }
             () = chat.stop.cancelled() => {
