@@ -22,6 +22,7 @@ mod reading;
 mod receiving;
 mod rooms;
 mod send;
+mod sent;
 mod stored_bytes;
 mod sync;
 mod typing;
@@ -40,7 +41,8 @@ pub use health::DatabaseHealth;
 pub use history::MessageList;
 pub use reading::ReadTurn;
 pub use receiving::Receiving;
-pub use send::{Done, Origin, Sent};
+pub use send::{Done, Origin};
+pub use sent::Sent;
 pub use sync::{Missed, Synced};
 pub use uploads::{StoredFile, Uploads};
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use serde_json::Value;
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
@@ -11,69 +11,21 @@ use super::{
     delivery::Delivered,
     details::BYTES_IN_AN_EVENT,
     notifications::{Task, notification},
+    sent::{Sent, Stored},
     writer::{Queued, QuoteAhead},
 };
 use crate::{
     db::NewMessage,
-    domain::{ConversationId, Details, Draft, Message, MessageId, Quote, User, UserId},
+    domain::{ConversationId, Details, Draft, Message, MessageId, User, UserId},
     error::{Error, Result},
     hub::{Audience, Connection, Event},
-    protocol::{MessageJson, MessageView, events::outgoing},
+    protocol::events::outgoing,
 };
 
 /// How long a lane's publisher may wait for a look at a stored message: others wait behind it.
 const QUOTE_WITHIN: Duration = Duration::from_secs(1);
 /// How often a new message is read again where something newer was told of it meanwhile.
 const LOOKS: usize = 5;
-
-/// A stored message and who sent it. A reply has the message it answers in full.
-pub struct Sent {
-    details: Details,
-    /// Its author.
-    pub sender: Arc<User>,
-    json: MessageJson,
-}
-
-impl Sent {
-    fn new(details: Details, sender: Arc<User>) -> Self {
-        let is_reply = details.message.reply_to_message_id.is_some();
-        let view = if is_reply { (&details).into() } else { MessageView::from(&details.message) };
-        let json = view.from_sender(sender.name(), sender.role).to_json();
-        Self { details, sender, json }
-    }
-
-    /// The message.
-    #[must_use]
-    pub fn message(&self) -> &Message {
-        &self.details.message
-    }
-
-    /// As events carry it (contract §Sending).
-    #[must_use]
-    pub fn json(&self) -> &MessageJson {
-        &self.json
-    }
-
-    /// Whether it answers another.
-    #[must_use]
-    pub fn is_reply(&self) -> bool {
-        self.message().reply_to_message_id.is_some()
-    }
-
-    /// The same for those who deleted the quoted message for themselves.
-    fn with_blank_quote(&self) -> Self {
-        let message = self.message().clone().with_blank_quote();
-        let details = Details { message, reply_to: None, ..self.details.clone() };
-        Self::new(details, self.sender.clone())
-    }
-
-    /// The same without what may be gone by now: the quoted text, and its own where it `is_deleted` for everyone.
-    fn with_nothing_gone(&self, is_deleted: bool) -> Self {
-        let message = self.message().clone().with_blank_quote();
-        let message = if is_deleted { message.without_content() } else { message };
-        Self::new(Details { message, reply_to: None, ..self.details.clone() }, self.sender.clone())
-    }
-}
 
 /// What to do with the outcome: called once, in the order of the conversation, before anyone else is told.
 pub type Done = Box<dyn FnOnce(Result<&Sent>) + Send>;
@@ -289,37 +241,5 @@ impl Chat {
             }
             (job.done)(Ok(sent));
         }
-    }
-}
-
-/// A message as it was stored.
-pub struct Stored {
-    pub message: NewMessage,
-    pub seq: i64,
-    pub created_at: DateTime<Utc>,
-    pub reply_to: Option<Quote>,
-}
-
-impl Stored {
-    /// What it takes of its sender's storage.
-    fn bytes(&self) -> usize {
-        let has_files = self.message.attachments.as_array().is_some_and(|files| !files.is_empty());
-        self.message.text.len() + if has_files { self.message.attachments.to_string().len() } else { 0 }
-    }
-
-    fn into_message(self) -> Message {
-        stored_message(self.message, self.seq, self.created_at, self.reply_to)
-    }
-}
-
-fn stored_message(new: NewMessage, seq: i64, created_at: DateTime<Utc>, reply_to: Option<Quote>) -> Message {
-    Message {
-        kind: new.kind.into(),
-        attachments: new.attachments,
-        read_by: vec![new.sender_id],
-        client_message_id: new.client_message_id,
-        reply_to_message_id: new.reply_to,
-        reply_to,
-        ..Message::plain(new.id, new.conversation_id, new.sender_id, seq, new.text, created_at)
     }
 }

@@ -18,6 +18,7 @@ mod messages;
 mod migrate;
 mod moved;
 mod notifications;
+mod opening;
 mod pages;
 mod people;
 mod pool;

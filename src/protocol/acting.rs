@@ -3,10 +3,7 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{
-    Payload,
-    inbound::{page_limit, whole},
-};
+use super::{Payload, inbound::whole, lists::page_limit};
 use crate::{
     domain::{Emoji, MessageId},
     error::{Error, Result},

@@ -1,10 +1,12 @@
 //! The wire: every event name, what comes in and what goes out (contract §Client events, contract §Server events).
 
 mod acting;
+mod answers;
 pub mod events;
 mod inbound;
 pub mod json;
 mod lenient;
+mod lists;
 mod message;
 mod outbound;
 mod sending;
@@ -12,14 +14,13 @@ mod sync;
 mod time;
 
 pub use acting::{ListEdits, MessageRef, NewText, deletes_for_everyone, named_message, not_an_entry, reaction};
-pub use inbound::{
-    Before, ConversationRef, CreateConversation, FileLink, ListConversations, ListMessages, Payload, SearchUsers,
-    Typing,
-};
+pub use answers::{Ack, AckPage, Failure, SendFailure, ack_around};
+pub use inbound::{ConversationRef, CreateConversation, FileLink, Payload, Typing};
+pub use lists::{Before, ListConversations, ListMessages, SearchUsers};
 pub use message::{EditView, MessageJson, MessageView};
 pub use outbound::{
-    Ack, AckPage, ConversationView, Failure, MessageDeleted, MessageDelivered, MessagesPage, MessagesRead,
-    ParticipantView, PersonView, ReactionChanged, RoomMember, SendFailure, UserStatus, UserTyping, ack_around,
+    ConversationView, MessageDeleted, MessageDelivered, MessagesPage, MessagesRead, ParticipantView, PersonView,
+    ReactionChanged, RoomMember, UserStatus, UserTyping,
 };
 pub use sending::SendMessage;
 pub use sync::{

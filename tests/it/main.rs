@@ -31,4 +31,5 @@ mod slow_triggers;
 mod statements;
 mod support;
 mod sync;
+mod table_locks;
 mod waiting;

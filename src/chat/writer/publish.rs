@@ -7,10 +7,7 @@ use tokio::sync::mpsc;
 
 use super::{Batch, Queued, repeats::Entry};
 use crate::{
-    chat::{
-        Chat,
-        send::{Job, Stored},
-    },
+    chat::{Chat, send::Job, sent::Stored},
     db::{Outcome, Written, in_time},
     domain::{ConversationId, Message, UserId},
     error::Error,
