@@ -10,16 +10,19 @@ use souk::{
 
 use crate::support::{World, fresh_config};
 
-/// A trigger of the shop's: one text takes long, one is refused, and one waits for a lock that nobody finds, three times.
+/// A trigger of the shop's: one text takes long, one is refused, and one waits for a lock that nobody finds, three times, once
+/// the other was refused. Sequences keep what a transaction that failed did to them.
 const TRIGGER: &str = "
+    CREATE SEQUENCE refusals;
     CREATE SEQUENCE attempts;
     CREATE FUNCTION shop() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         IF NEW.message_text = 'long' THEN
             PERFORM pg_sleep(1);
         ELSIF NEW.message_text = 'bad' THEN
+            PERFORM nextval('refusals');
             RAISE EXCEPTION 'not in this shop' USING ERRCODE = '22000';
-        ELSIF NEW.message_text = 'waits' AND nextval('attempts') <= 3 THEN
+        ELSIF NEW.message_text = 'waits' AND (SELECT is_called FROM refusals) AND nextval('attempts') <= 3 THEN
             RAISE EXCEPTION 'somebody is in the way' USING ERRCODE = '55P03';
         END IF;
         RETURN NEW;
