@@ -1,4 +1,4 @@
-//! Acknowledgements, REST answers and refusals: what they have in common (contract §2, §3).
+//! Acknowledgements, REST answers and refusals: what they have in common.
 
 use serde::Serialize;
 use serde_json::Value;
