@@ -15,6 +15,8 @@ pub mod protocol;
 
 pub mod auth;
 
+pub mod pid;
+
 pub mod limits;
 
 pub mod db;

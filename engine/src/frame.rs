@@ -89,6 +89,13 @@ impl Frame {
         &self.0[header..]
     }
 
+    /// The text that was made into this frame; nothing for a binary message.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        let text = self.packet().get(1..).filter(|_| !self.is_binary()).unwrap_or_default();
+        std::str::from_utf8(text).unwrap_or_default()
+    }
+
     /// Whether it is the answer to a Socket.IO CONNECT packet, of whatever namespace.
     pub(crate) fn is_connect_answer(&self) -> bool {
         self.packet().starts_with(b"40")
@@ -130,6 +137,15 @@ mod tests {
             assert_eq!(frame.packet().len(), 1 + length);
             assert_eq!(frame.packet()[0], b'4');
         }
+    }
+
+    #[test]
+    fn a_text_is_found_again() {
+        for length in [0, 124, 125, 65_535] {
+            let text = "x".repeat(length);
+            assert_eq!(Frame::text(&text).message(), text);
+        }
+        assert_eq!(Frame::binary(b"4text").message(), "");
     }
 
     #[test]

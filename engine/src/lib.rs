@@ -38,7 +38,7 @@ pub use body::{BodyBounds, BodyBudget, BodyRefused};
 pub use engineioxide_core::Packet;
 pub use engineioxide_core::{ProtocolVersion, Str, TransportType};
 pub use frame::Frame;
-pub use line::{Handle, Waiting};
+pub use line::{Handle, Pings, Waiting};
 pub use socket::{DisconnectReason, Sid, Socket};
 
 /// The parts that the crate's own property tests look at.

@@ -30,6 +30,7 @@ use crate::{
     db::{Db, DbError, SchemaState},
     hub::Hub,
     limits::Proxies,
+    pid::Pids,
     rest::{self, RestState},
     socket::{self, SocketState},
     storage::{Storage, StorageError},
@@ -184,9 +185,10 @@ impl App {
         let uploads = Uploads::new(Storage::open(config)?, &store.secret, config);
         let chat = Chat::start(store.db.clone(), hub.clone(), uploads, config, server_name).await?;
         let tokens = Arc::new(Tokens::new(&store.secret));
+        let pids = Arc::new(Pids::new(&store.secret));
         let event_timeout = Duration::from_secs(config.request_timeout);
-        let state =
-            SocketState { chat: chat.clone(), tokens: tokens.clone(), queue: config.socket_queue, event_timeout };
+        let queue = config.socket_queue;
+        let state = SocketState { chat: chat.clone(), tokens: tokens.clone(), pids, queue, event_timeout };
         let (layer, io) = socket::layer(config, state);
         let environment = config.environment.as_str().into();
         let public_url = config.public_url.as_deref().map(Into::into);

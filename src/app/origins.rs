@@ -21,6 +21,7 @@ use crate::{
     config::{Config, normal_origin, without_default_port},
     limits::Proxies,
     protocol::Failure,
+    socket::FromBrowser,
 };
 
 /// How often a refused origin is logged.
@@ -60,6 +61,17 @@ impl Origins {
             || (is_proxied && text("x-forwarded-host").is_some_and(|hosts| hosts.split(',').any(is_host)))
     }
 
+    /// Whether a page in a browser made this request. Clients other than browsers say the server's own origin, if any.
+    fn is_of_browser(&self, request: &Request) -> bool {
+        let headers = request.headers();
+        let is_browser = |agent: &HeaderValue| agent.as_bytes().starts_with(b"Mozilla/");
+        let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).and_then(normal_origin);
+        origin.is_some_and(|origin| {
+            !self.is_own(&origin, headers, request.extensions())
+                || headers.get(header::USER_AGENT).is_some_and(is_browser)
+        })
+    }
+
     fn log(&self, origin: &HeaderValue) {
         let origin: String = String::from_utf8_lossy(origin.as_bytes()).chars().take(MAX_LOGGED_CHARS).collect();
         if self.is_due(&origin, Instant::now()) {
@@ -88,14 +100,19 @@ impl Origins {
 }
 
 /// Refuses a request from an origin that is not allowed.
-pub async fn refuse_others(State(origins): State<Arc<Origins>>, request: Request, next: Next) -> Response {
+pub async fn refuse_others(State(origins): State<Arc<Origins>>, mut request: Request, next: Next) -> Response {
     match request.headers().get(header::ORIGIN) {
         Some(origin) if !origins.allows(origin, request.headers(), request.extensions()) => {
             origins.log(origin);
             (StatusCode::FORBIDDEN, Json(Failure::with_message("Origin not allowed", "origin_not_allowed")))
                 .into_response()
         }
-        _ => next.run(request).await,
+        _ => {
+            if origins.is_of_browser(&request) {
+                request.extensions_mut().insert(FromBrowser);
+            }
+            next.run(request).await
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     domain::{ConversationId, Draft, Emoji, Message, MessageId, User, UserId},
     error::{Error, Result},
     hub::{Audience, Event},
-    protocol::{MessageDeleted, MessageView, ReactionChanged, events::outgoing},
+    protocol::{Happening, MessageDeleted, MessageView, ReactionChanged, What, events::outgoing},
 };
 
 /// How often a message is read again where something newer was told of it, or of the one that it answers, meanwhile.
@@ -74,7 +74,9 @@ impl Chat {
     fn tell_text(&self, sender: &User, users: &[UserId], message: &Message) {
         if !users.is_empty() {
             let view = MessageView::from(message).from_sender(sender.name(), sender.role);
+            let what = What::Edited { message: message.id, version: message.version };
             let event = Event::new(outgoing::MESSAGE_EDITED, &view);
+            let event = event.recoverable(self.happens(message.conversation_id, what));
             self.hub.emit(&Audience { users, ..Audience::default() }, &event);
         }
     }
@@ -104,7 +106,8 @@ impl Chat {
         let deletion_type = if for_everyone { "for_everyone" } else { "for_me" };
         let version = for_everyone.then_some(action.version);
         let deleted = MessageDeleted { message_id, conversation_id, deletion_type, version };
-        let event = Event::new(outgoing::MESSAGE_DELETED, &deleted);
+        let what = What::Deleted { message: message_id, version };
+        let event = Event::new(outgoing::MESSAGE_DELETED, &deleted).recoverable(self.happens(conversation_id, what));
         if changed && for_everyone {
             entry.tell_deletion(action.version, || self.tell(&action.members, &event));
             self.redact_notifications();
@@ -141,7 +144,9 @@ impl Chat {
             let name = if add { outgoing::REACTION_ADDED } else { outgoing::REACTION_REMOVED };
             for _ in 0..LOOKS {
                 let shown = Shown { version: payload.version, is_deleted: false };
-                if entry.tell(shown, None, || self.tell(&action.members, &Event::new(name, &payload))) {
+                let what = What::Reacted { message: id, version: payload.version, by: user, added: add };
+                let event = Event::new(name, &payload).recoverable(self.happens(conversation_id, what));
+                if entry.tell(shown, None, || self.tell(&action.members, &event)) {
                     break;
                 }
                 let now = self.look(UserId::NOBODY, id, |_| true).await?;
@@ -152,6 +157,11 @@ impl Chat {
             }
         }
         Ok(payload)
+    }
+
+    /// Something that happens now, by the database's clock.
+    fn happens(&self, conversation: ConversationId, what: What) -> Happening {
+        Happening { conversation, at: self.db.time(), what }
     }
 
     /// Tells every socket of these users, in the room or not.

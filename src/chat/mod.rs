@@ -20,6 +20,7 @@ mod people;
 mod read;
 mod reading;
 mod receiving;
+mod recovery;
 mod rooms;
 mod send;
 mod sent;

@@ -8,7 +8,7 @@ use crate::{
     domain::{ConversationId, User},
     error::{Error, Result},
     hub::{Audience, Connection, Event},
-    protocol::{MessagesRead, events::outgoing},
+    protocol::{Happening, MessagesRead, What, events::outgoing},
 };
 
 impl Chat {
@@ -62,7 +62,9 @@ impl Chat {
         };
         let users = &*self.without_blocked(user.id, &mark.members).await;
         let audience = Audience { users, not_socket: from.map(|c| c.id), ..Audience::default() };
-        self.hub.emit(&audience, &Event::new(outgoing::MESSAGES_READ, &payload));
+        let what = What::Read { by: user.id, last_read_seq: mark.last_read_seq };
+        let happening = Happening { conversation: conversation_id, at: mark.read_at, what };
+        self.hub.emit(&audience, &Event::new(outgoing::MESSAGES_READ, &payload).recoverable(happening));
     }
 
     /// Messages by others that `user` has not read, over all conversations.

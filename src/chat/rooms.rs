@@ -32,13 +32,21 @@ impl Chat {
         true
     }
 
-    /// A socket is gone: out of its rooms, it types no more, and its user has one connection less.
-    pub async fn disconnected(&self, connection: &Connection) {
-        let rooms = self.hub.remove(connection);
+    /// A socket is gone: out of its rooms, it types no more, and its user has one connection less. One whose line `is_lost` may
+    /// come back.
+    pub async fn disconnected(&self, connection: &Connection, is_lost: bool) {
+        let rooms = self.hub.remove(connection, is_lost);
         self.user_disconnected(connection);
         self.stop_typing_of(connection);
         for room in rooms {
             self.left(connection, room).await;
+        }
+    }
+
+    /// A socket that was away is in the room again; the others there hear of it.
+    pub(super) async fn entered_again(&self, connection: &Connection, conversation: ConversationId) {
+        if let Ok(members) = self.members(conversation).await {
+            self.tell_room(outgoing::USER_JOINED, connection, conversation, &members).await;
         }
     }
 

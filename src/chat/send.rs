@@ -188,7 +188,7 @@ impl Chat {
         let event = if sent.is_reply() { outgoing::NEW_REPLY } else { outgoing::NEW_MESSAGE };
         let event = Event::of_json(event, sent.json().as_str());
         let event = event.of_message(sent.message().conversation_id, sent.message().seq);
-        self.hub.emit(&audience, &event);
+        self.hub.emit(&audience, &event.recoverable(sent.comes()));
     }
 
     /// What can wait: delivery marks for those who are here, notifications for those who are not. A full queue costs a
@@ -229,7 +229,8 @@ impl Chat {
     /// Answers a repeat, and repeats of it, with the stored message, and tells nobody else twice. It is as the database has
     /// it: a sender who deleted it for themselves is told all the same that it is stored.
     pub(super) async fn answer_repeat(&self, message: Message, job: Job, mut repeats: Vec<Job>) {
-        let sent = self.sent(message, job.sender.clone(), None).await;
+        let mut sent = self.sent(message, job.sender.clone(), None).await;
+        sent.is_repeat = true;
         repeats.insert(0, job);
         self.answer(&sent, repeats);
     }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use crate::{
     db::NewMessage,
     domain::{Details, Message, Quote, User},
-    protocol::{MessageJson, MessageView},
+    protocol::{Happening, MessageJson, MessageView, What},
 };
 
 /// A stored message and who sent it. A reply has the message it answers in full.
@@ -16,6 +17,8 @@ pub struct Sent {
     /// Its author.
     pub sender: Arc<User>,
     json: MessageJson,
+    /// Whether it was stored long before, and is answered once more.
+    pub(super) is_repeat: bool,
 }
 
 impl Sent {
@@ -23,7 +26,7 @@ impl Sent {
         let is_reply = details.message.reply_to_message_id.is_some();
         let view = if is_reply { (&details).into() } else { MessageView::from(&details.message) };
         let json = view.from_sender(sender.name(), sender.role).to_json();
-        Self { details, sender, json }
+        Self { details, sender, json, is_repeat: false }
     }
 
     /// The message.
@@ -36,6 +39,21 @@ impl Sent {
     #[must_use]
     pub fn json(&self) -> &MessageJson {
         &self.json
+    }
+
+    /// That the message came, for those who are away.
+    pub(super) fn comes(&self) -> Happening {
+        let &Message { id, conversation_id, seq, created_at, .. } = self.message();
+        Happening { conversation: conversation_id, at: created_at, what: What::New { message: id, seq } }
+    }
+
+    /// What the sending socket is told by the answer, where it waits for that: it drew the message itself, as `temp_id`. An
+    /// answer to a repeat says nothing of how far the socket is; its client asks again if need be.
+    #[must_use]
+    pub fn happening(&self, temp_id: Option<&Value>) -> Option<Happening> {
+        let &Message { id, conversation_id, seq, created_at, .. } = self.message();
+        let what = What::Sent { message: id, seq, temp_id: Some(Box::new(temp_id?.clone())) };
+        (!self.is_repeat).then_some(Happening { conversation: conversation_id, at: created_at, what })
     }
 
     /// Whether it answers another.

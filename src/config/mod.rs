@@ -170,6 +170,10 @@ pub struct Config {
     /// Seconds after their last socket went until a user is told offline; who is back by then never went
     #[arg(long, env = "PRESENCE_GRACE", default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=600), global = true)]
     pub presence_grace: u64,
+    /// Seconds for which a browser whose line broke may come back and be told what it missed (Socket.IO's connection state
+    /// recovery); 0 for never
+    #[arg(long, env = "RECOVERY_WINDOW", default_value_t = 120, value_parser = clap::value_parser!(u64).range(..=3600), global = true)]
+    pub recovery_window: u64,
     /// Seconds a REST request or a socket event may take
     #[arg(long, env = "REQUEST_TIMEOUT", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..), global = true)]
     pub request_timeout: u64,

@@ -65,6 +65,14 @@ impl Clock {
     }
 }
 
+impl Db {
+    /// The time by the database's clock, as far as it is known: to a second or so.
+    #[must_use]
+    pub fn time(&self) -> DateTime<Utc> {
+        Utc::now() + TimeDelta::milliseconds(self.clock.ahead.load(Ordering::Relaxed))
+    }
+}
+
 /// How long after a batch was sent its statement may still take effect.
 pub const GOOD_FOR: Duration = ANSWER_WITHIN.saturating_mul(2);
 

@@ -111,6 +111,26 @@ impl Db {
         Ok(found.into_iter().map(|m| ((m.conversation_id, m.seq), m)).collect())
     }
 
+    /// These messages as `viewer` sees them, without those that they deleted for themselves. Whether the viewer takes part is for
+    /// the caller to see to.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn messages_by_id<'w>(
+        &self,
+        viewer: UserId,
+        ids: &[MessageId],
+        watermarks: impl Fn(ConversationId) -> &'w [Watermark],
+    ) -> DbResult<HashMap<MessageId, Message>> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        let rows = self.rows_of(viewer, &ids).await?;
+        let messages = self.messages_from(viewer, rows, watermarks).await?;
+        Ok(messages.into_iter().map(|message| (message.id, message)).collect())
+    }
+
     /// Where a message is: its conversation and number. Says nothing of who may see it.
     ///
     /// # Errors

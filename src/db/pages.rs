@@ -150,6 +150,22 @@ UNION ALL
         Ok((Access::of(viewer, watermarks), messages))
     }
 
+    /// These messages, whatever their conversations, without those that the viewer deleted for themselves.
+    pub(super) async fn rows_of(&self, viewer: UserId, ids: &[Uuid]) -> DbResult<Vec<MessageRow>> {
+        let rows = message_rows!(
+            MessageRow,
+            r#"SELECT m.conversation_id AS "conversation_id!","#,
+            "FROM messages m
+             WHERE m.id = ANY($2)
+               AND NOT EXISTS (SELECT 1 FROM message_deletions d WHERE d.message_id = m.id AND d.user_id = $1)",
+            viewer.0,
+            ids
+        )
+        .fetch_all(&self.pool())
+        .await?;
+        Ok(rows)
+    }
+
     /// Slices of conversations, by conversation and number. Of the three branches each slice runs one, a range of one
     /// index.
     pub(super) async fn slices(&self, viewer: UserId, slices: &[Slice]) -> DbResult<Vec<MessageRow>> {

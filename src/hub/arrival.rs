@@ -3,20 +3,35 @@
 
 use std::sync::Arc;
 
+use foldhash::HashSet;
 use parking_lot::Mutex;
 
-use super::{Audience, Connection, Event, Hub, Sid, State};
-use crate::domain::UserId;
+use super::{Audience, Connection, Event, Hub, Sid, State, ghosts::Ghost};
+use crate::domain::{ConversationId, UserId};
 
-/// Events that came for a user while one of their sockets was on its way in.
-pub(super) type Waiting = Arc<Mutex<Vec<Event>>>;
+/// What a socket on its way in is to be told, and where it will be.
+#[derive(Default)]
+pub(super) struct Expected {
+    /// Events that came for it meanwhile.
+    pub events: Vec<Event>,
+    /// The rooms that it comes back to.
+    pub rooms: HashSet<ConversationId>,
+}
+
+pub(super) type Waiting = Arc<Mutex<Expected>>;
 
 /// A socket that was let in and is not in the hub yet. Dropped, it never comes.
 pub struct Arrival {
-    hub: Arc<Hub>,
-    user: UserId,
+    pub(super) hub: Arc<Hub>,
+    pub(super) user: UserId,
     session: Option<Sid>,
-    waiting: Waiting,
+    pub(super) waiting: Waiting,
+    /// The socket whose place it takes.
+    pub(super) ghost: Option<Ghost>,
+    /// What came for it before that was taken, and is in its log.
+    pub(super) before: Vec<Event>,
+    /// What it missed, to be told first.
+    pub(super) replay: Vec<Event>,
 }
 
 impl Hub {
@@ -25,7 +40,7 @@ impl Hub {
     pub fn expect(self: &Arc<Self>, user: UserId) -> Arrival {
         let waiting = Waiting::default();
         self.state.write().arriving.entry(user).or_default().push(waiting.clone());
-        Arrival { hub: self.clone(), user, session: None, waiting }
+        Arrival { hub: self.clone(), user, session: None, waiting, ghost: None, before: Vec::new(), replay: Vec::new() }
     }
 
     /// Whose session this is; `None` as long as nobody has shown a token there.
@@ -46,31 +61,49 @@ impl Arrival {
         self
     }
 
-    /// Puts the socket into its user's room, and sends it what came meanwhile, before anything newer. One for which more
-    /// came than a socket on hold may have is disconnected.
+    /// Puts the socket into its user's room and those that it comes back to, and sends it what it missed and what came
+    /// meanwhile, before anything newer. One for which more came than a socket on hold may have is disconnected. Returns the
+    /// rooms that it came back to.
     ///
     /// # Panics
     /// Not with a connection of the user who was expected.
-    pub fn complete(self, connection: &Arc<Connection>) {
+    pub fn complete(mut self, connection: &Arc<Connection>) -> Vec<ConversationId> {
         assert_eq!(connection.user_id, self.user, "another user's socket was expected");
-        let hold = {
+        let (hold, rooms) = {
             let mut state = self.hub.state.write();
             state.forget(&self);
-            let waiting = std::mem::take(&mut *self.waiting.lock());
+            let Expected { events: mut waiting, rooms } = std::mem::take(&mut *self.waiting.lock());
             if waiting.len() > self.hub.max_held {
                 self.hub.cut(connection);
             }
+            self.ghost = None;
+            waiting.splice(..0, std::mem::take(&mut self.replay));
             let hold = self.hub.hold_with(connection, waiting);
             state.add(connection.clone());
-            hold
+            for room in &rooms {
+                state.enter(connection, *room);
+            }
+            (hold, rooms)
         };
         drop(hold);
+        rooms.into_iter().collect()
     }
 }
 
 impl Drop for Arrival {
     fn drop(&mut self) {
-        self.hub.state.write().forget(self);
+        let hub = self.hub.clone();
+        let mut state = hub.state.write();
+        state.forget(self);
+        self.put_back(&mut state);
+    }
+}
+
+impl Expected {
+    fn keep(&mut self, event: &Event, max: usize) {
+        if self.events.len() <= max {
+            self.events.push(event.clone());
+        }
     }
 }
 
@@ -92,11 +125,17 @@ impl State {
         if self.arriving.is_empty() {
             return;
         }
-        let users = audience.users.iter().filter(|user| Some(**user) != audience.not_user);
-        for waiting in users.filter_map(|user| self.arriving.get(user)).flatten() {
+        let of = |user: &UserId| self.arriving.get(user).filter(|_| Some(*user) != audience.not_user);
+        for waiting in audience.users.iter().filter_map(of).flatten() {
+            waiting.lock().keep(event, max);
+        }
+        let Some(room) = audience.room else { return };
+        // Those who are told wherever they are have it.
+        let only_in_room = audience.members.iter().filter(|user| of(user).is_some() && !audience.users.contains(user));
+        for waiting in only_in_room.filter_map(of).flatten() {
             let mut waiting = waiting.lock();
-            if waiting.len() <= max {
-                waiting.push(event.clone());
+            if waiting.rooms.contains(&room) {
+                waiting.keep(event, max);
             }
         }
     }

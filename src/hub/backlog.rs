@@ -8,13 +8,20 @@ use super::{Connection, Hub};
 
 /// How often the sum is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Every so many looks, what clients are known to have received is forgotten.
+const TIDY_EVERY: u32 = 10;
 
 impl Hub {
-    /// Keeps what waits in total within its bound, until `stop`.
+    /// Keeps what waits in total within its bound, and what is kept for sockets that come back, until `stop`.
     pub async fn watch_backlog(self: Arc<Self>, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
+        let mut looks = 0_u32;
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             self.shed();
+            looks = (looks + 1) % TIDY_EVERY;
+            if looks == 0 {
+                self.tidy_logs();
+            }
         }
     }
 

@@ -19,6 +19,8 @@ pub struct Connection {
     pub id: Uuid,
     /// Whose it is.
     pub user_id: UserId,
+    /// The name under which its client may come back; `None` for one that is not known to cope.
+    pub pid: Option<Uuid>,
     /// The same as the database last had them.
     user: RwLock<Arc<User>>,
     pub(super) socket: SocketRef,
@@ -41,7 +43,13 @@ impl Connection {
         let session = session.expect("the engine puts it into every handshake");
         let expires_at = AtomicI64::new(expires_at);
         let (user_id, user) = (user.id, RwLock::new(user));
-        Self { id, user_id, user, socket, session, expires_at, gate: Mutex::default() }
+        Self { id, user_id, pid: None, user, socket, session, expires_at, gate: Mutex::default() }
+    }
+
+    /// The same, under this name for its client to come back by.
+    #[must_use]
+    pub fn with_pid(self, pid: Option<Uuid>) -> Self {
+        Self { pid, ..self }
     }
 
     /// Whose it is, as the database had them at the handshake or at a later look.

@@ -1,5 +1,7 @@
 //! An event, and who is to get it.
 
+use std::sync::{Arc, OnceLock};
+
 use engineioxide::Frame;
 use serde::Serialize;
 use uuid::Uuid;
@@ -7,7 +9,7 @@ use uuid::Uuid;
 use super::Connection;
 use crate::{
     domain::{ConversationId, UserId},
-    protocol::json,
+    protocol::{Happening, json},
 };
 
 /// What most payloads fit in.
@@ -20,6 +22,19 @@ pub struct Event {
     pub(super) packet: Frame,
     /// The new message that it brings: a socket that was told of it by the answer to its catching up is not told twice.
     pub(super) message: Option<(ConversationId, i64)>,
+    /// What it tells of, where a client that was away is to hear of it later.
+    happening: Option<Happening>,
+    /// Made when the first socket needs it, once for all of them.
+    positioned: OnceLock<Positioned>,
+}
+
+/// A recoverable event for the sockets that can come back.
+#[derive(Clone)]
+pub(super) struct Positioned {
+    /// What their logs keep of it.
+    pub happening: Arc<Happening>,
+    /// The same packet with its position as last argument.
+    pub packet: Frame,
 }
 
 impl Event {
@@ -32,7 +47,29 @@ impl Event {
     /// An event with a payload that is serialised already.
     #[must_use]
     pub fn of_json(name: &'static str, payload: &str) -> Self {
-        Self { packet: Frame::text_of(&["2[\"", name, "\",", payload, "]"]), message: None }
+        let packet = Frame::text_of(&["2[\"", name, "\",", payload, "]"]);
+        Self { packet, message: None, happening: None, positioned: OnceLock::new() }
+    }
+
+    /// Says what this tells of: a socket that was away hears of it when it comes back.
+    #[must_use]
+    pub fn recoverable(self, happening: Happening) -> Self {
+        Self { happening: Some(happening), ..self }
+    }
+
+    /// Whether a socket that was away hears of it when it comes back.
+    pub(super) fn is_recoverable(&self) -> bool {
+        self.happening.is_some()
+    }
+
+    /// The event for sockets that can come back; `None` where it is lost on those that are away.
+    pub(super) fn positioned(&self) -> Option<&Positioned> {
+        let happening = self.happening.as_ref()?;
+        Some(self.positioned.get_or_init(|| {
+            let without_end = self.packet.message().strip_suffix(']').unwrap_or_default();
+            let packet = Frame::text_of(&[without_end, ",\"", &happening.position().to_string(), "\"]"]);
+            Positioned { happening: Arc::new(happening.clone()), packet }
+        }))
     }
 
     /// Says which new message this brings.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Connection, Event, Hub};
+use super::{Connection, Event, Hub, log::Log};
 use crate::domain::ConversationId;
 
 /// Conversations of which it is remembered how much a socket was told.
@@ -15,6 +15,10 @@ pub(super) struct Gate {
     pub held: Option<Vec<Event>>,
     /// Up to which number it was told everything, by conversation.
     told: Vec<(ConversationId, i64)>,
+    /// What its client may not have; for a socket that can come back, once it was told something.
+    pub log: Option<Box<Log>>,
+    /// Nobody may come back as this socket.
+    pub is_expelled: bool,
 }
 
 impl Gate {
@@ -69,7 +73,7 @@ impl Drop for Hold<'_> {
         let mut gate = self.connection.gate.lock();
         for event in gate.held.take().unwrap_or_default() {
             if !gate.has_told(&event) {
-                self.hub.emit_now(self.connection, &event);
+                self.hub.deliver(self.connection, &mut gate, &event);
             }
         }
     }

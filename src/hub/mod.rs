@@ -8,19 +8,26 @@ mod arrival;
 mod backlog;
 mod connection;
 mod event;
+mod ghosts;
 mod hold;
+mod log;
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use engineioxide::Frame;
 use foldhash::{HashMap, HashSet};
 use parking_lot::RwLock;
-use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Notify, mpsc::error::TrySendError};
 use uuid::Uuid;
 
 pub use arrival::Arrival;
 pub use connection::Connection;
+pub use engineioxide::Handle;
 pub use event::{Answer, Audience, Event};
+pub use ghosts::MissedEvents;
 pub use hold::Hold;
 pub use socketioxide::socket::Sid;
 
@@ -42,6 +49,7 @@ struct State {
     arriving: HashMap<UserId, Vec<arrival::Waiting>>,
     sessions: HashMap<Sid, Arc<Connection>>,
     arriving_sessions: HashMap<Sid, UserId>,
+    ghosts: ghosts::Ghosts,
 }
 
 /// The sockets of this server.
@@ -50,6 +58,7 @@ pub struct Hub {
     max_waiting_bytes: u64,
     max_waiting_in_total: u64,
     max_held: usize,
+    recovery: ghosts::Recovery,
 }
 
 impl Hub {
@@ -61,11 +70,16 @@ impl Hub {
             max_waiting_bytes: config.socket_send_buffer_bytes as u64,
             max_waiting_in_total: config.send_buffers_bytes as u64,
             max_held: config.socket_send_buffer,
+            recovery: ghosts::Recovery {
+                window: Duration::from_secs(config.recovery_window),
+                started: Instant::now(),
+                came: Notify::new(),
+            },
         }
     }
 
-    /// Takes a socket out of everything. Returns the rooms it was in.
-    pub fn remove(&self, connection: &Connection) -> Vec<ConversationId> {
+    /// Takes a socket out of everything. Returns the rooms it was in. One whose line `is_lost` may come back.
+    pub fn remove(&self, connection: &Connection, is_lost: bool) -> Vec<ConversationId> {
         let id = connection.id;
         let mut state = self.state.write();
         if state.sockets.remove(&id).is_none() {
@@ -79,16 +93,19 @@ impl Hub {
             take_out(&mut state.rooms, room, id);
         }
         take_out(&mut state.users, &connection.user_id, id);
+        if is_lost && self.recovers() {
+            state.keep_ghost(connection, &rooms);
+        }
+        drop(state);
+        if connection.pid.is_some() {
+            self.recovery.came.notify_waiters();
+        }
         rooms
     }
 
     /// Puts a socket into a conversation's room. A socket that is gone stays gone.
     pub fn join(&self, connection: &Arc<Connection>, room: ConversationId) {
-        let mut state = self.state.write();
-        let id = connection.id;
-        if state.sockets.contains_key(&id) && state.rooms_of.entry(id).or_default().insert(room) {
-            state.rooms.entry(room).or_default().push(connection.clone());
-        }
+        self.state.write().enter(connection, room);
     }
 
     /// Takes a socket out of a conversation's room; false if it was not inside.
@@ -153,6 +170,7 @@ impl Hub {
         let expired: Vec<_> = self.state.read().sockets.values().filter(|c| c.is_expired(now)).cloned().collect();
         for connection in expired {
             self.emit_to(&connection, event);
+            connection.gate.lock().is_expelled = true;
             if connection.socket.clone().disconnect().is_err() {
                 self.cut(&connection);
             }
@@ -163,19 +181,26 @@ impl Hub {
     pub fn dismiss(&self, users: &[UserId]) {
         let receivers = self.state.read().receivers(&Audience { users, ..Audience::default() });
         for connection in receivers {
-            self.cut(&connection);
+            self.expel(&connection);
         }
+        for user in users {
+            self.forget_ghosts(*user);
+        }
+    }
+
+    /// Disconnects a socket that may not be here, and not come back as itself either.
+    pub fn expel(&self, connection: &Connection) {
+        connection.gate.lock().is_expelled = true;
+        self.cut(connection);
     }
 
     /// Sends to every socket of `audience`, once each.
     pub fn emit(&self, audience: &Audience<'_>, event: &Event) {
-        let receivers = {
-            let state = self.state.read();
-            // Under the same lock: a socket that comes in now gets it in one of the two ways.
-            state.keep(audience, event, self.max_held);
-            state.receivers(audience)
-        };
-        for connection in receivers {
+        // All of it under one lock: a socket that comes, goes, or comes back meanwhile gets it in one way.
+        let state = self.state.read();
+        state.keep(audience, event, self.max_held);
+        state.ghosts.note(audience, event);
+        for connection in state.receivers(audience) {
             self.emit_to(&connection, event);
         }
     }
@@ -189,15 +214,26 @@ impl Hub {
             // Under the lock: what is told after a hold began must not overtake what was on its way before.
             None => {
                 if !gate.has_told(event) {
-                    self.emit_now(connection, event);
+                    self.deliver(connection, &mut gate, event);
                 }
             }
         }
     }
 
-    /// Sends to one socket, also while it is on hold.
+    /// Sends to one socket, also while it is on hold: an answer, which is not sent again to one that was away.
     pub fn emit_now(&self, connection: &Connection, event: &Event) {
         self.send(connection, event.packet.clone());
+    }
+
+    /// Hands an event over. Under the lock of the gate, so that the log has the order of the line.
+    fn deliver(&self, connection: &Connection, gate: &mut hold::Gate, event: &Event) {
+        match connection.pid.and_then(|_| event.positioned()) {
+            Some(positioned) => {
+                gate.log.get_or_insert_default().push(positioned.happening.clone());
+                self.send(connection, positioned.packet.clone());
+            }
+            None => self.send(connection, event.packet.clone()),
+        }
     }
 
     /// Answers one socket's event.
@@ -231,6 +267,14 @@ impl State {
         self.users.entry(connection.user_id).or_default().push(connection.clone());
         self.sessions.insert(connection.sid(), connection.clone());
         self.sockets.insert(connection.id, connection);
+    }
+
+    /// Adds a socket to a conversation's room.
+    fn enter(&mut self, connection: &Arc<Connection>, room: ConversationId) {
+        let id = connection.id;
+        if self.sockets.contains_key(&id) && self.rooms_of.entry(id).or_default().insert(room) {
+            self.rooms.entry(room).or_default().push(connection.clone());
+        }
     }
 
     fn receivers(&self, audience: &Audience<'_>) -> Vec<Arc<Connection>> {

@@ -9,6 +9,7 @@ mod lenient;
 mod lists;
 mod message;
 mod outbound;
+mod recovery;
 mod sending;
 mod sync;
 mod time;
@@ -22,6 +23,7 @@ pub use outbound::{
     ConversationView, MessageDeleted, MessageDelivered, MessagesPage, MessagesRead, ParticipantView, PersonView,
     ReactionChanged, RoomMember, UserStatus, UserTyping,
 };
+pub use recovery::{Happening, Position, What};
 pub use sending::SendMessage;
 pub use sync::{
     HiddenView, JoinedView, KnownToClient, MissedView, ReadView, SyncRequest, SyncView, SyncedView, join_limit,

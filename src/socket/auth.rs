@@ -8,14 +8,17 @@ use socketioxide::{
     handler::{ConnectMiddleware, Value},
     socket::Socket,
 };
+use uuid::Uuid;
 
 use super::{
-    SocketState,
+    FromBrowser, SocketState,
     dispatch::{Call, register},
     session::Session,
 };
 use crate::{
     auth::{TokenError, strip_bearer},
+    domain::User,
+    hub::{Arrival, Handle},
     limits::ClientAddress,
     protocol::{Failure, Payload},
 };
@@ -107,11 +110,41 @@ impl Authenticate {
         let user = self.0.chat.account(verified.user_id).await.map_err(|_| Refusal::Database)?;
         let user = user.ok_or(Refusal::UserNotFound)?;
         if !user.active {
+            // Nor when they are active again: what was said meanwhile is for them to fetch.
+            self.0.chat.hub().forget_ghosts(user.id);
             return Err(Refusal::NotActive);
         }
         let place = limits.seats.of_user(user.id).ok_or(Refusal::TooMany)?;
-        let arrival = self.0.chat.hub().expect(user.id).over(socket.id);
-        Ok(Session::new(user, verified.expires_at, Some(place), Some(arrival)))
+        let mut arrival = self.0.chat.hub().expect(user.id).over(socket.id);
+        let pid = self.recover(socket, auth, &user, &mut arrival).await;
+        Ok(Session::new(user, verified.expires_at, Some(place), Some(arrival)).with_pid(pid))
+    }
+
+    /// Connection state recovery, for clients that cope with it: the name under which this one may come back, which the answer
+    /// to its CONNECT packet says. It is the one that it brought if it takes the place of its earlier socket.
+    async fn recover(
+        &self,
+        socket: &Socket<LocalAdapter>,
+        auth: Option<&Value>,
+        user: &User,
+        arrival: &mut Arrival,
+    ) -> Option<Uuid> {
+        let auth = auth.and_then(Value::as_str).map(|auth| Payload::of_event(auth)).unwrap_or_default();
+        let extensions = &socket.req_parts().extensions;
+        if !self.0.chat.hub().recovers() || !(extensions.get::<FromBrowser>().is_some() || auth.wants_recovery()) {
+            return None;
+        }
+        let session = extensions.get::<Handle>()?;
+        let mut pid = self.0.pids.fresh();
+        if let Some((text, offset)) = auth.comes_back()
+            && let Some(earlier) = self.0.pids.verify(text, user.id)
+            && self.0.chat.recover(user, arrival, earlier, offset).await
+        {
+            pid = earlier;
+        }
+        let text = self.0.pids.text(&pid, user.id);
+        session.add_to_connect_answer(&format!("\"pid\":\"{text}\""));
+        Some(pid.id)
     }
 }
 

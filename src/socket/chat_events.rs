@@ -19,7 +19,7 @@ pub async fn dispatch(call: Call) {
     let (limits, user) = (call.chat.limits(), call.connection.user_id);
     if let Err(e) = limits.rates.check(kind_of(&call.event), user) {
         if limits.rates.is_flooding(user) {
-            call.chat.hub().cut(&call.connection);
+            call.chat.hub().expel(&call.connection);
         }
         return refuse(call, &e);
     }

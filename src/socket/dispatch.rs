@@ -1,6 +1,10 @@
 //! From the library's callbacks to the inbox, and from the inbox to the handlers.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures::FutureExt as _;
 use parking_lot::Mutex;
@@ -37,10 +41,11 @@ impl ConnectHandler<LocalAdapter, Ordered> for OnConnect {
     fn call(&self, socket: Arc<Socket<LocalAdapter>>, _auth: Option<Value>) {
         let Some(session) = socket.extensions.get::<Arc<Session>>() else { return };
         let Some(arrival) = session.take_arrival() else { return };
-        let connection =
-            Arc::new(Connection::new(session.id, session.user.clone(), session.expires_at, SocketRef::from(socket)));
-        arrival.complete(&connection);
+        let connection = Connection::new(session.id, session.user.clone(), session.expires_at, SocketRef::from(socket));
+        let connection = Arc::new(connection.with_pid(session.pid));
+        let rooms = arrival.complete(&connection);
         self.0.chat.user_connected(&connection);
+        self.0.chat.came_back(&connection, rooms);
         let next = session.open(connection);
         proceed(&self.0, session, next);
     }
@@ -53,10 +58,17 @@ pub fn register(state: &SocketState, socket: &Socket<LocalAdapter>, session: Ses
     socket.extensions.insert(session.clone());
     socket.on_fallback(OnEvent(state.clone()));
     let state = state.clone();
-    socket.on_disconnect(async move |_reason: DisconnectReason| {
+    socket.on_disconnect(async move |reason: DisconnectReason| {
+        session.is_lost.store(is_loss(reason), Ordering::Relaxed);
         let next = session.push(Incoming::Disconnected, state.queue);
         proceed(&state, session, next);
     });
+}
+
+/// Whether the line broke, or was cut because of its client's slowness: a client comes back after that by itself.
+fn is_loss(reason: DisconnectReason) -> bool {
+    use DisconnectReason::{ClientNSDisconnect, ClosingServer, ServerNSDisconnect};
+    !matches!(reason, ClientNSDisconnect | ServerNSDisconnect | ClosingServer)
 }
 
 /// Receives every event of a socket, in the order of the wire.
@@ -113,7 +125,7 @@ async fn handle(state: &SocketState, session: &Arc<Session>, connection: &Arc<Co
         Incoming::Disconnected => {
             session.give_up_place();
             session.sends_done().await;
-            state.chat.disconnected(connection).await;
+            state.chat.disconnected(connection, session.is_lost.load(Ordering::Relaxed)).await;
         }
     }
 }

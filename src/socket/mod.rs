@@ -12,11 +12,16 @@ use std::{sync::Arc, time::Duration};
 pub use dispatch::parse;
 use socketioxide::{ParserConfig, SocketIo, handler::ConnectHandler as _, layer::SocketIoLayer};
 
-use crate::{auth::Tokens, chat::Chat, config::Config};
+use crate::{auth::Tokens, chat::Chat, config::Config, pid::Pids};
 
 /// Binary attachments that one packet may have, and how many times `MAX_PAYLOAD_BYTES` all of them may hold.
 const MAX_BINARIES: usize = 256;
 const ALL_BINARIES: usize = 4;
+
+/// In the extensions of a handshake that a browser's page made: its client is a Socket.IO client for JavaScript, whose
+/// handlers take no harm from a further argument.
+#[derive(Clone, Copy, Debug)]
+pub struct FromBrowser;
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -25,6 +30,8 @@ pub struct SocketState {
     pub chat: Arc<Chat>,
     /// Checks handshakes.
     pub tokens: Arc<Tokens>,
+    /// Names sockets that may come back.
+    pub pids: Arc<Pids>,
     /// Events of one socket that may wait.
     pub queue: usize,
     /// How long an event may take.

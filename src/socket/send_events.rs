@@ -35,7 +35,7 @@ pub async fn send(call: Call) {
     }
     let Ok(permit) = call.session.sends.clone().acquire_owned().await else { return };
     let SendMessage { draft, temp_id, raw_conversation_id, .. } = asked;
-    let draws_itself = temp_id.as_ref().is_some_and(|id| *id != Value::String(String::new()));
+    let draws_itself = temp_id.as_ref().is_some_and(draws);
     let temp_id_again = temp_id.as_ref().is_some_and(|id| call.session.is_temp_id_again(id));
     let origin = Origin { connection: call.connection.clone(), draws_itself, temp_id_again };
     let sender = Sender { temp_id, conversation_id: raw_conversation_id };
@@ -46,6 +46,11 @@ pub async fn send(call: Call) {
         unanswered.answer(result, is_reply);
     });
     chat.send(user, conversation, draft, Some(origin), Some(permit), done);
+}
+
+/// Whether a client that sends this `tempId` draws the message itself.
+fn draws(temp_id: &Value) -> bool {
+    *temp_id != Value::String(String::new())
 }
 
 /// A send whose client waits for the outcome. Where nobody tells it, because what was to tell panicked, it hears that
@@ -59,7 +64,14 @@ impl Unanswered {
             Ok(sent) => {
                 let event = if is_reply { outgoing::REPLY_SENT } else { outgoing::MESSAGE_SENT };
                 let message = sent.json().with_temp_id(sender.temp_id.as_ref());
-                call.chat.hub().emit_to(&call.connection, &Event::of_json(event, &message));
+                let event = Event::of_json(event, &message);
+                // Who draws no message waits for no answer: the message itself comes to it, too.
+                let temp_id = sender.temp_id.as_ref().filter(|id| draws(id) && call.connection.pid.is_some());
+                let event = match sent.happening(temp_id) {
+                    Some(happening) => event.recoverable(happening),
+                    None => event,
+                };
+                call.chat.hub().emit_to(&call.connection, &event);
                 call.succeed_with(&message);
             }
             Err(e) => send_failed(call, sender, &e),

@@ -5,7 +5,7 @@
 use std::{
     collections::VecDeque,
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use parking_lot::Mutex;
@@ -59,6 +59,10 @@ pub struct Session<C = Connection> {
     pub user: Arc<User>,
     /// Until when its token was good at the handshake.
     pub expires_at: i64,
+    /// The name under which its client may come back.
+    pub pid: Option<Uuid>,
+    /// Its line broke: nobody ended it on purpose.
+    pub is_lost: AtomicBool,
     /// Room for messages on their way; all of it is free when none is.
     pub sends: Arc<Semaphore>,
     /// The lane that its last message took.
@@ -99,6 +103,8 @@ impl<C> Session<C> {
             id: Uuid::new_v4(),
             user,
             expires_at,
+            pid: None,
+            is_lost: AtomicBool::new(false),
             sends: Arc::new(Semaphore::new(MAX_SENDS_IN_FLIGHT as usize)),
             lane: Mutex::new(None),
             temp_ids: Mutex::default(),
@@ -112,6 +118,11 @@ impl<C> Session<C> {
                 drained_by_a_task: false,
             }),
         }
+    }
+
+    /// The same, with the name under which its client may come back.
+    pub fn with_pid(self, pid: Option<Uuid>) -> Self {
+        Self { pid, ..self }
     }
 
     /// Whether the socket sent this `tempId` before; from now on it did.

@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["config", "error"],
     &["domain"],
     &["protocol"],
-    &["auth", "limits"],
+    &["auth", "pid", "limits"],
     &["db", "hub", "presence", "storage"],
     &["chat"],
     &["socket", "rest"],

@@ -20,6 +20,15 @@ pub struct Waiting {
     pub bytes: usize,
 }
 
+/// The pings of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pings {
+    /// How many were handed over.
+    pub sent: u32,
+    /// How many of them were answered.
+    pub answered: u32,
+}
+
 impl Handle {
     /// Sends a message that is ready.
     ///
@@ -33,6 +42,20 @@ impl Handle {
     #[must_use]
     pub fn waiting(&self) -> Waiting {
         Waiting { packets: self.0.packets.load(Ordering::Relaxed), bytes: self.0.bytes.load(Ordering::Relaxed) }
+    }
+
+    /// How many pings were answered. What was handed over before a ping that is answered has reached the client: there is one
+    /// queue, and its order is kept.
+    #[must_use]
+    pub fn pings(&self) -> Pings {
+        let (sent, awaits_pong) = self.0.pings();
+        Pings { sent, answered: sent.wrapping_sub(u32::from(awaits_pong)) }
+    }
+
+    /// Adds members to the JSON object with which the session's next Socket.IO CONNECT packet is answered, such as
+    /// `"pid":"x"`. socketioxide writes that answer, and has no way to add to it.
+    pub fn add_to_connect_answer(&self, members: &str) {
+        self.0.set_connect_members(members.into());
     }
 
     /// Ends the session at once, for one that is too slow: what waits is dropped, the WebSocket's connection is closed

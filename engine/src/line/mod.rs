@@ -18,7 +18,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-pub use handle::{Handle, Waiting};
+pub use handle::{Handle, Pings, Waiting};
 use parking_lot::Mutex;
 pub(crate) use poll::Answer;
 use upgrade::Probe;
@@ -95,6 +95,8 @@ struct State {
     gone: bool,
     pings: u32,
     awaits_pong: bool,
+    /// What the application adds to the answer to the next Socket.IO CONNECT packet.
+    connect_members: Option<Box<str>>,
     /// Binaries that a packet has announced and that have not come, and how many packets announced any.
     binaries: u32,
     announcements: u32,
@@ -129,6 +131,7 @@ impl Line {
             gone: false,
             pings: 0,
             awaits_pong: false,
+            connect_members: None,
             binaries: 0,
             announcements: 0,
         };
@@ -167,6 +170,22 @@ impl Line {
             self.push(state, [Frame::PING]);
             number
         })
+    }
+
+    /// How many pings went out, and whether the last of them has no answer yet.
+    pub fn pings(&self) -> (u32, bool) {
+        let state = self.state.lock();
+        (state.pings, state.awaits_pong)
+    }
+
+    /// Keeps what is to be added to the answer to the next Socket.IO CONNECT packet.
+    pub fn set_connect_members(&self, members: Box<str>) {
+        self.state.lock().connect_members = Some(members);
+    }
+
+    /// Takes it.
+    pub fn take_connect_members(&self) -> Option<Box<str>> {
+        self.state.lock().connect_members.take()
     }
 
     /// A pong came. False where none was awaited.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use socketioxide::{
     SocketIo,
     extract::{AckSender, Data, SocketRef, TryData},
+    handler::ConnectHandler as _,
 };
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
@@ -36,6 +37,12 @@ async fn tell_auth(socket: SocketRef, auth: TryData<Value>) {
     });
 }
 
+async fn add_to_answer(socket: SocketRef) -> Result<(), std::convert::Infallible> {
+    let handle = socket.req_parts().extensions.get::<engineioxide::Handle>().unwrap();
+    handle.add_to_connect_answer(r#""pid":"x""#);
+    Ok(())
+}
+
 async fn server() -> SocketAddr {
     let (service, io) = SocketIo::builder()
         .ping_interval(PING_INTERVAL)
@@ -45,6 +52,7 @@ async fn server() -> SocketAddr {
         .build_svc();
     io.ns("/", tell_auth);
     io.ns("/custom", tell_auth);
+    io.ns("/adds", tell_auth.with(add_to_answer));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -265,4 +273,12 @@ async fn an_event_whose_name_cannot_be_without_escapes_closes_nothing() {
 async fn an_unsupported_protocol_is_told_so() {
     let answer = request(server().await, "GET", "/socket.io/?EIO=3&transport=polling", b"").await;
     assert_eq!((answer.status, &*answer.body), (400, r#"{"code":5,"message":"Unsupported protocol version"}"#));
+}
+
+#[tokio::test]
+async fn the_application_adds_to_the_answer_to_connect() {
+    let mut client = Client::open().await;
+    client.send("40/adds,").await;
+    let answer = client.text().await;
+    assert!(answer.starts_with(r#"40/adds,{"sid":""#) && answer.ends_with(r#"","pid":"x"}"#), "{answer}");
 }

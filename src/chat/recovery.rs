@@ -1,0 +1,189 @@
+//! Connection state recovery: a socket whose line broke comes back, and is told what it missed as if it had been there.
+//!
+//! While it was away the hub kept what it would have been told (`hub/ghosts`), without any text. Who may see what is looked
+//! up anew when it comes back, and messages are told as they are by then.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use chrono::Utc;
+
+use super::Chat;
+use crate::{
+    db::{DbResult, Watermark, in_time},
+    domain::{ConversationId, Details, Message, MessageId, User, UserId},
+    hub::{Arrival, Connection, Event, MissedEvents},
+    pid::Pid,
+    protocol::{
+        Happening, MessageDeleted, MessageJson, MessageView, MessagesRead, Position, ReactionChanged, What,
+        events::outgoing,
+    },
+};
+
+/// Most events that are told again; whoever missed more fetches it.
+const MAX_MISSED: usize = 1000;
+/// Most rooms that are entered again.
+const MAX_ROOMS: usize = 1000;
+/// How long the end of a line may take whose client is back already.
+const END_WITHIN: Duration = Duration::from_secs(5);
+
+/// What is told again, and where the socket is again.
+#[derive(Default)]
+struct Replay {
+    rooms: Vec<ConversationId>,
+    events: Vec<Event>,
+}
+
+/// What the database says now of that which was missed.
+struct Facts {
+    user: UserId,
+    watermarks: HashMap<ConversationId, Vec<Watermark>>,
+    messages: HashMap<MessageId, Message>,
+    senders: HashMap<UserId, User>,
+    blocked: HashSet<UserId>,
+}
+
+impl Chat {
+    /// Lets a client take the place of its earlier socket, if it says with a good `pid` which that was, and `offset` is the
+    /// position of the last event that it got. False if it starts anew: then it has to fetch what it needs.
+    pub async fn recover(&self, user: &User, arrival: &mut Arrival, pid: Pid, offset: Option<&str>) -> bool {
+        let known = match offset.map(Position::parse) {
+            Some(None) => return false,
+            known => known.flatten(),
+        };
+        let Some(missed) = arrival.take_over(pid.id, known.as_ref(), END_WITHIN).await else { return false };
+        let replay = match in_time(self.replay(user, missed)).await {
+            Ok(replay) => replay,
+            Err(e) => {
+                tracing::warn!(error = %e, "a client is not told what it missed");
+                None
+            }
+        };
+        let resumed = replay.is_some_and(|Replay { rooms, events }| arrival.resume(rooms, events));
+        if !resumed {
+            arrival.start_anew();
+        }
+        resumed
+    }
+
+    /// A socket is in the rooms again in which its user was; the others there hear of it.
+    pub fn came_back(self: &Arc<Self>, connection: &Arc<Connection>, rooms: Vec<ConversationId>) {
+        if rooms.is_empty() {
+            return;
+        }
+        let (chat, connection) = (self.clone(), connection.clone());
+        self.in_flight.spawn(async move {
+            for room in rooms {
+                chat.entered_again(&connection, room).await;
+            }
+        });
+    }
+
+    /// In up to five statements, however much was missed. `None` where it is too much, or not known.
+    async fn replay(&self, user: &User, missed: MissedEvents) -> DbResult<Option<Replay>> {
+        let Some(happenings) = missed.happenings else { return Ok(None) };
+        if happenings.len() > MAX_MISSED || missed.rooms.len() > MAX_ROOMS {
+            return Ok(None);
+        }
+        let facts = self.facts(user.id, &happenings, &missed.rooms).await?;
+        let rooms = missed.rooms.into_iter().filter(|room| facts.is_member(*room)).collect();
+        let events =
+            happenings.iter().filter(|h| facts.is_member(h.conversation)).filter_map(|h| facts.event(h)).collect();
+        Ok(Some(Replay { rooms, events }))
+    }
+
+    async fn facts(&self, user: UserId, missed: &[Arc<Happening>], rooms: &[ConversationId]) -> DbResult<Facts> {
+        let conversations: HashSet<_> = missed.iter().map(|h| h.conversation).chain(rooms.iter().copied()).collect();
+        let conversations: Vec<_> = conversations.into_iter().collect();
+        let watermarks = match conversations.as_slice() {
+            [] => HashMap::new(),
+            conversations => self.db.watermarks_of(conversations).await?,
+        };
+        let ids: HashSet<_> = missed.iter().filter_map(|h| h.message()).collect();
+        let ids: Vec<_> = ids.into_iter().collect();
+        let of = |id| watermarks.get(&id).map(Vec::as_slice).unwrap_or_default();
+        let mut messages = self.db.messages_by_id(user, &ids, of).await?;
+        for message in messages.values_mut() {
+            self.uploads.renew_links(message, Utc::now());
+        }
+        let senders: HashSet<_> = messages.values().map(|message| message.sender_id).collect();
+        let senders: Vec<_> = senders.into_iter().collect();
+        let senders = if senders.is_empty() { Vec::new() } else { self.db.users(&senders).await? };
+        let has_read = missed.iter().any(|h| matches!(h.what, What::Read { .. }));
+        let blocked = if has_read { self.db.blocks_around(user).await?.into_iter().collect() } else { HashSet::new() };
+        let senders = senders.into_iter().map(|sender| (sender.id, sender)).collect();
+        Ok(Facts { user, watermarks, messages, senders, blocked })
+    }
+}
+
+impl Facts {
+    fn is_member(&self, conversation: ConversationId) -> bool {
+        self.watermarks.get(&conversation).is_some_and(|members| members.iter().any(|w| w.user_id == self.user))
+    }
+
+    /// The event as it is told now; `None` for what the user may not hear any more, or what is gone.
+    fn event(&self, happening: &Happening) -> Option<Event> {
+        let &Happening { conversation: conversation_id, at, ref what } = happening;
+        let event = match what {
+            What::New { message, seq } => {
+                let message = self.messages.get(message)?;
+                let name = if is_reply(message) { outgoing::NEW_REPLY } else { outgoing::NEW_MESSAGE };
+                Event::of_json(name, self.json(message).as_str()).of_message(conversation_id, *seq)
+            }
+            What::Sent { message, temp_id, .. } => {
+                let message = self.messages.get(message)?;
+                let name = if is_reply(message) { outgoing::REPLY_SENT } else { outgoing::MESSAGE_SENT };
+                Event::of_json(name, &self.json(message).with_temp_id(temp_id.as_deref()))
+            }
+            What::Edited { message, .. } => {
+                let message = self.messages.get(message).filter(|message| !message.is_deleted)?;
+                let sender = self.senders.get(&message.sender_id)?;
+                let view = MessageView::from(message).from_sender(sender.name(), sender.role);
+                Event::new(outgoing::MESSAGE_EDITED, &view)
+            }
+            What::Reacted { message, by, added, .. } => {
+                let message = self.messages.get(message).filter(|message| !message.is_deleted)?;
+                let name = if *added { outgoing::REACTION_ADDED } else { outgoing::REACTION_REMOVED };
+                let (reactions, version) = (message.reactions.clone(), message.version);
+                Event::new(
+                    name,
+                    &ReactionChanged { message_id: message.id, conversation_id, reactions, user_id: *by, version },
+                )
+            }
+            What::Deleted { message: message_id, version } => {
+                let deletion_type = if version.is_some() { "for_everyone" } else { "for_me" };
+                let (message_id, version) = (*message_id, *version);
+                let deleted = MessageDeleted { message_id, conversation_id, deletion_type, version };
+                Event::new(outgoing::MESSAGE_DELETED, &deleted)
+            }
+            What::Read { by, last_read_seq } => {
+                let (user_id, last_read_seq) = (*by, *last_read_seq);
+                let payload = MessagesRead { user_id, conversation_id, read_at: at, last_read_seq };
+                (!self.blocked.contains(by)).then(|| Event::new(outgoing::MESSAGES_READ, &payload))?
+            }
+        };
+        Some(event.recoverable(happening.clone()))
+    }
+
+    /// A message as events carry it; the one that it answers in short.
+    fn json(&self, message: &Message) -> MessageJson {
+        match self.senders.get(&message.sender_id) {
+            Some(sender) if !is_reply(message) => {
+                MessageView::from(message).from_sender(sender.name(), sender.role).to_json()
+            }
+            sender => {
+                let (message, sender) = (message.clone(), sender.cloned().map(Arc::new));
+                let details =
+                    Details { message, sender, edit_history: Vec::new(), edit_history_count: 0, reply_to: None };
+                MessageView::from(&details).to_json()
+            }
+        }
+    }
+}
+
+fn is_reply(message: &Message) -> bool {
+    message.reply_to_message_id.is_some()
+}

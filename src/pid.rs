@@ -1,0 +1,115 @@
+//! The private session ids of connection state recovery: who holds one may come back as the socket that it was given to.
+//! They are signed, so that one from before a restart of the server can be told from one that was made up.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use uuid::Uuid;
+
+use crate::{config::Secret, domain::UserId};
+
+/// Bytes of the signature that are kept.
+const SIGNATURE_BYTES: usize = 16;
+const HEX: usize = 2;
+
+/// A private session id. It stays the same when its socket comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pid {
+    /// Names it.
+    pub id: Uuid,
+    /// When it was first given out, by this server's clock.
+    pub since: DateTime<Utc>,
+}
+
+/// Makes and checks them.
+pub struct Pids {
+    key: Hmac<Sha256>,
+}
+
+impl Pids {
+    /// With a key of its own, made from the tokens' secret.
+    #[must_use]
+    pub fn new(secret: &Secret) -> Self {
+        let derived = keyed(secret.expose().as_bytes()).chain_update("souk connection state recovery").finalize();
+        Self { key: keyed(&derived.into_bytes()) }
+    }
+
+    /// A new one.
+    #[must_use]
+    pub fn fresh(&self) -> Pid {
+        let now = Utc::now();
+        Pid { id: Uuid::new_v4(), since: DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now) }
+    }
+
+    /// As its client gets it: `id.since.signature`, in hexadecimal.
+    #[must_use]
+    pub fn text(&self, pid: &Pid, user: UserId) -> String {
+        let mut text = format!("{}.{:x}.", pid.id.simple(), pid.since.timestamp_micros());
+        let signature = self.mac(pid, user).finalize().into_bytes();
+        for byte in &signature[..SIGNATURE_BYTES] {
+            let _ = write!(text, "{byte:02x}");
+        }
+        text
+    }
+
+    /// One that this server, or an earlier life of it, gave to this user.
+    #[must_use]
+    pub fn verify(&self, text: &str, user: UserId) -> Option<Pid> {
+        let mut parts = text.split('.');
+        let (id, since, signature) = (parts.next()?, parts.next()?, parts.next()?);
+        let since = i64::from_str_radix(since, 16).ok().and_then(DateTime::from_timestamp_micros)?;
+        let pid = Pid { id: Uuid::try_parse(id).ok()?, since };
+        if parts.next().is_some() || signature.len() != SIGNATURE_BYTES * HEX || !signature.is_ascii() {
+            return None;
+        }
+        let byte = |at: usize| u8::from_str_radix(&signature[at..at + HEX], 16).ok();
+        let signature: Vec<u8> = (0..signature.len()).step_by(HEX).map(byte).collect::<Option<_>>()?;
+        self.mac(&pid, user).verify_truncated_left(&signature).ok().map(|()| pid)
+    }
+
+    fn mac(&self, pid: &Pid, user: UserId) -> Hmac<Sha256> {
+        let since = pid.since.timestamp_micros().to_be_bytes();
+        self.key.clone().chain_update(pid.id.as_bytes()).chain_update(since).chain_update(user.0.as_bytes())
+    }
+}
+
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    // HMAC takes keys of any length (RFC 2104 §2): this does not fail.
+    Hmac::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(n: u128) -> UserId {
+        UserId(Uuid::from_u128(n))
+    }
+
+    #[test]
+    fn a_pid_is_good_for_the_user_who_got_it_alone() {
+        let pids = Pids::new(&Secret::from("a secret"));
+        let pid = pids.fresh();
+        let text = pids.text(&pid, user(1));
+        assert_eq!(pids.verify(&text, user(1)), Some(pid));
+        assert_eq!(pids.verify(&text, user(2)), None);
+        let another_life = Pids::new(&Secret::from("a secret"));
+        assert_eq!(another_life.verify(&text, user(1)), Some(pid));
+        assert_eq!(Pids::new(&Secret::from("another")).verify(&text, user(1)), None);
+    }
+
+    #[test]
+    fn a_forged_pid_is_refused() {
+        let pids = Pids::new(&Secret::from("a secret"));
+        let text = pids.text(&pids.fresh(), user(1));
+        let other = pids.text(&pids.fresh(), user(1));
+        let (unsigned, signature) = (text.rsplit_once('.').unwrap().0, other.rsplit_once('.').unwrap().1);
+        for bad in
+            ["", "..", unsigned, &text[..text.len() - 2], &format!("{unsigned}.{signature}"), &format!("{text}.")]
+        {
+            assert_eq!(pids.verify(bad, user(1)), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Connection state recovery: the positions that recoverable events carry, and what a client says when it comes back.
+//! *(new)*: Socket.IO ≥ 4.6 does this by itself.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::Payload;
+use crate::domain::{ConversationId, MessageId, UserId};
+
+/// Longest `pid` and `offset` that are looked at.
+const MAX_BYTES: usize = 200;
+
+/// A recoverable event, without any text: what it says is read again from the database, as it is by then.
+#[derive(Clone, Debug)]
+pub struct Happening {
+    /// Where.
+    pub conversation: ConversationId,
+    /// When it was stored or, of a change, told.
+    pub at: DateTime<Utc>,
+    /// What.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// A message came: `chat:new_message`, `chat:new_reply`.
+    New {
+        /// Which.
+        message: MessageId,
+        /// Its number.
+        seq: i64,
+    },
+    /// The socket's own message was stored: `chat:message_sent`, `chat:reply_sent`.
+    Sent {
+        /// Which.
+        message: MessageId,
+        /// Its number.
+        seq: i64,
+        /// The client's `tempId`, as it was sent.
+        temp_id: Option<Box<Value>>,
+    },
+    /// `chat:message_edited`.
+    Edited {
+        /// Which.
+        message: MessageId,
+        /// Its version.
+        version: i64,
+    },
+    /// `chat:reaction_added`, `chat:reaction_removed`.
+    Reacted {
+        /// To which message.
+        message: MessageId,
+        /// Its version.
+        version: i64,
+        /// Whose reaction.
+        by: UserId,
+        /// It came, or went.
+        added: bool,
+    },
+    /// `chat:message_deleted`.
+    Deleted {
+        /// Which.
+        message: MessageId,
+        /// Its version after a deletion for everyone; one for a user alone makes none.
+        version: Option<i64>,
+    },
+    /// `chat:messages_read`.
+    Read {
+        /// Who read.
+        by: UserId,
+        /// Up to which message.
+        last_read_seq: i64,
+    },
+}
+
+/// Where in the stream of events a client is: the `offset` that recoverable events carry as their last argument. It is the
+/// same for all receivers of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// A letter for each kind of event.
+    pub kind: u8,
+    /// The conversation; of a change of a message the message.
+    pub id: Uuid,
+    /// A message's number or its version.
+    pub number: i64,
+    /// When it was, in microseconds.
+    at: i64,
+}
+
+impl Happening {
+    /// The position after it.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        let in_conversation = self.conversation.0;
+        let (kind, id, number) = match &self.what {
+            What::New { seq, .. } => (Position::NEW, in_conversation, *seq),
+            What::Sent { seq, .. } => (Position::SENT, in_conversation, *seq),
+            What::Edited { message, version } => (b'e', message.0, *version),
+            What::Reacted { message, version, .. } => (b'r', message.0, *version),
+            What::Deleted { message, version } => (b'd', message.0, version.unwrap_or_default()),
+            What::Read { last_read_seq, .. } => (b'w', in_conversation, *last_read_seq),
+        };
+        Position { kind, id, number, at: self.at.timestamp_micros() }
+    }
+
+    /// The message that has to be read to tell of it again.
+    #[must_use]
+    pub fn message(&self) -> Option<MessageId> {
+        match &self.what {
+            What::New { message, .. }
+            | What::Sent { message, .. }
+            | What::Edited { message, .. }
+            | What::Reacted { message, .. } => Some(*message),
+            What::Deleted { .. } | What::Read { .. } => None,
+        }
+    }
+}
+
+impl Position {
+    const NEW: u8 = b'm';
+    const SENT: u8 = b's';
+
+    /// Reads what [`fmt::Display`] writes.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() > MAX_BYTES {
+            return None;
+        }
+        let kind = text.bytes().next().filter(|kind| b"mserdw".contains(kind))?;
+        let mut parts = text[1..].split('.');
+        let id = Uuid::try_parse(parts.next()?).ok()?;
+        let mut number = || i64::from_str_radix(parts.next()?, 16).ok();
+        let (number, at) = (number()?, number()?);
+        let position = Self { kind, id, number, at };
+        (parts.next().is_none() && DateTime::from_timestamp_micros(at).is_some()).then_some(position)
+    }
+
+    /// When the event was, by the clock of the database.
+    #[must_use]
+    pub fn at(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp_micros(self.at).unwrap_or_default()
+    }
+
+    /// The message that the client got last, by conversation and number; `None` where it was another event.
+    #[must_use]
+    pub fn message(&self) -> Option<(ConversationId, i64)> {
+        matches!(self.kind, Self::NEW | Self::SENT).then_some((ConversationId(self.id), self.number))
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, id, number, at } = self;
+        write!(f, "{}{}.{number:x}.{at:x}", char::from(*kind), id.simple())
+    }
+}
+
+impl Payload {
+    /// Whether the client says that its handlers cope with a further argument: `auth.recovery`.
+    #[must_use]
+    pub fn wants_recovery(&self) -> bool {
+        self.0.get("recovery") == Some(&Value::Bool(true))
+    }
+
+    /// The `pid` with which a client comes back, and the offset of the last event that it got.
+    #[must_use]
+    pub fn comes_back(&self) -> Option<(&str, Option<&str>)> {
+        let text = |field| self.0.get(field).and_then(Value::as_str);
+        Some((text("pid").filter(|pid| pid.len() <= MAX_BYTES)?, text("offset")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_is_read_as_it_was_written() {
+        let (conversation, message) = (ConversationId(Uuid::from_u128(7)), MessageId(Uuid::from_u128(8)));
+        let at = DateTime::from_timestamp_micros(1_764_241_482_123_456).unwrap();
+        let by = UserId(Uuid::from_u128(9));
+        for what in [
+            What::New { message, seq: 300 },
+            What::Sent { message, seq: 1, temp_id: None },
+            What::Edited { message, version: 2 },
+            What::Reacted { message, version: 3, by, added: true },
+            What::Deleted { message, version: None },
+            What::Read { by, last_read_seq: 12 },
+        ] {
+            let position = Happening { conversation, at, what }.position();
+            let text = position.to_string();
+            assert_eq!(Position::parse(&text), Some(position), "{text}");
+            assert!(text.len() <= 60 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.'), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_position_is_refused() {
+        let good = "m00000000000000000000000000000007.12c.64495ed8c1940";
+        assert!(Position::parse(good).is_some());
+        let long = format!("{good}{}", "0".repeat(200));
+        for bad in ["", "m", "chat:new_message", &good[1..], &good[..40], "é", &long, &format!("{good}.1")] {
+            assert_eq!(Position::parse(bad), None, "{bad}");
+        }
+        assert_eq!(Position::parse("m00000000000000000000000000000007.1.7fffffffffffffff"), None, "no time");
+    }
+}
