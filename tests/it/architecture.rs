@@ -22,7 +22,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("sqlx", &["db"]),
     ("axum", &["rest", "app"]),
     ("socketioxide", &["socket", "hub", "app"]),
-    ("engineioxide", &["hub"]),
+    ("engineioxide", &["hub", "app"]),
     ("pglite_oxide", &["db"]),
     ("object_store", &["storage"]),
     ("governor", &["limits"]),
