@@ -29,7 +29,11 @@ impl Log {
         if self.entries.len() == MAX_ENTRIES {
             self.entries.pop_front();
             self.has_gap = true;
-            self.mark = None;
+            // What goes out of the marked ones is in the client's hands once the ping is answered; what is newer is not.
+            self.mark = self.mark.take().filter(|mark| mark.entries > 0);
+            if let Some(mark) = &mut self.mark {
+                mark.entries -= 1;
+            }
         }
         self.entries.push_back(happening);
     }

@@ -203,7 +203,7 @@ mod tests {
         let good = "m00000000000000000000000000000007.12c.64495ed8c1940";
         assert!(Position::parse(good).is_some());
         let long = format!("{good}{}", "0".repeat(200));
-        for bad in ["", "m", "chat:new_message", &good[1..], &good[..40], "é", &long, &format!("{good}.1")] {
+        for bad in ["", "m", "chat:new_message", &good[1..], &good[..36], "é", &long, &format!("{good}.1")] {
             assert_eq!(Position::parse(bad), None, "{bad}");
         }
         assert_eq!(Position::parse("m00000000000000000000000000000007.1.7fffffffffffffff"), None, "no time");
