@@ -15,7 +15,7 @@ class LineClient extends Client {
     const proxy = await new Proxy(() => (client?.isDown ? 1 : server.port)).listen();
     const url = `http://127.0.0.1:${proxy.port}`;
     if (origin) options.extraHeaders = { Origin: origin === 'own' ? url : origin };
-    client = new LineClient(url, {
+    client = new this(url, {
       transports,
       auth: { token: tokenFor(user), recovery: true, ...auth },
       reconnection: false,

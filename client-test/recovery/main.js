@@ -1,72 +1,132 @@
 'use strict';
 
-// What scripts/recovery runs: clients under load whose lines are cut, without any chat:sync. Each that reports `recovered` must
-// have every message exactly once and in order; each that does not has been told so.
+// What scripts/recovery runs: clients under load, without any chat:sync, whose lines are cut and whose server is killed. Each
+// that reports `recovered` must have every message exactly once and in order; each that does not has been told so.
 
+const { randomUUID } = require('node:crypto');
+const { parseArgs } = require('node:util');
 const { Server } = require('../lib/server');
-const { Scene, USERS } = require('../lib/suite');
-const { LineClient } = require('../lib/line');
+const { Scene } = require('../lib/suite');
 const { until } = require('../lib/limits');
+const { sleep } = require('../faults/clock');
+const { Listener } = require('./listener');
+const { Talk } = require('./talk');
 
-const short = process.argv.includes('--short');
-const given = process.argv.indexOf('--rounds');
-const ROUNDS = given > 0 ? Number(process.argv[given + 1]) : short ? 5 : 50;
-const CLIENTS = short ? 8 : 20;
+const number = { type: 'string' };
+const { values: given } = parseArgs({ options: { short: { type: 'boolean' }, cuts: number, kills: number, clients: number } });
+const CUTS = Number(given.cuts ?? (given.short ? 3 : 50));
+const KILLS = Number(given.kills ?? (given.short ? 2 : 20));
+const CLIENTS = Number(given.clients ?? (given.short ? 8 : 20));
+const CONVERSATIONS = 3;
 const TRANSPORTS = [['websocket'], ['polling', 'websocket'], ['polling']];
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+/** Seconds of the longest cut of a round; of each 25th a minute. */
+const LONGEST = given.short ? [1, 2] : [2, 3, 5, 2, 10, 3, 2, 5, 3, 20];
+/** A round of ten is so loud that who is away for long misses more than is told again. */
+const LOUD = { every: 10, pause: 20 };
 
-/** The numbers that a client is owed from its last fresh start on, in one conversation. */
-function faults(client, last) {
-  const seqs = client.all('chat:new_message').map((m) => m.seq).slice(client.from);
-  const first = seqs[0] ?? last;
-  const right = seqs.every((seq, i) => seq === first + i);
-  return right && (seqs.length === 0 || seqs.at(-1) === last) ? [] : [`has ${seqs.join(' ')}, the last is ${last}`];
+/** Some conversations in which everybody is, each with all numbers of messages; every fifth user has two tabs. */
+async function gather(server) {
+  const scene = new Scene(server);
+  const users = Array.from({ length: CLIENTS }, () => {
+    const id = randomUUID();
+    return { id, email: `${id}@souk.example`, role: 'customer', displayName: 'Someone' };
+  });
+  users.forEach((user) => server.database.addUser(user));
+  const conversations = [];
+  for (let n = 0; n < CONVERSATIONS; n++) {
+    const id = await scene.conversation(users[0], 'seller');
+    const others = JSON.stringify(users.slice(1).map((user) => user.id));
+    server.database.sql(`UPDATE conversations SET participant_ids = participant_ids || '${others}' WHERE id = '${id}'`);
+    conversations.push(id);
+  }
+  const talk = new Talk(await scene.connect('seller'), conversations);
+  const clients = [];
+  for (let n = 0; n < CLIENTS; n++) {
+    const transports = TRANSPORTS[n % TRANSPORTS.length];
+    const isSecondTab = n % 5 === 4;
+    const client = await Listener.open(server, users[isSecondTab ? n - 1 : n], { transports });
+    for (const conversationId of conversations) await client.ask('chat:join', { conversationId });
+    client.listen(`client ${n} by ${transports.join(' and ')}${isSecondTab ? ', a second tab' : ''}`, talk);
+    clients.push(client);
+  }
+  return { scene, talk, clients };
+}
+
+const chance = (share) => Math.random() < share;
+
+/** All lines are cut at about the same time, each for a time of its own. */
+async function cutRound(clients, longest) {
+  await Promise.all(
+    clients.map(async (client) => {
+      await sleep(Math.random() * 300);
+      await client.cut();
+      await sleep(1000 + Math.random() * (longest - 1) * 1000);
+      await client.back(chance(0.25));
+    }),
+  );
+}
+
+/** The server is killed while some lines are cut, and started again. */
+async function killRound(clients, server) {
+  const away = clients.filter(() => chance(0.3));
+  await Promise.all(away.map((client) => client.cut()));
+  await sleep(Math.random() * 1000);
+  await server.kill();
+  await until(() => clients.every((client) => !client.socket.connected), 'everybody knows that the server is gone', 60_000);
+  await sleep(Math.random() * 1000);
+  await server.start();
+  await Promise.all(clients.map(async (client) => {
+    await sleep(Math.random() * 2000);
+    await client.back(chance(0.25));
+  }));
+}
+
+/** How often clients came back as themselves, and how often they started anew. */
+function tally(clients) {
+  const sum = (of) => clients.reduce((total, client) => total + of(client), 0);
+  return { recovered: sum((client) => client.recoveries), anew: sum((client) => client.lives.length - 1) };
 }
 
 async function main() {
   const server = new Server();
   await server.start();
-  const scene = new Scene(server);
-  const conversationId = await scene.conversation();
-  const seller = await scene.connect('seller');
-  const clients = [];
-  for (let i = 0; i < CLIENTS; i++) {
-    const client = await LineClient.open(server, USERS.customer, { transports: TRANSPORTS[i % TRANSPORTS.length] });
-    clients.push(Object.assign(client, { from: 0, name: `client ${i} by ${TRANSPORTS[i % TRANSPORTS.length].join(' and ')}` }));
-  }
-  let [running, last, recovered, anew, wrong] = [true, 0, 0, 0, 0];
-  const load = (async () => {
-    while (running) {
-      last = (await scene.say(seller, conversationId)).seq;
-      await sleep(10);
+  const { scene, talk, clients } = await gather(server);
+  talk.start();
+  const calm = talk.pause;
+  const wrong = new Set();
+  const check = async (what) => {
+    const before = { ...check.before };
+    check.before = tally(clients);
+    for (const fault of (await Promise.all(clients.map((client) => client.faults()))).flat()) {
+      if (!wrong.has(fault)) console.log(`  ${fault}`);
+      wrong.add(fault);
     }
-  })();
-  for (let round = 1; round <= ROUNDS; round++) {
-    await Promise.all(clients.map(async (client) => {
-      await sleep(Math.random() * 200);
-      await client.cut();
-      // Every tenth round is as long as it takes to miss more than is told again.
-      await sleep(round % 10 === 0 && !short ? Math.random() * 60_000 : Math.random() * 3000);
-      const had = client.count('chat:new_message');
-      if (await client.comeBack()) recovered += 1;
-      else [client.from, anew] = [had, anew + 1];
-    }));
-    console.log(`round ${round} of ${ROUNDS}: ${recovered} recovered, ${anew} started anew so far`);
+    const [recovered, anew] = ['recovered', 'anew'].map((key) => check.before[key] - (before[key] ?? 0));
+    console.log(`${what}: ${recovered} recovered, ${anew} started anew; ${wrong.size} faults so far`);
+  };
+  for (let n = 1; n <= CUTS; n++) {
+    const longest = n % 25 === 0 && !given.short ? 60 : LONGEST[n % LONGEST.length];
+    talk.pause = n % LOUD.every === LOUD.every - 1 ? LOUD.pause : calm;
+    await cutRound(clients, longest);
+    await check(`cut ${n} of ${CUTS}, up to ${longest} s`);
   }
-  running = false;
-  await load;
-  for (const client of clients) {
-    await until(() => client.count('chat:new_message', (m) => m.seq === last), `${client.name} has the last message`).catch((e) => console.log(e.message));
-    for (const fault of faults(client, last)) {
-      wrong += 1;
-      console.log(`${client.name} ${fault}`);
-    }
-    client.close();
+  const afterCuts = tally(clients);
+  talk.pause = calm;
+  for (let n = 1; n <= KILLS; n++) {
+    await killRound(clients, server);
+    await check(`kill ${n} of ${KILLS}`);
   }
-  seller.close();
+  await talk.stop();
+  await check('at the end');
+  const all = tally(clients);
+  clients.forEach((client) => client.close());
+  scene.clients.forEach((client) => client.close());
   await server.dispose();
-  console.log(`${ROUNDS} rounds of ${CLIENTS} clients, ${last} messages: ${recovered} recovered, ${anew} were told that they start anew, ${wrong} wrong`);
-  process.exit(wrong ? 1 : 0);
+  console.log(`${CLIENTS} clients, ${talk.count} messages in ${CONVERSATIONS} conversations.`);
+  console.log(`${CUTS} rounds of cuts: ${afterCuts.recovered} recovered, ${afterCuts.anew} were told that they start anew.`);
+  console.log(`${KILLS} kills: ${all.recovered - afterCuts.recovered} recovered, ${all.anew - afterCuts.anew} were told that they start anew.`);
+  console.log(wrong.size ? `${wrong.size} FAULTS` : 'no fault');
+  process.exit(wrong.size ? 1 : 0);
 }
 
 main().catch((error) => {
