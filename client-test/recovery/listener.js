@@ -5,11 +5,14 @@ const { until } = require('../lib/limits');
 const { sleep } = require('../faults/clock');
 const { faultsOf } = require('./check');
 
+/** A line that breaks at an unlucky moment of the upgrade is noticed by the client when no ping comes: PING_INTERVAL + PING_TIMEOUT. */
+const NOTICES_WITHIN = 60_000;
+
 /** A client that knows nothing of `chat:sync`: it connects again whenever it can, and writes down what it is told. */
 class Listener extends LineClient {
-  /** From now on: `talk` says what is said. */
-  listen(name, talk) {
-    Object.assign(this, { name, talk, lives: [], problems: [], recoveries: 0 });
+  /** From now on: `talk` says what is said, of which that in `conversations` is for it. */
+  listen(name, talk, conversations) {
+    Object.assign(this, { name, talk, conversations, lives: [], problems: [], recoveries: 0 });
     this.formerPid = this.pid;
     this.begin();
     this.socket.on('connect', () => this.arrived());
@@ -18,7 +21,7 @@ class Listener extends LineClient {
   }
 
   begin() {
-    const seen = new Map([...this.talk.begun.keys()].map((id) => [id, []]));
+    const seen = new Map(this.conversations.map((id) => [id, []]));
     this.lives.push({ floors: new Map(this.talk.begun), seen });
   }
 
@@ -55,9 +58,9 @@ class Listener extends LineClient {
 
   /** Waits until it has what is said by now, and says what is wrong. */
   async faults() {
-    const said = new Map(this.talk.said);
+    const said = new Map(this.conversations.map((id) => [id, this.talk.said.get(id)]));
     const has = (id) => Math.max(this.lives.at(-1).floors.get(id), this.lives.at(-1).seen.get(id).at(-1) ?? 0) >= said.get(id);
-    await until(() => this.socket.connected && [...said.keys()].every(has), 'all is there', 30_000).catch(() => {});
+    await until(() => this.socket.connected && [...said.keys()].every(has), 'all is there', NOTICES_WITHIN).catch(() => {});
     return [...this.problems, ...faultsOf(this.lives, said)].map((fault) => `${this.name}: ${fault}`);
   }
 }

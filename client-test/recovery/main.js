@@ -24,7 +24,10 @@ const LONGEST = given.short ? [1, 2] : [2, 3, 5, 2, 10, 3, 2, 5, 3, 20];
 /** A round of ten is so loud that who is away for long misses more than is told again. */
 const LOUD = { every: 10, pause: 20 };
 
-/** Some conversations in which everybody is, each with all numbers of messages; every fifth user has two tabs. */
+const isIn = (user, conversation) => user % 4 !== 3 || conversation === user % CONVERSATIONS;
+
+/** Some conversations; most users are in all of them, every fourth in one: the database can tell only those what they missed
+ * while the server was down, as something is said in the others all the time. Every fifth socket is a second tab. */
 async function gather(server) {
   const scene = new Scene(server);
   const users = Array.from({ length: CLIENTS }, () => {
@@ -35,7 +38,7 @@ async function gather(server) {
   const conversations = [];
   for (let n = 0; n < CONVERSATIONS; n++) {
     const id = await scene.conversation(users[0], 'seller');
-    const others = JSON.stringify(users.slice(1).map((user) => user.id));
+    const others = JSON.stringify(users.filter((_, i) => i > 0 && isIn(i, n)).map((user) => user.id));
     server.database.sql(`UPDATE conversations SET participant_ids = participant_ids || '${others}' WHERE id = '${id}'`);
     conversations.push(id);
   }
@@ -44,9 +47,11 @@ async function gather(server) {
   for (let n = 0; n < CLIENTS; n++) {
     const transports = TRANSPORTS[n % TRANSPORTS.length];
     const isSecondTab = n % 5 === 4;
-    const client = await Listener.open(server, users[isSecondTab ? n - 1 : n], { transports });
-    for (const conversationId of conversations) await client.ask('chat:join', { conversationId });
-    client.listen(`client ${n} by ${transports.join(' and ')}${isSecondTab ? ', a second tab' : ''}`, talk);
+    const user = isSecondTab ? n - 1 : n;
+    const client = await Listener.open(server, users[user], { transports });
+    const own = conversations.filter((_, i) => isIn(user, i));
+    for (const conversationId of own) await client.ask('chat:join', { conversationId });
+    client.listen(`client ${n} by ${transports.join(' and ')}${isSecondTab ? ', a second tab' : ''}`, talk, own);
     clients.push(client);
   }
   return { scene, talk, clients };
