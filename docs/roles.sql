@@ -27,7 +27,7 @@ GRANT SELECT ON message_reaction_counts TO souk_server;
 GRANT SELECT, INSERT, UPDATE, DELETE ON message_notifications TO souk_server;
 
 -- Presence and typing.
-GRANT SELECT, INSERT, UPDATE, DELETE ON chat_servers, chat_server_users TO souk_server;
+GRANT SELECT, INSERT, UPDATE, DELETE ON chat_servers, chat_server_users, chat_returning_sockets TO souk_server;
 GRANT SELECT, INSERT, UPDATE ON user_online_status, typing_indicators TO souk_server;
 
 -- The book of uploaded files, and what each user has uploaded and stored.

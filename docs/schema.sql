@@ -1109,6 +1109,17 @@ CREATE TABLE public.chat_files (
     CONSTRAINT chat_files_state_check CHECK ((state = ANY (ARRAY['new'::text, 'used'::text, 'unused'::text, 'deleted'::text])))
 );
 
+-- TABLE chat_returning_sockets
+
+CREATE TABLE public.chat_returning_sockets (
+    pid uuid NOT NULL,
+    user_id uuid NOT NULL,
+    server_name text NOT NULL,
+    rooms uuid[] NOT NULL,
+    gone_at timestamp with time zone,
+    is_left_over boolean DEFAULT false NOT NULL
+);
+
 -- TABLE chat_server_users
 
 CREATE TABLE public.chat_server_users (
@@ -1311,6 +1322,11 @@ ALTER TABLE ONLY public._sqlx_migrations
 ALTER TABLE ONLY public.chat_files
     ADD CONSTRAINT chat_files_pkey PRIMARY KEY (path);
 
+-- CONSTRAINT chat_returning_sockets chat_returning_sockets_pkey
+
+ALTER TABLE ONLY public.chat_returning_sockets
+    ADD CONSTRAINT chat_returning_sockets_pkey PRIMARY KEY (pid);
+
 -- CONSTRAINT chat_server_users chat_server_users_pkey
 
 ALTER TABLE ONLY public.chat_server_users
@@ -1413,6 +1429,10 @@ CREATE INDEX chat_files_to_remove ON public.chat_files USING btree (since) WHERE
 -- INDEX chat_files_unseen
 
 CREATE INDEX chat_files_unseen ON public.chat_files USING btree (created_at) WHERE (state = 'new'::text);
+
+-- INDEX chat_returning_sockets_server
+
+CREATE INDEX chat_returning_sockets_server ON public.chat_returning_sockets USING btree (server_name);
 
 -- INDEX chat_server_users_user
 

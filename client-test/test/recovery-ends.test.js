@@ -1,6 +1,6 @@
 'use strict';
 
-// When connection state recovery is off, over, or gone with the server: the client is told so.
+// When connection state recovery is off or over: the client is told so.
 
 const assert = require('node:assert/strict');
 const { testWithOwnServer } = require('../lib/own-server');
@@ -34,21 +34,4 @@ test('who is away for longer than RECOVERY_WINDOW starts anew', { RECOVERY_WINDO
   assert.notEqual(customer.pid, pid);
   await scene.barrier(seller, customer, conversationId);
   assert.equal(customer.count('chat:new_message', (m) => m.message_text === 'missed'), 0);
-});
-
-test('after a restart of the server a client is told that it starts anew, and can come back from then on', {}, async ({ server, scene, customer, seller, conversationId }) => {
-  const pid = customer.pid;
-  customer.isDown = true;
-  await server.kill();
-  await customer.waitFor('disconnect');
-  await server.start();
-  await seller.waitForMany('connect', 2);
-  await scene.say(seller, conversationId, 'missed');
-  assert.equal(await customer.comeBack(), false);
-  assert.notEqual(customer.pid, pid);
-  // Its offset is still one of the server's earlier life.
-  await customer.cut();
-  await scene.say(seller, conversationId, 'later');
-  assert.equal(await customer.comeBack(), true);
-  await customer.waitFor('chat:new_message', (m) => m.message_text === 'later');
 });

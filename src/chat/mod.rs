@@ -3,6 +3,7 @@
 
 mod accounts;
 mod actions;
+mod after_restart;
 mod blocks;
 mod coalesce;
 mod conversations;
@@ -160,6 +161,9 @@ impl Chat {
         chat.background.spawn(stored_bytes::run(chat.clone()));
         chat.background.spawn(typing::run(chat.clone(), typing_queue));
         chat.background.spawn(online::run(chat.clone()));
+        if chat.hub.recovers() {
+            chat.background.spawn(after_restart::run(chat.clone()));
+        }
         chat.background.spawn(files::run(chat.clone()));
         chat.background.spawn(chat.hub.clone().watch_backlog(chat.stop.clone()));
         Ok(chat)

@@ -93,6 +93,7 @@ impl Chat {
 
     /// Registers this server, and lets go of what an earlier life of it, or a dead one, still holds.
     pub(super) async fn register_server(&self) -> DbResult<()> {
+        self.keep_for_return().await?;
         self.db.sweep_servers(Some(&self.server_name), STALE_SECONDS).await?;
         self.db.heartbeat(&self.server_name).await?;
         self.warn_of_others().await
@@ -121,6 +122,7 @@ impl Chat {
         // A last heartbeat, so that "last seen" is now.
         let swept = async {
             self.db.heartbeat(&self.server_name).await?;
+            self.keep_for_return().await?;
             self.db.sweep_servers(Some(&self.server_name), STALE_SECONDS).await
         };
         if let Err(e) = in_time(swept).await {
@@ -224,6 +226,7 @@ impl Chat {
         let differences = self.db.differences(&self.hub.users()).await?;
         self.hub.dismiss(&differences.gone);
         self.hub.update_users(differences.changed);
+        self.forget_returning().await?;
         let gone = self.db.sweep_servers(None, STALE_SECONDS).await?;
         let gone = gone.into_iter().filter(|(id, _)| !self.is_here(*id)).collect();
         self.tell_contacts(Vec::new(), gone).await;

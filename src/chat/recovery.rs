@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Most events that are told again; whoever missed more fetches it.
-const MAX_MISSED: usize = 1000;
+pub(super) const MAX_MISSED: usize = 1000;
 /// Most rooms that are entered again.
 const MAX_ROOMS: usize = 1000;
 /// How long the end of a line may take whose client is back already.
@@ -54,7 +54,13 @@ impl Chat {
             Some(None) => return false,
             known => known.flatten(),
         };
-        let Some(missed) = arrival.take_over(pid.id, known.as_ref(), END_WITHIN).await else { return false };
+        let missed = match arrival.take_over(pid.id, known.as_ref(), END_WITHIN).await {
+            Some(missed) => missed,
+            None => match self.of_earlier_life(user, arrival, pid, known.as_ref()).await {
+                Some(missed) => missed,
+                None => return false,
+            },
+        };
         let replay = match in_time(self.replay(user, missed)).await {
             Ok(replay) => replay,
             Err(e) => {

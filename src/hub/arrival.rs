@@ -32,6 +32,8 @@ pub struct Arrival {
     pub(super) before: Vec<Event>,
     /// What it missed, to be told first.
     pub(super) replay: Vec<Event>,
+    /// Up to which numbers that is everything, where the database says so.
+    pub(super) told: Vec<(ConversationId, i64)>,
 }
 
 impl Hub {
@@ -40,7 +42,8 @@ impl Hub {
     pub fn expect(self: &Arc<Self>, user: UserId) -> Arrival {
         let waiting = Waiting::default();
         self.state.write().arriving.entry(user).or_default().push(waiting.clone());
-        Arrival { hub: self.clone(), user, session: None, waiting, ghost: None, before: Vec::new(), replay: Vec::new() }
+        let (before, replay, told) = (Vec::new(), Vec::new(), Vec::new());
+        Arrival { hub: self.clone(), user, session: None, waiting, ghost: None, before, replay, told }
     }
 
     /// Whose session this is; `None` as long as nobody has shown a token there.
@@ -79,12 +82,14 @@ impl Arrival {
             self.ghost = None;
             waiting.splice(..0, std::mem::take(&mut self.replay));
             let hold = self.hub.hold_with(connection, waiting);
+            self.told.drain(..).for_each(|(conversation, seq)| hold.tell(conversation, seq));
             state.add(connection.clone());
             for room in &rooms {
                 state.enter(connection, *room);
             }
             (hold, rooms)
         };
+        self.hub.recovery.changed.notify_one();
         drop(hold);
         rooms.into_iter().collect()
     }
@@ -96,6 +101,8 @@ impl Drop for Arrival {
         let mut state = hub.state.write();
         state.forget(self);
         self.put_back(&mut state);
+        drop(state);
+        self.hub.recovery.changed.notify_one();
     }
 }
 

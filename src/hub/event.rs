@@ -57,6 +57,16 @@ impl Event {
         Self { happening: Some(happening), ..self }
     }
 
+    /// Whether it brings a message up to one of these numbers.
+    pub(super) fn is_among(&self, told: &[(ConversationId, i64)]) -> bool {
+        self.message.is_some_and(|(id, seq)| told.iter().any(|(told, up_to)| *told == id && seq <= *up_to))
+    }
+
+    /// The same, for one socket, whatever that was told before.
+    pub(super) fn told_again(self) -> Self {
+        Self { message: None, ..self }
+    }
+
     /// Whether a socket that was away hears of it when it comes back.
     pub(super) fn is_recoverable(&self) -> bool {
         self.happening.is_some()

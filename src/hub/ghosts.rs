@@ -25,20 +25,22 @@ const MAX_IN_ALL: usize = 20_000;
 /// A socket whose line was lost.
 pub struct Ghost {
     /// The connection that it was.
-    connection: Uuid,
+    pub(super) connection: Uuid,
     /// The name under which its client comes back.
-    pid: Uuid,
+    pub(super) pid: Uuid,
     /// Its rooms.
-    rooms: HashSet<ConversationId>,
-    log: Mutex<Log>,
-    since: Instant,
+    pub(super) rooms: HashSet<ConversationId>,
+    pub(super) log: Mutex<Log>,
+    pub(super) since: Instant,
 }
 
 /// All of them.
 #[derive(Default)]
 pub(super) struct Ghosts {
-    of_user: HashMap<UserId, Vec<Ghost>>,
+    pub of_user: HashMap<UserId, Vec<Ghost>>,
     count: usize,
+    /// Sockets, here or away, of which the database has to hear, by the names under which their clients come back.
+    pub changed: HashMap<Uuid, UserId>,
 }
 
 /// How long sockets may be away, and the bell that rings when one becomes a ghost.
@@ -47,6 +49,8 @@ pub(super) struct Recovery {
     pub window: Duration,
     pub started: Instant,
     pub came: Notify,
+    /// Rings when the database has to hear of a socket.
+    pub changed: Notify,
 }
 
 /// What a socket that comes back was not told.
@@ -59,9 +63,10 @@ pub struct MissedEvents {
 
 impl Ghosts {
     fn insert(&mut self, user: UserId, ghost: Ghost) {
+        self.changed.insert(ghost.pid, user);
         let list = self.of_user.entry(user).or_default();
         if list.len() == MAX_OF_USER {
-            list.remove(0);
+            self.changed.insert(list.remove(0).pid, user);
             self.count -= 1;
         } else if self.count >= MAX_IN_ALL {
             if list.is_empty() {
@@ -77,6 +82,7 @@ impl Ghosts {
         let list = self.of_user.get_mut(&user)?;
         let at = list.iter().position(|ghost| ghost.pid == pid)?;
         let ghost = list.remove(at);
+        self.changed.insert(pid, user);
         self.count -= 1;
         if list.is_empty() {
             self.of_user.remove(&user);
@@ -85,13 +91,17 @@ impl Ghosts {
     }
 
     fn forget(&mut self, user: UserId) {
-        self.count -= self.of_user.remove(&user).map_or(0, |list| list.len());
+        let list = self.of_user.remove(&user).unwrap_or_default();
+        self.changed.extend(list.iter().map(|ghost| (ghost.pid, user)));
+        self.count -= list.len();
     }
 
     /// Gives up those that have been away for too long.
     fn expire(&mut self, window: Duration) {
-        self.of_user.retain(|_, list| {
-            list.retain(|ghost| ghost.since.elapsed() <= window);
+        let changed = &mut self.changed;
+        self.of_user.retain(|user, list| {
+            let gone = list.extract_if(.., |ghost| ghost.since.elapsed() > window);
+            changed.extend(gone.map(|ghost| (ghost.pid, *user)));
             !list.is_empty()
         });
         self.count = self.of_user.values().map(Vec::len).sum();
@@ -145,6 +155,7 @@ impl Hub {
     /// Nobody comes back as a socket of this user.
     pub fn forget_ghosts(&self, user: UserId) {
         self.state.write().ghosts.forget(user);
+        self.recovery.changed.notify_one();
     }
 
     /// Drops what sockets are known to have received, and gives up those that have been away for too long.
@@ -157,6 +168,7 @@ impl Hub {
             connection.forget_received();
         }
         self.state.write().ghosts.expire(self.recovery.window);
+        self.recovery.changed.notify_one();
     }
 
     /// Waits until this socket is a ghost: until its end is handled.
@@ -181,7 +193,7 @@ impl State {
         self.ghosts.insert(connection.user_id, ghost);
     }
 
-    fn line_of(&self, user: UserId, pid: Uuid) -> Option<&Arc<Connection>> {
+    pub(super) fn line_of(&self, user: UserId, pid: Uuid) -> Option<&Arc<Connection>> {
         self.users.get(&user)?.iter().find(|c| c.pid == Some(pid))
     }
 }
@@ -234,6 +246,7 @@ impl Arrival {
     /// The client is not told what it missed: this is a socket like any other.
     pub fn start_anew(&mut self) {
         self.ghost = None;
+        self.told.clear();
         let mut waiting = self.waiting.lock();
         waiting.rooms.clear();
         let before = std::mem::take(&mut self.before);
@@ -247,7 +260,7 @@ impl Arrival {
         if events.len() > self.hub.max_held / 4 * 3 || bytes as u64 > self.hub.max_waiting_bytes / 2 {
             return false;
         }
-        self.replay = events;
+        self.replay = events.into_iter().map(Event::told_again).collect();
         self.waiting.lock().rooms = rooms.into_iter().collect();
         true
     }
@@ -255,7 +268,8 @@ impl Arrival {
     /// Its socket never came: its client may come back once more.
     pub(super) fn put_back(&mut self, state: &mut State) {
         let Some(ghost) = self.ghost.take() else { return };
-        for positioned in self.waiting.lock().events.iter().filter_map(Event::positioned) {
+        let is_new = |event: &&Event| !event.is_among(&self.told);
+        for positioned in self.waiting.lock().events.iter().filter(is_new).filter_map(Event::positioned) {
             ghost.log.lock().push(positioned.happening.clone());
         }
         state.ghosts.insert(self.user, ghost);

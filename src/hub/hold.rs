@@ -24,7 +24,7 @@ pub(super) struct Gate {
 impl Gate {
     /// Whether the socket has this message from an answer that it got.
     pub fn has_told(&self, event: &Event) -> bool {
-        event.message.is_some_and(|(id, seq)| self.told.iter().any(|(told, up_to)| *told == id && seq <= *up_to))
+        event.is_among(&self.told)
     }
 
     /// An answer told everything up to `seq`.

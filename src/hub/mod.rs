@@ -11,6 +11,7 @@ mod event;
 mod ghosts;
 mod hold;
 mod log;
+mod returning;
 
 use std::{
     sync::Arc,
@@ -74,6 +75,7 @@ impl Hub {
                 window: Duration::from_secs(config.recovery_window),
                 started: Instant::now(),
                 came: Notify::new(),
+                changed: Notify::new(),
             },
         }
     }
@@ -96,16 +98,20 @@ impl Hub {
         if is_lost && self.recovers() {
             state.keep_ghost(connection, &rooms);
         }
+        state.note_change(connection);
         drop(state);
         if connection.pid.is_some() {
             self.recovery.came.notify_waiters();
+            self.recovery.changed.notify_one();
         }
         rooms
     }
 
     /// Puts a socket into a conversation's room. A socket that is gone stays gone.
     pub fn join(&self, connection: &Arc<Connection>, room: ConversationId) {
-        self.state.write().enter(connection, room);
+        if self.state.write().enter(connection, room) && connection.pid.is_some() {
+            self.recovery.changed.notify_one();
+        }
     }
 
     /// Takes a socket out of a conversation's room; false if it was not inside.
@@ -115,6 +121,8 @@ impl Hub {
         let was_inside = state.rooms_of.get_mut(&id).is_some_and(|rooms| rooms.remove(&room));
         if was_inside {
             take_out(&mut state.rooms, &room, id);
+            state.note_change(connection);
+            self.recovery.changed.notify_one();
         }
         was_inside
     }
@@ -264,17 +272,21 @@ impl Hub {
 impl State {
     /// Adds a socket to its user's room.
     fn add(&mut self, connection: Arc<Connection>) {
+        self.note_change(&connection);
         self.users.entry(connection.user_id).or_default().push(connection.clone());
         self.sessions.insert(connection.sid(), connection.clone());
         self.sockets.insert(connection.id, connection);
     }
 
-    /// Adds a socket to a conversation's room.
-    fn enter(&mut self, connection: &Arc<Connection>, room: ConversationId) {
+    /// Adds a socket to a conversation's room; false if it is there already, or gone.
+    fn enter(&mut self, connection: &Arc<Connection>, room: ConversationId) -> bool {
         let id = connection.id;
-        if self.sockets.contains_key(&id) && self.rooms_of.entry(id).or_default().insert(room) {
+        let enters = self.sockets.contains_key(&id) && self.rooms_of.entry(id).or_default().insert(room);
+        if enters {
             self.rooms.entry(room).or_default().push(connection.clone());
+            self.note_change(connection);
         }
+        enters
     }
 
     fn receivers(&self, audience: &Audience<'_>) -> Vec<Arc<Connection>> {

@@ -122,7 +122,8 @@ impl Happening {
 
 impl Position {
     const NEW: u8 = b'm';
-    const SENT: u8 = b's';
+    /// A message of the socket itself, answered.
+    pub const SENT: u8 = b's';
 
     /// Reads what [`fmt::Display`] writes.
     #[must_use]

@@ -41,7 +41,14 @@ async fn an_adopted_database_keeps_its_own_grants_and_gets_closed_tables() {
     store.close().await;
     let world = World::on(config).await;
     let open = open_to_all(&world).await;
-    for own in ["conversation_members", "message_deletions", "user_blocks", "chat_servers", "chat_server_users"] {
+    for own in [
+        "conversation_members",
+        "message_deletions",
+        "user_blocks",
+        "chat_servers",
+        "chat_server_users",
+        "chat_returning_sockets",
+    ] {
         assert!(!open.iter().any(|name| name == own), "{own} is open to everyone");
     }
     for shops in ["conversations", "messages", "users"] {

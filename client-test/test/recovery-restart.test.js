@@ -1,0 +1,215 @@
+'use strict';
+
+// A client comes back to a server that was killed meanwhile, and is told what it missed where the database can tell.
+
+const assert = require('node:assert/strict');
+const { testWithOwnServer } = require('../lib/own-server');
+const { external } = require('../lib/postgres');
+const { LineClient } = require('../lib/line');
+const { until } = require('../lib/limits');
+const { USERS } = require('../lib/users');
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+/** Longer than two events may be apart and be told in either order. */
+const QUIET = 10_500;
+
+class Stage {
+  constructor(server, scene, conversationId, seller, customer) {
+    Object.assign(this, { server, scene, conversationId, seller, customer });
+  }
+
+  say(text, conversationId = this.conversationId) {
+    return this.scene.say(this.seller, conversationId, text);
+  }
+
+  /** What is said, and that the customer has it. */
+  async tell(text, conversationId) {
+    await this.say(text, conversationId);
+    await this.customer.waitFor('chat:new_message', (m) => m.message_text === text);
+  }
+
+  /** The database has heard of the customer's socket as it is now, which takes a moment. */
+  async isWritten(rooms = 0) {
+    if (!external) return sleep(1000);
+    const id = this.customer.pid.split('.')[0];
+    const sql = `SELECT cardinality(rooms) FROM chat_returning_sockets WHERE pid = '${id}' AND gone_at IS NULL`;
+    return until(() => this.server.database.sql(sql) === String(rooms), 'the socket is written');
+  }
+
+  /** The customer's line is cut while the server dies; the seller is there again. */
+  async restart(end = 'kill') {
+    this.customer.isDown = true;
+    await this.server[end]();
+    await until(() => !this.customer.socket.connected, 'the customer knows');
+    await this.server.start();
+    await this.seller.waitForMany('connect', 2);
+  }
+
+  get texts() {
+    return this.customer.all('chat:new_message').map((m) => m.message_text);
+  }
+
+  /** Not the state that it had, and nothing is told again. */
+  async startsAnew() {
+    const [pid, had] = [this.customer.pid, this.texts];
+    assert.equal(await this.customer.comeBack(), false);
+    assert.ok(this.customer.pid && this.customer.pid !== pid, 'a new pid says so');
+    await this.scene.barrier(this.seller, this.customer, this.conversationId);
+    assert.deepEqual(this.texts.slice(0, -1), had);
+  }
+}
+
+const test = (name, env, body) =>
+  testWithOwnServer(name, { env }, async (server, scene) => {
+    await server.start();
+    const conversationId = await scene.conversation();
+    const seller = await scene.connect('seller');
+    const customer = await LineClient.open(server, USERS.customer);
+    scene.clients.push(customer);
+    await body(new Stage(server, scene, conversationId, seller, customer));
+  });
+
+for (const end of ['kill', 'stop']) {
+  test(`after ${end === 'kill' ? 'the server was killed' : 'an orderly restart'} what was missed is told in order and once, in the rooms again`, {}, async (stage) => {
+    const { customer, seller, conversationId } = stage;
+    assert.equal((await customer.ask('chat:join', { conversationId })).success, true);
+    await stage.tell('known');
+    await stage.isWritten(1);
+    const pid = customer.pid;
+    await stage.restart(end);
+    const missed = [];
+    for (let n = 0; n < 5; n++) missed.push((await stage.say(`missed ${n}`)).message_text);
+    assert.equal((await seller.ask('chat:join', { conversationId })).success, true);
+    assert.equal(await customer.comeBack(), true);
+    assert.equal(customer.pid, pid);
+    await seller.waitFor('chat:user_joined', (e) => e.userId === USERS.customer.id);
+    await stage.tell('live');
+    seller.emit('chat:typing', { conversationId, isTyping: true });
+    await customer.waitFor('chat:user_typing');
+    assert.deepEqual(stage.texts, ['known', ...missed, 'live']);
+    // And once more, within one life of the server.
+    await customer.cut();
+    await stage.say('later');
+    assert.equal(await customer.comeBack(), true);
+    await customer.waitFor('chat:new_message', (m) => m.message_text === 'later');
+    assert.deepEqual(stage.texts, ['known', ...missed, 'live', 'later']);
+  });
+}
+
+test('edits, deletions, reactions and reads of meanwhile are told too', {}, async (stage) => {
+  const { customer, seller, conversationId } = stage;
+  const [edited, liked, deleted] = [await stage.say('to edit'), await stage.say('to like'), await stage.say('to delete')];
+  await stage.tell('known');
+  await stage.isWritten();
+  await stage.restart();
+  const gone = await stage.say('missed and deleted');
+  for (const [event, payload] of [
+    ['chat:edit_message', { messageId: edited.id, newText: 'edited' }],
+    ['chat:add_reaction', { messageId: liked.id, reaction: '👍' }],
+    ['chat:delete_message', { messageId: deleted.id, deletionType: 'for_everyone' }],
+    ['chat:delete_message', { messageId: gone.id, deletionType: 'for_everyone' }],
+  ]) {
+    assert.equal((await seller.ask(event, payload)).success, true, event);
+  }
+  assert.equal(await customer.comeBack(), true);
+  await stage.scene.barrier(seller, customer, conversationId);
+  const told = customer.sinceConnect().filter((e) => e.event !== 'chat:message_delivered' && e.event !== 'chat:user_status').slice(0, -1);
+  assert.deepEqual(told.map((e) => e.event), [
+    'chat:new_message', 'chat:message_edited', 'chat:reaction_added', 'chat:message_deleted', 'chat:message_deleted',
+  ]);
+  const [shell, text, reaction, one, other] = told.map((e) => e.data);
+  assert.deepEqual([shell.id, shell.message_text, shell.is_deleted], [gone.id, '', true]);
+  assert.deepEqual([text.id, text.message_text], [edited.id, 'edited']);
+  assert.deepEqual([reaction.message_id, reaction.user_id], [liked.id, USERS.seller.id]);
+  assert.deepEqual([one.message_id, other.message_id], [deleted.id, gone.id]);
+});
+
+test('who lost a reaction meanwhile starts anew: nobody knows whose', {}, async (stage) => {
+  const liked = await stage.say('liked');
+  await stage.seller.ask('chat:add_reaction', { messageId: liked.id, reaction: '👍' });
+  await stage.tell('known');
+  await stage.isWritten();
+  await sleep(QUIET);
+  await stage.restart();
+  assert.equal((await stage.seller.ask('chat:remove_reaction', { messageId: liked.id, reaction: '👍' })).success, true);
+  await stage.startsAnew();
+});
+
+test('something said elsewhere at about the time of the last event may be known or not: the client starts anew', {}, async (stage) => {
+  const other = await stage.scene.conversation();
+  await stage.tell('elsewhere', other);
+  await stage.tell('known');
+  await stage.isWritten();
+  await stage.restart();
+  await stage.say('missed');
+  await stage.startsAnew();
+});
+
+test('a conversation that was quiet then is told from where it went on', {}, async (stage) => {
+  const { customer } = stage;
+  const other = await stage.scene.conversation();
+  await stage.tell('elsewhere', other);
+  await sleep(QUIET);
+  await stage.tell('known');
+  await stage.isWritten();
+  await stage.restart();
+  await stage.say('missed here');
+  await sleep(QUIET);
+  await stage.say('missed elsewhere', other);
+  assert.equal(await customer.comeBack(), true);
+  await stage.tell('live', other);
+  assert.deepEqual(stage.texts, ['elsewhere', 'known', 'missed here', 'missed elsewhere', 'live']);
+});
+
+test('whose user said something meanwhile starts anew', {}, async (stage) => {
+  await stage.tell('known');
+  await stage.isWritten();
+  await stage.restart();
+  const tab = await stage.scene.connect('customer');
+  await stage.scene.say(tab, stage.conversationId, 'from another tab');
+  await stage.startsAnew();
+});
+
+test('who is away for longer than RECOVERY_WINDOW starts anew', { RECOVERY_WINDOW: '2' }, async (stage) => {
+  await stage.tell('known');
+  await stage.isWritten();
+  await stage.restart();
+  await sleep(2500);
+  await stage.startsAnew();
+});
+
+test('who was told nothing since they started anew starts anew once more', {}, async (stage) => {
+  const { customer, scene } = stage;
+  await stage.tell('known');
+  customer.socket.disconnect();
+  await until(async () => !(await scene.status('seller', 'customer')).is_online, 'the customer is gone');
+  await stage.say('for them to fetch');
+  assert.equal(await customer.comeBack(), false);
+  await stage.isWritten();
+  await stage.restart();
+  await stage.startsAnew();
+});
+
+test('an offset that the database does not know recovers nothing', {}, async (stage) => {
+  await stage.tell('known');
+  await stage.isWritten();
+  await stage.restart();
+  const offset = stage.customer.offsets.findLast((more) => more.length > 0)[0];
+  stage.customer.socket._lastOffset = offset.replace(/\.1\./, '.2.');
+  assert.notEqual(stage.customer.socket._lastOffset, offset);
+  await stage.startsAnew();
+});
+
+test('a pid of before the restart is taken once', {}, async (stage) => {
+  const { customer, scene, server } = stage;
+  await stage.tell('known');
+  await stage.isWritten();
+  const [pid, offset] = [customer.pid, customer.offsets.findLast((more) => more.length > 0)[0]];
+  await stage.restart();
+  const thief = await LineClient.open(server, USERS.customer, { auth: { pid, offset } });
+  scene.clients.push(thief);
+  assert.equal(thief.pid, pid);
+  thief.socket.disconnect();
+  await until(async () => !(await scene.status('seller', 'customer')).is_online, 'it is gone');
+  await stage.startsAnew();
+});

@@ -1,0 +1,181 @@
+//! Connection state recovery after a restart of the server: the sockets that may come back are kept in the database, with their
+//! rooms and without anything that they were told. What one of them missed is found by the position of the last event that its
+//! client got: that message's number is exact in its own conversation; of the others the times tell, by the database's clock,
+//! unless something was said there at about the same time. Where it cannot be told, the client starts anew.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::{Chat, recovery::MAX_MISSED};
+use crate::{
+    db::{Came, Changed, DbResult, in_time},
+    domain::{ConversationId, MessageId, User, UserId},
+    hub::{Arrival, MissedEvents},
+    pid::Pid,
+    protocol::{Happening, Position, What},
+};
+
+/// Two events that were stored within so many seconds may have been told in either order.
+const MARGIN_SECONDS: u8 = 10;
+/// Most conversations of which something was missed.
+const MAX_CONVERSATIONS: usize = 100;
+/// What changes at once is written at once.
+const GATHER: Duration = Duration::from_millis(50);
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// What was missed, in order, and the newest number of each conversation in it.
+struct Found {
+    happenings: Vec<Arc<Happening>>,
+    up_to: Vec<(ConversationId, i64)>,
+}
+
+impl Chat {
+    /// What the client of a socket of an earlier life of this server missed. `None` where that is not known.
+    pub(super) async fn of_earlier_life(
+        &self,
+        user: &User,
+        arrival: &mut Arrival,
+        pid: Pid,
+        known: Option<&Position>,
+    ) -> Option<MissedEvents> {
+        // An event of before this pid was given out says where an earlier socket was, whose client started anew since.
+        let known = known.filter(|known| known.message().is_some() && known.at() >= pid.since)?;
+        let found = async {
+            let window = self.hub.recovery_window().as_secs_f64();
+            let taken = self.db.take_returning(&self.server_name, pid.id, user.id, known, window).await?;
+            let Some(rooms) = taken else { return Ok(None) };
+            arrival.expect_in(&rooms);
+            Ok(self.found_since(user.id, known).await?.map(|found| (rooms, found)))
+        };
+        let found = in_time(found).await.unwrap_or_else(|e| {
+            tracing::warn!(error = %e, "a client of before the restart starts anew");
+            None
+        });
+        let Some((rooms, Found { happenings, up_to })) = found else {
+            arrival.start_anew();
+            return None;
+        };
+        arrival.inherit(pid.id, &happenings, up_to);
+        Some(MissedEvents { rooms, happenings: Some(happenings) })
+    }
+
+    /// What happened after the client got the message at `known`; `None` where that is too much or cannot be told.
+    async fn found_since(&self, user: UserId, known: &Position) -> DbResult<Option<Found>> {
+        let since = known.at() - margin();
+        let limit = i64::try_from(MAX_MISSED).unwrap_or(i64::MAX) + 1;
+        let came = self.db.came_since(user, known, MARGIN_SECONDS.into(), limit).await?;
+        let changed = self.db.changed_since(user, since, limit).await?;
+        let reads = self.db.read_since(user, since, limit).await?;
+        if [came.len(), changed.len(), reads.len()].iter().any(|n| *n > MAX_MISSED) {
+            return Ok(None);
+        }
+        let Some(mut found) = told_of(user, known, &came) else { return Ok(None) };
+        let new: HashSet<MessageId> = came.iter().map(|m| m.message).collect();
+        for change in changed.iter().filter(|change| !new.contains(&change.message)) {
+            let Some(what) = what(change) else { return Ok(None) };
+            let (conversation, at) = (change.conversation, change.at);
+            found.extend(what.into_iter().map(|what| (at, Happening { conversation, at, what })));
+        }
+        found.extend(reads.into_iter().map(|read| {
+            let what = What::Read { by: read.by, last_read_seq: read.last_read_seq };
+            (read.at, Happening { conversation: read.conversation, at: read.at, what })
+        }));
+        found.sort_by_key(|(at, _)| *at);
+        let mut up_to: Vec<(ConversationId, i64)> = Vec::new();
+        for message in &came {
+            match up_to.last_mut() {
+                Some(last) if last.0 == message.conversation => last.1 = message.seq,
+                _ => up_to.push((message.conversation, message.seq)),
+            }
+        }
+        let happenings = found.into_iter().map(|(_, happening)| Arc::new(happening)).collect();
+        Ok((up_to.len() <= MAX_CONVERSATIONS).then_some(Found { happenings, up_to }))
+    }
+
+    /// Before this server registers, and when it ends: its sockets may come back to its next life.
+    pub(super) async fn keep_for_return(&self) -> DbResult<()> {
+        self.db.inherit_returning(&self.server_name, self.hub.recovery_window().as_secs_f64()).await
+    }
+
+    /// Forgets those that were away for too long.
+    pub(super) async fn forget_returning(&self) -> DbResult<()> {
+        if !self.hub.recovers() {
+            return Ok(());
+        }
+        self.db.forget_returning(&self.server_name, self.hub.recovery_window().as_secs_f64()).await
+    }
+
+    /// Writes the sockets that changed since.
+    async fn write_returning(&self) -> DbResult<()> {
+        let (sockets, gone) = self.hub.take_returning();
+        if sockets.is_empty() && gone.is_empty() {
+            return Ok(());
+        }
+        let pids: Vec<Uuid> = gone.iter().map(|(pid, _)| *pid).collect();
+        let written = in_time(self.db.write_returning(&self.server_name, &sockets, &pids)).await;
+        if written.is_err() {
+            self.hub.put_back_returning(sockets.iter().map(|s| (s.pid, s.user)).chain(gone));
+        }
+        written
+    }
+}
+
+/// Writes sockets as they come and go, until the service stops.
+pub async fn run(chat: Arc<Chat>) {
+    while chat.stop.run_until_cancelled(chat.hub.returning_changed()).await.is_some() {
+        chat.stop.run_until_cancelled(tokio::time::sleep(GATHER)).await;
+        if let Err(e) = chat.write_returning().await {
+            tracing::warn!(error = %e, "the sockets that may come back after a restart are not written");
+            chat.stop.run_until_cancelled(tokio::time::sleep(RETRY_PAUSE)).await;
+        }
+    }
+    if let Err(e) = chat.write_returning().await {
+        tracing::warn!(error = %e, "clients may start anew after the restart");
+    }
+}
+
+fn margin() -> TimeDelta {
+    TimeDelta::seconds(MARGIN_SECONDS.into())
+}
+
+/// New messages, and their deletions, with the times that put them in order. `None` where one of them may be known to the client,
+/// or one is the user's own: the socket that sent it hears of it by `chat:message_sent`, another may not at all.
+fn told_of(user: UserId, known: &Position, came: &[Came]) -> Option<Vec<(DateTime<Utc>, Happening)>> {
+    let (own, seq) = known.message()?;
+    let until = known.at() + margin();
+    let mut told = Vec::with_capacity(came.len());
+    let mut before: Option<(ConversationId, DateTime<Utc>)> = None;
+    for message in came {
+        let &Came { message: id, conversation, seq: number, created_at, .. } = message;
+        // Its own messages are answered in their order.
+        if conversation == own && number < seq && known.kind == Position::SENT {
+            continue;
+        }
+        if message.sender == user || (conversation != own && created_at < until) {
+            return None;
+        }
+        // A clock may have been set back; the numbers never are.
+        let at = before.filter(|(id, _)| *id == conversation).map_or(created_at, |(_, at)| at.max(created_at));
+        before = Some((conversation, at));
+        told.push((at, Happening { conversation, at: created_at, what: What::New { message: id, seq: number } }));
+        if let Some((deleted_at, version)) = message.deleted {
+            let what = What::Deleted { message: id, version: Some(version) };
+            told.push((at.max(deleted_at), Happening { conversation, at: deleted_at, what }));
+        }
+    }
+    Some(told)
+}
+
+/// What is told of a change; `None` where that is not known: somebody took a reaction away.
+fn what(change: &Changed) -> Option<Vec<What>> {
+    let &Changed { message, version, .. } = change;
+    if change.is_hidden || change.is_deleted {
+        return Some(vec![What::Deleted { message, version: (!change.is_hidden).then_some(version) }]);
+    }
+    let edited = change.is_edited.then_some(What::Edited { message, version });
+    let reacted = change.reacted_by.map(|by| What::Reacted { message, version, by, added: true });
+    let what: Vec<What> = edited.into_iter().chain(reacted).collect();
+    (!what.is_empty()).then_some(what)
+}
