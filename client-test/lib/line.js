@@ -4,6 +4,9 @@ const { Client } = require('./client');
 const { tokenFor } = require('./jwt');
 const { Proxy } = require('../faults/proxy');
 
+/** A line that breaks at an unlucky moment of the upgrade is noticed by the client when no ping comes: PING_INTERVAL + PING_TIMEOUT. */
+const NOTICES_WITHIN = 60_000;
+
 /**
  * A client behind a TCP line of its own that can be cut, as a network does it: nobody says good-bye. It stays away until it is told
  * to come back. It asks for connection state recovery, unless `auth` says otherwise.
@@ -40,7 +43,7 @@ class LineClient extends Client {
   async cut() {
     this.isDown = true;
     this.proxy.reset();
-    await this.waitFor('disconnect');
+    await this.waitFor('disconnect', undefined, NOTICES_WITHIN);
   }
 
   /** Comes back; whether its state was recovered. */
@@ -64,4 +67,4 @@ class LineClient extends Client {
   }
 }
 
-module.exports = { LineClient };
+module.exports = { LineClient, NOTICES_WITHIN };

@@ -1,12 +1,9 @@
 'use strict';
 
-const { LineClient } = require('../lib/line');
+const { LineClient, NOTICES_WITHIN } = require('../lib/line');
 const { until } = require('../lib/limits');
 const { sleep } = require('../faults/clock');
 const { faultsOf } = require('./check');
-
-/** A line that breaks at an unlucky moment of the upgrade is noticed by the client when no ping comes: PING_INTERVAL + PING_TIMEOUT. */
-const NOTICES_WITHIN = 60_000;
 
 /** A client that knows nothing of `chat:sync`: it connects again whenever it can, and writes down what it is told. */
 class Listener extends LineClient {
@@ -42,7 +39,7 @@ class Listener extends LineClient {
   async cut() {
     this.isDown = true;
     this.proxy.reset();
-    await until(() => !this.socket.connected, `${this.name} knows that its line is cut`);
+    await until(() => !this.socket.connected, `${this.name} knows that its line is cut`, NOTICES_WITHIN);
   }
 
   /** Its line is there again; `unsteady` breaks once more while it comes back. */
