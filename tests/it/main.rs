@@ -28,6 +28,7 @@ mod roles;
 mod send;
 mod set_aside;
 mod slow_triggers;
+mod source;
 mod statements;
 mod support;
 mod sync;
