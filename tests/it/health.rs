@@ -8,7 +8,7 @@ use std::{
 use souk::{chat::DatabaseHealth, config::Config};
 use tokio::task::JoinSet;
 
-use crate::support::{Line, World, fresh_config, is_native};
+use crate::support::{Line, World, fresh_config};
 
 /// As many statements as make a probe wait for its turn for longer than it may take.
 const ASKERS: usize = 4;
@@ -32,10 +32,8 @@ async fn world_with_one_connection(config: Config) -> World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn a_pool_that_is_in_use_is_no_database_that_does_not_answer() {
-    if !is_native() {
-        return;
-    }
     let world = world_with_one_connection(fresh_config().await).await;
     let mut askers = keep_busy(&world);
     let started = Instant::now();
@@ -54,10 +52,8 @@ async fn a_pool_that_is_in_use_is_no_database_that_does_not_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn a_database_that_stops_answering_while_the_pool_is_in_use_is_noticed_within_two_seconds() {
-    if !is_native() {
-        return;
-    }
     let (config, line) = Line::before(fresh_config().await).await;
     let world = Arc::new(world_with_one_connection(config).await);
     let mut askers = keep_busy(&world);

@@ -13,7 +13,7 @@ use souk::{
 use sqlx::{Connection as _, PgConnection};
 use tokio::sync::oneshot;
 
-use crate::support::{World, fresh_config, is_native, until};
+use crate::support::{World, fresh_config, until};
 
 pub const CONNECTIONS: u32 = 4;
 /// Far less than the lock is held, and far more than a send takes.
@@ -34,12 +34,9 @@ pub struct Scene {
 
 impl Scene {
     /// `None` on the embedded database, which has no second connection to lock from.
-    pub async fn new() -> Option<Self> {
-        if !is_native() {
-            return None;
-        }
+    pub async fn new() -> Self {
         let config = souk::config::Config { database_max_connections: CONNECTIONS, ..fresh_config().await };
-        Some(Self::on(config, 20).await)
+        Self::on(config, 20).await
     }
 
     pub async fn on(config: souk::config::Config, talks_wanted: usize) -> Self {
@@ -90,7 +87,7 @@ pub async fn run(session: &mut PgConnection, sql: &str) {
 
 /// Holds what `lock` locks while the locked conversation gets three messages and all others one each.
 async fn only_one_conversation_waits(lock: impl Fn(&Scene) -> String) {
-    let Some(s) = Scene::new().await else { return };
+    let s = Scene::new().await;
     let mut holder = s.stranger().await;
     run(&mut holder, &format!("BEGIN; {}", lock(&s))).await;
     let waiting: Vec<Pending> = ["one", "two", "three"].map(|text| s.begin(0, text)).into();
@@ -107,12 +104,14 @@ async fn only_one_conversation_waits(lock: impl Fn(&Scene) -> String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn a_locked_conversation_keeps_only_its_own_messages_waiting() {
     only_one_conversation_waits(|s| format!("SELECT FROM conversations WHERE id = '{}' FOR UPDATE", s.locked().1))
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn a_locked_member_keeps_only_their_conversation_waiting() {
     only_one_conversation_waits(|s| {
         format!("SELECT FROM conversation_members WHERE conversation_id = '{}' FOR UPDATE", s.locked().1)
@@ -121,8 +120,9 @@ async fn a_locked_member_keeps_only_their_conversation_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn a_message_that_is_locked_keeps_only_replies_to_it_waiting() {
-    let Some(s) = Scene::new().await else { return };
+    let s = Scene::new().await;
     let (customer, id) = s.locked().clone();
     let quoted = s.world.messages(&customer, id).await.unwrap().pop().unwrap().id;
     let mut holder = s.stranger().await;
@@ -142,8 +142,9 @@ async fn a_message_that_is_locked_keeps_only_replies_to_it_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn edits_of_a_locked_message_are_refused_as_busy_and_change_nothing() {
-    let Some(s) = Scene::new().await else { return };
+    let s = Scene::new().await;
     let (customer, id) = s.locked().clone();
     let message = s.world.messages(&customer, id).await.unwrap().pop().unwrap().id;
     let mut holder = s.stranger().await;
@@ -169,8 +170,9 @@ async fn edits_of_a_locked_message_are_refused_as_busy_and_change_nothing() {
 
 /// No message needs the rows of `users`, and none waits for them, even where another lock is looked for.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn locked_users_keep_no_message_waiting() {
-    let Some(s) = Scene::new().await else { return };
+    let s = Scene::new().await;
     let mut holder = s.stranger().await;
     let lock = format!("SELECT FROM conversations WHERE id = '{}' FOR UPDATE", s.locked().1);
     run(&mut holder, &format!("BEGIN; SELECT FROM users FOR UPDATE; {lock}")).await;
@@ -183,8 +185,9 @@ async fn locked_users_keep_no_message_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn a_message_whose_conversation_stays_locked_is_refused_and_never_stored() {
-    let Some(s) = Scene::new().await else { return };
+    let s = Scene::new().await;
     let (customer, id) = s.locked();
     let mut holder = s.stranger().await;
     run(&mut holder, &format!("BEGIN; SELECT FROM conversations WHERE id = '{id}' FOR UPDATE")).await;
@@ -198,8 +201,9 @@ async fn a_message_whose_conversation_stays_locked_is_refused_and_never_stored()
 
 /// Calls for a locked conversation, many at once, and how a stranger fares meanwhile.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn calls_that_wait_for_a_lock_leave_the_connections_to_others() {
-    let Some(s) = Scene::new().await else { return };
+    let s = Scene::new().await;
     let s = Arc::new(s);
     let (customer, id) = s.locked().clone();
     let mut holder = s.stranger().await;
@@ -236,8 +240,9 @@ async fn calls_that_wait_for_a_lock_leave_the_connections_to_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn a_call_goes_on_once_a_short_lock_is_gone() {
-    let Some(s) = Scene::new().await else { return };
+    let s = Scene::new().await;
     let (_, id) = s.locked();
     let mut holder = s.stranger().await;
     run(&mut holder, &format!("BEGIN; SELECT FROM conversations WHERE id = '{id}' FOR UPDATE")).await;
@@ -250,8 +255,9 @@ async fn a_call_goes_on_once_a_short_lock_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn delivery_marks_of_others_do_not_wait_for_a_locked_member() {
-    let Some(s) = Scene::new().await else { return };
+    let s = Scene::new().await;
     let mut holder = s.stranger().await;
     let lock = format!("SELECT FROM conversation_members WHERE conversation_id = '{}' FOR UPDATE", s.locked().1);
     run(&mut holder, &format!("BEGIN; {lock}")).await;
@@ -274,10 +280,8 @@ async fn delivery_marks_of_others_do_not_wait_for_a_locked_member() {
 
 /// What a reply quotes is read while others of its lane wait to be told.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn a_reply_whose_quote_cannot_be_read_keeps_others_waiting_for_a_moment_only() {
-    if !is_native() {
-        return;
-    }
     let config = souk::config::Config { writer_lanes: 1, ..fresh_config().await };
     let s = Scene::on(config, 2).await;
     let (customer, id) = s.locked();
@@ -301,8 +305,9 @@ fn without_customer(s: &Scene, talk: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn the_shop_is_no_deadlocks_victim_for_delivery_marks() {
-    let Some(s) = Scene::new().await else { return };
+    let s = Scene::new().await;
     let mut order = [0, 1];
     order.sort_by_key(|talk| s.talks[*talk].1);
     let [first, second] = order;
@@ -332,8 +337,9 @@ async fn the_shop_is_no_deadlocks_victim_for_delivery_marks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn a_change_of_participants_locks_the_members_in_the_order_of_their_ids() {
-    let Some(s) = Scene::new().await else { return };
+    let s = Scene::new().await;
     let (low, high) = (uuid::Uuid::from_u128(1), uuid::Uuid::from_u128(2));
     let id = s.locked().1;
     let mut shop = s.stranger().await;

@@ -102,10 +102,8 @@ async fn a_check_lists_the_indexes_on_users_and_the_extension_until_they_are_mad
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn a_check_says_that_the_indexes_of_many_users_are_made_without_a_lock_against_writing() {
-    if !is_native() {
-        return;
-    }
     let store = Store::connect(&fresh_config().await).await.unwrap();
     store.db.migrate().await.unwrap();
     sqlx::query(
@@ -257,10 +255,8 @@ async fn notifications_from_before_they_were_noted_lose_their_text_with_their_me
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn a_migration_gives_way_to_who_holds_the_users() {
-    if !is_native() {
-        return;
-    }
     let legacy = Legacy::build("").await;
     let shop = sqlx::PgPool::connect(legacy.config.database_url.as_ref().unwrap().expose()).await.unwrap();
     let mut report = shop.begin().await.unwrap();

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     own_cluster::Cluster,
-    support::{World, fresh_config, is_native},
+    support::{World, fresh_config},
 };
 
 /// How soon everything works again.
@@ -88,10 +88,8 @@ async fn stranger(cluster: &Cluster) -> PgConnection {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn sessions_that_were_opened_on_a_standby_write_once_it_is_promoted() {
-    if !is_native() {
-        return;
-    }
     let mut s = Scene::on(Cluster::start(), "postgres").await;
     s.cluster.stop();
     s.cluster.will_be_standby();
@@ -117,10 +115,8 @@ async fn sessions_that_were_opened_on_a_standby_write_once_it_is_promoted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn a_read_that_conflicts_with_a_standbys_replay_is_answered_all_the_same() {
-    if !is_native() {
-        return;
-    }
     let primary = Cluster::start();
     let mut shop = stranger(&primary).await;
     run(&mut shop, "CREATE TABLE t AS SELECT generate_series(1, 1000) AS n").await;
@@ -161,10 +157,8 @@ async fn count(session: &mut PgConnection, sql: &'static str, wanted: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn messages_go_through_soon_after_the_password_is_right_again() {
-    if !is_native() {
-        return;
-    }
     let cluster = Cluster::start();
     let mut admin = stranger(&cluster).await;
     run(&mut admin, "CREATE ROLE chat SUPERUSER LOGIN PASSWORD 'right'").await;
@@ -188,10 +182,8 @@ async fn messages_go_through_soon_after_the_password_is_right_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn a_server_that_is_starting_up_is_waited_for() {
-    if !is_native() {
-        return;
-    }
     let mut s = Scene::on(Cluster::start(), "postgres").await;
     s.cluster.stop();
     s.cluster.will_be_standby();
@@ -204,10 +196,8 @@ async fn a_server_that_is_starting_up_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn a_crash_of_the_server_loses_no_message() {
-    if !is_native() {
-        return;
-    }
     let mut s = Scene::on(Cluster::start(), "postgres").await;
     let mut victim = stranger(&s.cluster).await;
     let process: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut victim).await.unwrap();
@@ -223,10 +213,8 @@ async fn a_crash_of_the_server_loses_no_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn sessions_that_are_ended_again_and_again_lose_no_message() {
-    if !is_native() {
-        return;
-    }
     let mut s = Scene::on(Cluster::start(), "postgres").await;
     let mut admin = stranger(&s.cluster).await;
     for round in 0..5 {
@@ -244,9 +232,6 @@ async fn sessions_that_are_ended_again_and_again_lose_no_message() {
 
 /// The server ends an edit's statement, or its session: the edit did nothing.
 async fn an_edit_that_is_ended_by(function: &str) {
-    if !is_native() {
-        return;
-    }
     let s = Scene::on(Cluster::start(), "postgres").await;
     let mut admin = stranger(&s.cluster).await;
     run(
@@ -267,11 +252,13 @@ async fn an_edit_that_is_ended_by(function: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn a_call_whose_statement_is_cancelled_may_be_tried_again() {
     an_edit_that_is_ended_by("pg_cancel_backend").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn a_call_whose_session_is_ended_may_be_tried_again() {
     an_edit_that_is_ended_by("pg_terminate_backend").await;
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use souk::domain::Role;
 
-use crate::support::{World, is_native};
+use crate::support::World;
 
 /// The one statement of the server that has this in it, as it is prepared.
 fn statement(part: &str) -> String {
@@ -28,10 +28,8 @@ fn rows_taken_up(plan: &Value) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn a_page_and_the_changes_of_a_long_conversation_take_up_no_more_than_they_bring() {
-    if !is_native() {
-        return;
-    }
     let world = World::new().await;
     let (a, b) = (world.user(Role::Customer).await, world.user(Role::Seller).await);
     let stranger = world.user(Role::Seller).await;
@@ -81,10 +79,8 @@ async fn a_page_and_the_changes_of_a_long_conversation_take_up_no_more_than_they
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn sending_reads_no_whole_table() {
-    if !is_native() {
-        return;
-    }
     let world = World::new().await;
     let (a, b) = (world.user(Role::Customer).await, world.user(Role::Seller).await);
     let fill = format!(

@@ -11,28 +11,25 @@ use souk::{
 };
 use sqlx::PgPool;
 
-use crate::support::{Line, World, fresh_config, is_native, until};
+use crate::support::{Line, World, fresh_config, until};
 
-async fn pool_of(max_connections: u32) -> Option<Pool> {
-    if !is_native() {
-        return None;
-    }
+async fn pool_of(max_connections: u32) -> Pool {
     let url = fresh_config().await.database_url.unwrap();
-    Some(Pool::new(PoolOptions {
+    Pool::new(PoolOptions {
         connect: url.expose().parse().unwrap(),
         max_connections,
         acquire_timeout: Duration::from_secs(5),
         keeps_statements: true,
         limits: None,
-    }))
+    })
 }
 
 /// A connection of one's own to the database of `pool`.
-async fn pool_of_same(pool: &Pool) -> Option<PgPool> {
+async fn pool_of_same(pool: &Pool) -> PgPool {
     let name: String = sqlx::query_scalar("SELECT current_database()").fetch_one(pool).await.unwrap();
-    let server = std::env::var("TEST_DATABASE_URL").ok()?;
+    let server = std::env::var("TEST_DATABASE_URL").unwrap();
     let options: sqlx::postgres::PgConnectOptions = server.parse().unwrap();
-    Some(PgPool::connect_with(options.database(&name)).await.unwrap())
+    PgPool::connect_with(options.database(&name)).await.unwrap()
 }
 
 async fn backend(pool: &Pool) -> i32 {
@@ -40,8 +37,9 @@ async fn backend(pool: &Pool) -> i32 {
 }
 
 #[tokio::test]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn statements_that_follow_each_other_share_a_connection() {
-    let Some(pool) = pool_of(5).await else { return };
+    let pool = pool_of(5).await;
     let first = backend(&pool).await;
     for _ in 0..10 {
         assert_eq!(backend(&pool).await, first);
@@ -49,10 +47,11 @@ async fn statements_that_follow_each_other_share_a_connection() {
 }
 
 #[tokio::test]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn a_transaction_that_is_given_up_leaves_no_lock() {
-    let Some(pool) = pool_of(2).await else { return };
+    let pool = pool_of(2).await;
     // The pool's own next statement would take the rollback along.
-    let Some(other) = pool_of_same(&pool).await else { return };
+    let other = pool_of_same(&pool).await;
     sqlx::query("CREATE TABLE t (n integer)").execute(&pool).await.unwrap();
     sqlx::query("INSERT INTO t VALUES (1)").execute(&pool).await.unwrap();
     let mut lease = pool.acquire().await.unwrap();
@@ -67,10 +66,8 @@ async fn a_transaction_that_is_given_up_leaves_no_lock() {
 }
 
 #[tokio::test]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn a_transaction_that_is_given_up_while_it_begins_is_over() {
-    if !is_native() {
-        return;
-    }
     let url = fresh_config().await.database_url.unwrap();
     let direct: sqlx::postgres::PgConnectOptions = url.expose().parse().unwrap();
     let line = Line::to(direct.get_host(), direct.get_port()).await;
@@ -81,7 +78,7 @@ async fn a_transaction_that_is_given_up_while_it_begins_is_over() {
         keeps_statements: true,
         limits: None,
     });
-    let Some(other) = pool_of_same(&pool).await else { return };
+    let other = pool_of_same(&pool).await;
     sqlx::query("CREATE TABLE t (n integer)").execute(&pool).await.unwrap();
     let mut lease = pool.acquire().await.unwrap();
     line.answers_held.send_replace(true);
@@ -95,8 +92,9 @@ async fn a_transaction_that_is_given_up_while_it_begins_is_over() {
 }
 
 #[tokio::test]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn who_asks_while_the_database_has_no_room_waits_for_it() {
-    let Some(pool) = pool_of(2).await else { return };
+    let pool = pool_of(2).await;
     let (name, other): (String, _) = (
         sqlx::query_scalar("SELECT current_database()").fetch_one(&pool).await.unwrap(),
         PgPool::connect(&std::env::var("TEST_DATABASE_URL").unwrap()).await.unwrap(),
@@ -127,8 +125,9 @@ async fn who_asks_while_the_database_has_no_room_waits_for_it() {
 }
 
 #[tokio::test]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn nobody_gets_the_answer_of_a_statement_that_was_given_up() {
-    let Some(pool) = pool_of(1).await else { return };
+    let pool = pool_of(1).await;
     backend(&pool).await;
     let given_up = sqlx::query_scalar::<_, i32>("SELECT 1 FROM pg_sleep(0.3)").fetch_one(&pool);
     assert!(tokio::time::timeout(Duration::from_millis(50), given_up).await.is_err());
@@ -148,10 +147,8 @@ async fn a_statement_that_is_refused_leaves_its_connection_usable() {
 }
 
 #[tokio::test]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn after_one_connection_was_lost_the_others_are_asked_before_they_are_used() {
-    if !is_native() {
-        return;
-    }
     let world = World::new().await;
     let pool = world.pool();
     // Several that are open and idle.
@@ -178,8 +175,9 @@ async fn after_one_connection_was_lost_the_others_are_asked_before_they_are_used
 }
 
 #[tokio::test]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn who_waits_too_long_for_a_connection_is_told() {
-    let Some(_) = pool_of(1).await else { return };
+    let _ = pool_of(1).await;
     let url = fresh_config().await.database_url.unwrap();
     let pool = Pool::new(PoolOptions {
         connect: url.expose().parse().unwrap(),
@@ -195,10 +193,8 @@ async fn who_waits_too_long_for_a_connection_is_told() {
 }
 
 #[tokio::test]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn a_pool_that_closes_waits_for_what_is_out_and_ends_every_session() {
-    if !is_native() {
-        return;
-    }
     let world = World::new().await;
     let url = world.config.database_url.as_ref().unwrap().expose().to_owned();
     let pool = Pool::new(PoolOptions {

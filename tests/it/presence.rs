@@ -5,7 +5,7 @@ use std::time::Duration;
 use souk::domain::{Role, UserId};
 use uuid::Uuid;
 
-use crate::support::{World, is_native};
+use crate::support::World;
 
 /// How long ago a user's last socket went.
 const JUST_NOW: Duration = Duration::ZERO;
@@ -84,10 +84,8 @@ async fn a_restarted_server_lets_go_of_its_earlier_life() {
 
 /// Statements are planned once per connection, and the first who come find empty tables.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn thousands_who_come_after_a_few_are_online_soon() {
-    if !is_native() {
-        return;
-    }
     let world = World::new().await;
     let ids: Vec<Uuid> = (0..8000).map(|_| Uuid::new_v4()).collect();
     sqlx::query(

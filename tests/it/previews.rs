@@ -6,7 +6,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 use souk::domain::{Attachment, ConversationId, Draft, Message, MessageId, Role, User};
 
-use crate::support::{World, is_native};
+use crate::support::World;
 
 struct Talk {
     world: World,
@@ -150,10 +150,8 @@ async fn a_message_inserted_by_sql_is_shown() {
 
 /// One message after the other, the newest first: each deletion looks at the message before it, not at all before.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
 async fn deleting_many_messages_stays_cheap() {
-    if !is_native() {
-        return;
-    }
     let talk = Talk::new().await;
     let fill = format!(
         "INSERT INTO messages (conversation_id, sender_id, message_text)
