@@ -24,7 +24,7 @@ enum Body {
 }
 
 impl Http {
-    /// Connects; every call will carry `token`.
+    /// Connects; calls carry `token`.
     ///
     /// # Errors
     /// The connection's.
@@ -32,6 +32,11 @@ impl Http {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, inbox: Vec::new(), address, token })
+    }
+
+    /// Later calls carry this token.
+    pub fn call_as(&mut self, token: String) {
+        self.token = token;
     }
 
     /// Calls, and returns the body of the answer.

@@ -1,4 +1,4 @@
-//! REST calls of a user with 10,000 conversations.
+//! REST calls: lists and counts of a user with 10,000 conversations, pages of messages of the users in them.
 
 use std::{cell::Cell, rc::Rc, time::Duration};
 
@@ -65,7 +65,8 @@ pub async fn run(target: &Target, watched: Watched, args: &Args) -> Result<Value
     let mut callers: Vec<JoinHandle<Result<()>>> = Vec::new();
     for number in 0..args.callers {
         let http = Http::connect(target.address, token::issue(ids::user(ids::BUSY_SELLER), &target.secret)).await?;
-        callers.push(spawn_local(call(http, number, args.call, args.conversations, args.think, shared.clone())));
+        let secret = target.secret.clone();
+        callers.push(spawn_local(call(http, secret, number, args.call, args.conversations, args.think, shared.clone())));
     }
     shared.span.begin(Duration::from_secs(args.warm_up)).await;
     let meter = watched.start();
@@ -87,6 +88,7 @@ pub async fn run(target: &Target, watched: Watched, args: &Args) -> Result<Value
 
 async fn call(
     mut http: Http,
+    secret: String,
     number: u32,
     call: Call,
     conversations: u32,
@@ -103,6 +105,8 @@ async fn call(
             Call::Unread => "/unread-count".to_owned(),
             Call::Messages => {
                 place = place.wrapping_add(4973) % conversations;
+                // The customer of that conversation: a server may have a user wait for their own last page.
+                http.call_as(token::issue(ids::user(1 + place), &secret));
                 format!("/conversations/{}/messages", ids::conversation(1 + place))
             }
         };
