@@ -25,11 +25,11 @@ use self::{admission::Admission, server::Gate};
 use crate::db::embedded::{self, Embedded};
 use crate::{
     auth::Tokens,
-    chat::{Chat, Uploads},
+    chat::{Chat, Core, Uploads},
     config::{Config, Secret},
     db::{Db, DbError, SchemaState},
     hub::Hub,
-    limits::Proxies,
+    limits::{Limits, Proxies},
     pid::Pids,
     rest::{self, RestState},
     socket::{self, SocketState},
@@ -183,7 +183,9 @@ impl App {
             });
         }
         let uploads = Uploads::new(Storage::open(config)?, &store.secret, config);
-        let chat = Chat::start(store.db.clone(), hub.clone(), uploads, config, server_name).await?;
+        let limits = Arc::new(Limits::new(&config.limits));
+        let core = Core::new(store.db.clone(), hub, limits, server_name);
+        let chat = Chat::start(core, uploads, config).await?;
         let tokens = Arc::new(Tokens::new(&store.secret));
         let pids = Arc::new(Pids::new(&store.secret));
         let event_timeout = Duration::from_secs(config.request_timeout);

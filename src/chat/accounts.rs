@@ -10,7 +10,10 @@ use std::{
 use moka::future::Cache;
 use tokio::sync::{mpsc, oneshot};
 
-use super::Chat;
+use super::{
+    Chat,
+    membership::{cache, drop_expired_of},
+};
 use crate::{
     db::{DbError, DbResult, in_time},
     domain::{User, UserId},
@@ -43,12 +46,12 @@ pub struct Accounts {
 impl Accounts {
     pub fn new() -> (Self, mpsc::Receiver<Lookup>) {
         let (lookups, queue) = mpsc::channel(QUEUE);
-        (Self { active: Cache::builder().max_capacity(100_000).time_to_live(REMEMBERED_FOR).build(), lookups }, queue)
+        (Self { active: cache(REMEMBERED_FOR), lookups }, queue)
     }
 
-    /// Users who were active a moment ago.
-    pub fn remembered(&self) -> &Cache<UserId, Arc<User>> {
-        &self.active
+    /// Drops what is remembered for longer than it may be.
+    pub async fn drop_expired(&self) {
+        drop_expired_of(&self.active).await;
     }
 }
 
@@ -82,7 +85,7 @@ impl Chat {
 /// Looks up what has queued, again and again, until the service stops.
 pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Lookup>) {
     let mut waiting = Vec::new();
-    while chat.next_batch(&mut queue, &mut waiting, BATCH).await {
+    while chat.core.tasks.next_batch(&mut queue, &mut waiting, BATCH).await {
         let ids: Vec<UserId> = waiting.iter().map(|l| l.user).collect();
         let found = look(&chat, &ids).await.map_err(|e| match e {
             // The time covers waiting for a connection too. Nothing was changed, and the same request may be sent again.

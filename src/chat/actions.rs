@@ -32,7 +32,7 @@ impl Chat {
         draft.check(self.max_message_chars)?;
         self.stored_bytes.check(user.id)?;
         let (chat, user) = (self.clone(), user.clone());
-        self.to_the_end(async move { chat.edit_in_turn(&user, id, &draft.text).await }).await
+        self.core.tasks.to_the_end(async move { chat.edit_in_turn(&user, id, &draft.text).await }).await
     }
 
     async fn edit_in_turn(&self, user: &User, id: MessageId, text: &str) -> Result<Message> {
@@ -95,7 +95,7 @@ impl Chat {
     /// [`Error::MessageNotFound`], [`Error::NotAuthorized`], [`Error::NotYoursToDelete`].
     pub async fn delete(self: &Arc<Self>, user: &User, id: MessageId, for_everyone: bool) -> Result<MessageDeleted> {
         let (chat, user) = (self.clone(), user.id);
-        self.to_the_end(async move { chat.delete_in_turn(user, id, for_everyone).await }).await
+        self.core.tasks.to_the_end(async move { chat.delete_in_turn(user, id, for_everyone).await }).await
     }
 
     async fn delete_in_turn(&self, user: UserId, message_id: MessageId, for_everyone: bool) -> Result<MessageDeleted> {
@@ -130,7 +130,7 @@ impl Chat {
         add: bool,
     ) -> Result<ReactionChanged> {
         let (chat, user, emoji) = (self.clone(), user.id, emoji.clone());
-        self.to_the_end(async move { chat.react_in_turn(user, id, &emoji, add).await }).await
+        self.core.tasks.to_the_end(async move { chat.react_in_turn(user, id, &emoji, add).await }).await
     }
 
     async fn react_in_turn(&self, user: UserId, id: MessageId, emoji: &Emoji, add: bool) -> Result<ReactionChanged> {

@@ -44,7 +44,7 @@ impl Chat {
         let known = known.filter(|known| known.message().is_some() && known.at() >= pid.since)?;
         let found = async {
             let window = self.hub.recovery_window().as_secs_f64();
-            let taken = self.db.take_returning(&self.server_name, pid.id, user.id, known, window).await?;
+            let taken = self.db.take_returning(&self.core.server_name, pid.id, user.id, known, window).await?;
             let Some(rooms) = taken else { return Ok(None) };
             arrival.expect_in(&rooms);
             Ok(self.found_since(user.id, known).await?.map(|found| (rooms, found)))
@@ -96,7 +96,7 @@ impl Chat {
 
     /// Before this server registers, and when it ends: its sockets may come back to its next life.
     pub(super) async fn keep_for_return(&self) -> DbResult<()> {
-        self.db.inherit_returning(&self.server_name, self.hub.recovery_window().as_secs_f64()).await
+        self.db.inherit_returning(&self.core.server_name, self.hub.recovery_window().as_secs_f64()).await
     }
 
     /// Forgets those that were away for too long.
@@ -104,7 +104,7 @@ impl Chat {
         if !self.hub.recovers() {
             return Ok(());
         }
-        self.db.forget_returning(&self.server_name, self.hub.recovery_window().as_secs_f64()).await
+        self.db.forget_returning(&self.core.server_name, self.hub.recovery_window().as_secs_f64()).await
     }
 
     /// Writes the sockets that changed since.
@@ -114,7 +114,7 @@ impl Chat {
             return Ok(());
         }
         let pids: Vec<Uuid> = gone.iter().map(|(pid, _)| *pid).collect();
-        let written = in_time(self.db.write_returning(&self.server_name, &sockets, &pids)).await;
+        let written = in_time(self.db.write_returning(&self.core.server_name, &sockets, &pids)).await;
         if written.is_err() {
             self.hub.put_back_returning(sockets.iter().map(|s| (s.pid, s.user)).chain(gone));
         }
@@ -124,11 +124,11 @@ impl Chat {
 
 /// Writes sockets as they come and go, until the service stops.
 pub async fn run(chat: Arc<Chat>) {
-    while chat.stop.run_until_cancelled(chat.hub.returning_changed()).await.is_some() {
-        chat.stop.run_until_cancelled(tokio::time::sleep(GATHER)).await;
+    while chat.core.tasks.stop.run_until_cancelled(chat.hub.returning_changed()).await.is_some() {
+        chat.core.tasks.stop.run_until_cancelled(tokio::time::sleep(GATHER)).await;
         if let Err(e) = chat.write_returning().await {
             tracing::warn!(error = %e, "the sockets that may come back after a restart are not written");
-            chat.stop.run_until_cancelled(tokio::time::sleep(RETRY_PAUSE)).await;
+            chat.core.tasks.stop.run_until_cancelled(tokio::time::sleep(RETRY_PAUSE)).await;
         }
     }
     if let Err(e) = chat.write_returning().await {

@@ -1,8 +1,6 @@
 //! Blocking: between two of whom one blocked the other nothing passes, in either direction. What is stored stays
 //! readable.
 
-use std::{collections::HashSet, sync::Arc};
-
 use super::Chat;
 use crate::{
     domain::{Person, User, UserId},
@@ -26,7 +24,7 @@ impl Chat {
         let found =
             if blocked { self.db.block(caller.id, other).await? } else { self.db.unblock(caller.id, other).await? };
         for user in [caller.id, other] {
-            self.blocks.invalidate(&user).await;
+            self.core.membership.forget_blocks(user).await;
         }
         if !found {
             return Err(Error::UserNotFound);
@@ -51,23 +49,5 @@ impl Chat {
             let event = Event::new(outgoing::USER_STATUS, &UserStatus { user_id: user, is_online, last_seen_at });
             self.hub.emit(&Audience { users: &[viewer], ..Audience::default() }, &event);
         }
-    }
-
-    /// Everyone with whom `user` has a block, remembered for up to 30 s where another server made it. Without the
-    /// database: nobody is known to.
-    pub(super) async fn blocks_around(&self, user: UserId) -> Arc<HashSet<UserId>> {
-        if let Some(known) = self.blocks.get(&user).await {
-            return known;
-        }
-        let Ok(found) = self.db.blocks_around(user).await else { return Arc::default() };
-        let found: Arc<HashSet<UserId>> = Arc::new(found.into_iter().collect());
-        self.blocks.insert(user, found.clone()).await;
-        found
-    }
-
-    /// Of `members` those to whom what `user` does may be shown.
-    pub(super) async fn without_blocked(&self, user: UserId, members: &[UserId]) -> Arc<[UserId]> {
-        let blocked = self.blocks_around(user).await;
-        members.iter().copied().filter(|m| !blocked.contains(m)).collect()
     }
 }

@@ -74,7 +74,7 @@ impl Chat {
             related_entity_id: asked.related_entity_id,
             metadata: asked.metadata,
         };
-        let may_begin = || self.limits.rates.new_conversation(caller.id, other.id);
+        let may_begin = || self.core.limits.rates.new_conversation(caller.id, other.id);
         let id = self.db.get_or_create_conversation(&new, may_begin).await??.ok_or(Error::Blocked)?;
         let conversation = self.db.conversation(id, caller.id).await?.ok_or(Error::Internal)?;
         Ok(OpenConversation(self.with_others(caller, vec![conversation]).await?))

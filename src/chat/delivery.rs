@@ -58,11 +58,11 @@ pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Delivered>) {
     loop {
         // What met a lock is tried again without waiting for more to come.
         if waiting.is_empty() {
-            if !chat.next_batch(&mut queue, &mut waiting, BATCH).await {
+            if !chat.core.tasks.next_batch(&mut queue, &mut waiting, BATCH).await {
                 return;
             }
             sleep_until(next).await;
-        } else if chat.stop.is_cancelled() {
+        } else if chat.core.tasks.stop.is_cancelled() {
             return;
         } else {
             sleep(PACE).await;

@@ -139,7 +139,7 @@ pub async fn run(chat: Arc<Chat>) {
         let is_round = tokio::select! {
             _ = rounds.tick() => true,
             () = chat.files_due.notified() => false,
-            () = chat.stop.cancelled() => return,
+            () = chat.core.tasks.stop.cancelled() => return,
         };
         if is_round {
             if round.is_multiple_of(LOOK_EVERY)
@@ -150,7 +150,7 @@ pub async fn run(chat: Arc<Chat>) {
             round = round.wrapping_add(1);
         }
         // What a stop breaks off is tried again by the next life of this server, or by another one.
-        if chat.stop.run_until_cancelled(chat.remove_files()).await.is_none() {
+        if chat.core.tasks.stop.run_until_cancelled(chat.remove_files()).await.is_none() {
             return;
         }
     }

@@ -108,7 +108,7 @@ async fn ask(chat: &Chat) -> DatabaseHealth {
     if let Some(probing) = &mut chat.health.inner.lock().probing {
         probing.asking_since = Some(asked);
     }
-    match in_time(chat.db.probe(lease, &chat.server_name)).await {
+    match in_time(chat.db.probe(lease, &chat.core.server_name)).await {
         Ok(false) => DatabaseHealth::NotWritable,
         Ok(true) if asked.elapsed() <= WITHIN => DatabaseHealth::Healthy,
         Ok(true) | Err(_) => DatabaseHealth::Unavailable,

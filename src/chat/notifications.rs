@@ -98,7 +98,7 @@ pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Task>) {
     loop {
         // Now and then without being told: SQL users delete messages too, and a server may have stopped in between.
         let pause = if locked.is_empty() { LOOK_EVERY } else { LOCKED_PAUSE };
-        if let Ok(false) = timeout(pause, chat.next_batch(&mut queue, &mut waiting, BATCH)).await {
+        if let Ok(false) = timeout(pause, chat.core.tasks.next_batch(&mut queue, &mut waiting, BATCH)).await {
             return;
         }
         let new: Vec<Notification> = waiting.drain(..).filter_map(Task::notification).collect();

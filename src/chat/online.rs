@@ -94,15 +94,15 @@ impl Chat {
     /// Registers this server, and lets go of what an earlier life of it, or a dead one, still holds.
     pub(super) async fn register_server(&self) -> DbResult<()> {
         self.keep_for_return().await?;
-        self.db.sweep_servers(Some(&self.server_name), STALE_SECONDS).await?;
-        self.db.heartbeat(&self.server_name).await?;
+        self.db.sweep_servers(Some(&self.core.server_name), STALE_SECONDS).await?;
+        self.db.heartbeat(&self.core.server_name).await?;
         self.warn_of_others().await
     }
 
     /// Warns of each other server on this database, once: there is no link between servers, so that their users get no
     /// events from here.
     async fn warn_of_others(&self) -> DbResult<()> {
-        let found = self.db.other_servers(&self.server_name, STALE_SECONDS).await?;
+        let found = self.db.other_servers(&self.core.server_name, STALE_SECONDS).await?;
         let mut known = self.online.others.lock();
         for (name, silent) in &found {
             if !known.contains(name) {
@@ -121,9 +121,9 @@ impl Chat {
     pub(super) async fn unregister_server(&self) {
         // A last heartbeat, so that "last seen" is now.
         let swept = async {
-            self.db.heartbeat(&self.server_name).await?;
+            self.db.heartbeat(&self.core.server_name).await?;
             self.keep_for_return().await?;
-            self.db.sweep_servers(Some(&self.server_name), STALE_SECONDS).await
+            self.db.sweep_servers(Some(&self.core.server_name), STALE_SECONDS).await
         };
         if let Err(e) = in_time(swept).await {
             tracing::warn!(error = %e, "presence not cleared; the next start does it");
@@ -169,14 +169,14 @@ impl Chat {
     async fn store(&self, changes: &Changes) -> DbResult<(Vec<UserId>, Vec<Gone>)> {
         let came = match changes.online.as_slice() {
             [] => Vec::new(),
-            users => self.db.set_online(&self.server_name, users).await?,
+            users => self.db.set_online(&self.core.server_name, users).await?,
         };
         let gone = match changes.offline.as_slice() {
             [] => Vec::new(),
             users => {
                 // By how long ago, as the database's clock is not ours.
                 let ago = users.iter().map(|(user, at)| (*user, at.elapsed())).collect::<Vec<_>>();
-                self.db.set_offline(&self.server_name, &ago).await?
+                self.db.set_offline(&self.core.server_name, &ago).await?
             }
         };
         Ok((came, gone))
@@ -216,7 +216,7 @@ impl Chat {
     }
 
     async fn beat(&self) -> DbResult<()> {
-        if self.db.heartbeat(&self.server_name).await? {
+        if self.db.heartbeat(&self.core.server_name).await? {
             // Others took us for dead and let our users go; they are here all the same.
             self.online.presence.lock().forget_told();
             self.online.changed.notify_one();
@@ -250,11 +250,12 @@ pub async fn run(chat: Arc<Chat>) {
             () = chat.online.due() => chat.write_presence().await,
             _ = heartbeat.tick() => {
                 chat.end_expired();
-                chat.limits.rates.forget();
-                chat.drop_expired().await;
+                chat.core.limits.rates.forget();
+                chat.core.membership.drop_expired().await;
+                chat.accounts.drop_expired().await;
                 in_time(chat.beat()).await
             }
-            () = chat.stop.cancelled() => {
+            () = chat.core.tasks.stop.cancelled() => {
                 // Those who left a moment ago are offline since then; the others when the server is unregistered.
                 chat.online.presence.lock().end_grace();
                 if let Err(e) = chat.write_presence().await {

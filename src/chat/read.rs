@@ -24,7 +24,7 @@ impl Chat {
         from: Option<&Arc<Connection>>,
     ) -> Result<i64> {
         let (chat, user, from) = (self.clone(), user.clone(), from.cloned());
-        self.to_the_end(async move { chat.mark_and_tell(&user, conversation, from.as_ref()).await }).await
+        self.core.tasks.to_the_end(async move { chat.mark_and_tell(&user, conversation, from.as_ref()).await }).await
     }
 
     async fn mark_and_tell(
@@ -37,7 +37,7 @@ impl Chat {
         if !mark.is_member {
             return Err(Error::NotAuthorized);
         }
-        self.remember_members(conversation, &mark.members).await;
+        self.core.membership.remember(conversation, &mark.members).await;
         if let Some(connection) = from {
             self.hub.join(connection, conversation);
         }
@@ -60,7 +60,7 @@ impl Chat {
             read_at: mark.read_at,
             last_read_seq: mark.last_read_seq,
         };
-        let users = &*self.without_blocked(user.id, &mark.members).await;
+        let users = &*self.core.membership.without_blocked(user.id, &mark.members).await;
         let audience = Audience { users, not_socket: from.map(|c| c.id), ..Audience::default() };
         let what = What::Read { by: user.id, last_read_seq: mark.last_read_seq };
         let happening = Happening { conversation: conversation_id, at: mark.read_at, what };

@@ -81,7 +81,7 @@ impl Chat {
             return;
         }
         let (chat, connection) = (self.clone(), connection.clone());
-        self.in_flight.spawn(async move {
+        self.core.tasks.in_flight.spawn(async move {
             for room in rooms {
                 chat.entered_again(&connection, room).await;
             }

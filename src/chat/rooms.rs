@@ -17,7 +17,7 @@ impl Chat {
     /// As [`Chat::mark_read`].
     pub async fn join(self: &Arc<Self>, connection: &Arc<Connection>, conversation: ConversationId) -> Result<()> {
         self.mark_read(&connection.user(), conversation, Some(connection)).await?;
-        let members = self.members(conversation).await?;
+        let members = self.core.membership.members(conversation).await?;
         self.tell_room(outgoing::USER_JOINED, connection, conversation, &members).await;
         Ok(())
     }
@@ -45,7 +45,7 @@ impl Chat {
 
     /// A socket that was away is in the room again; the others there hear of it.
     pub(super) async fn entered_again(&self, connection: &Connection, conversation: ConversationId) {
-        if let Ok(members) = self.members(conversation).await {
+        if let Ok(members) = self.core.membership.members(conversation).await {
             self.tell_room(outgoing::USER_JOINED, connection, conversation, &members).await;
         }
     }
@@ -53,7 +53,7 @@ impl Chat {
     async fn left(&self, connection: &Connection, conversation: ConversationId) {
         self.stop_typing_on(connection, conversation);
         // Without the database nobody is told; those in the room see the presence change when it is back.
-        if let Ok(members) = self.members(conversation).await {
+        if let Ok(members) = self.core.membership.members(conversation).await {
             self.tell_room(outgoing::USER_LEFT, connection, conversation, &members).await;
         }
     }
@@ -67,7 +67,7 @@ impl Chat {
     ) {
         let user = &*connection.user();
         let payload = RoomMember { user_id: user.id, display_name: user.name(), conversation_id: conversation };
-        let members = &*self.without_blocked(user.id, members).await;
+        let members = &*self.core.membership.without_blocked(user.id, members).await;
         let audience =
             Audience { room: Some(conversation), members, not_socket: Some(connection.id), ..Audience::default() };
         self.hub.emit(&audience, &Event::new(event, &payload));

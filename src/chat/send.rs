@@ -107,7 +107,7 @@ impl Chat {
             reply_to: draft.reply_to,
         };
         let job = Job { sender, origin, done, quote: None, _permit: permit };
-        if let Err(full) = self.writer.push(Queued::new(message, job, self.in_flight.token())) {
+        if let Err(full) = self.writer.push(Queued::new(message, job, self.core.tasks.in_flight.token())) {
             full.job.fail(Error::Busy);
         }
     }

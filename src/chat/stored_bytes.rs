@@ -102,7 +102,7 @@ impl StoredBytes {
 /// Adds up, until the service stops, and then all that is left.
 pub async fn run(chat: Arc<Chat>) {
     let mut ticks = tokio::time::interval(EVERY);
-    while chat.stop.run_until_cancelled(ticks.tick()).await.is_some() {
+    while chat.core.tasks.stop.run_until_cancelled(ticks.tick()).await.is_some() {
         add_up(&chat, false).await;
     }
     add_up(&chat, true).await;

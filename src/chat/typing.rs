@@ -108,11 +108,11 @@ impl Chat {
         is_typing: bool,
     ) -> Result<()> {
         let user = &*connection.user();
-        let members = self.members(conversation).await?;
+        let members = self.core.membership.members(conversation).await?;
         if !members.contains(&user.id) {
             return Err(Error::NotAuthorized);
         }
-        let members = self.without_blocked(user.id, &members).await;
+        let members = self.core.membership.without_blocked(user.id, &members).await;
         let key = (conversation, user.id);
         if is_typing && members.iter().all(|m| *m == user.id) {
             // Nobody to see it: not in the table either.
@@ -195,7 +195,7 @@ impl Chat {
             }
             tokio::select! {
                 () = tokio::time::sleep_until(ends) => {}
-                () = self.stop.cancelled() => return,
+                () = self.core.tasks.stop.cancelled() => return,
             }
         }
     }
@@ -212,7 +212,7 @@ impl Chat {
 pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Change>) {
     let mut waiting = Vec::new();
     loop {
-        if !chat.next_batch(&mut queue, &mut waiting, QUEUE).await {
+        if !chat.core.tasks.next_batch(&mut queue, &mut waiting, QUEUE).await {
             return;
         }
         let latest: HashMap<Key, bool> = waiting.drain(..).map(|(c, u, t)| ((c, u), t)).collect();

@@ -9,12 +9,13 @@ use clap::Parser;
 use souk::storage::Storage;
 use souk::{
     app::Store,
-    chat::{Chat, Sent, Uploads},
+    chat::{Chat, Core, Sent, Uploads},
     config::Config,
     db::Pool,
     domain::{ConversationId, Draft, Message, Role, User, UserId},
     error::Error,
     hub::Hub,
+    limits::Limits,
     protocol::{CreateConversation, ListConversations, ListMessages, Payload},
 };
 use sqlx::PgPool;
@@ -140,7 +141,8 @@ impl World {
         let store = Store::open(&config).await.unwrap();
         let uploads = Uploads::new(Storage::open(&config).unwrap(), &store.secret, &config);
         let hub = Arc::new(Hub::new(&config));
-        let chat = Chat::start(store.db.clone(), hub, uploads, &config, "test".into()).await.unwrap();
+        let core = Core::new(store.db.clone(), hub, Arc::new(Limits::new(&config.limits)), "test".into());
+        let chat = Chat::start(core, uploads, &config).await.unwrap();
         let dir = config.database_url.is_none().then(|| config.data_dir.clone());
         Self { chat, config, store: Some(store), dir }
     }

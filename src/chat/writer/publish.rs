@@ -17,7 +17,7 @@ pub async fn publish(chat: Arc<Chat>, mut batches: mpsc::Receiver<Batch>) {
     while let Some(batch) = batches.recv().await {
         let stored = stored_before(&chat, repeated(&batch)).await;
         for (conversation, members) in members(&batch) {
-            chat.remember_members(conversation, members).await;
+            chat.core.membership.remember(conversation, members).await;
         }
         for (entry, outcome) in batch {
             let published = AssertUnwindSafe(publish_one(&chat, entry, outcome, &stored)).catch_unwind().await;

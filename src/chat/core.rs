@@ -1,0 +1,31 @@
+//! What all services of the chat share.
+
+use std::sync::Arc;
+
+use super::{membership::Membership, tasks::Tasks};
+use crate::{db::Db, hub::Hub, limits::Limits};
+
+/// The parts that every service may use.
+pub struct Core {
+    /// The repository.
+    pub db: Db,
+    /// The sockets.
+    pub hub: Arc<Hub>,
+    /// How much each user may ask for.
+    pub limits: Arc<Limits>,
+    /// Work in flight and background tasks.
+    pub tasks: Tasks,
+    /// Members and blocks, remembered for a while.
+    pub membership: Membership,
+    /// This server's name among those on the same database.
+    pub server_name: String,
+}
+
+impl Core {
+    /// What a server works with that starts now.
+    #[must_use]
+    pub fn new(db: Db, hub: Arc<Hub>, limits: Arc<Limits>, server_name: String) -> Self {
+        let membership = Membership::new(db.clone());
+        Self { db, hub, limits, tasks: Tasks::default(), membership, server_name }
+    }
+}
