@@ -115,14 +115,14 @@ test('a signed URL of a file that is not there: 404', async (scene) => {
   const soon = Math.floor(Date.now() / 1000) + 60;
   for (const filePath of ['chat/none.png', '../postgres/PG_VERSION', '../../etc/passwd', 'chat/../../postgres/PG_VERSION.txt', 'chat']) {
     const answer = await download(scene, signed(filePath, 'x.txt', soon));
-    assert.ok([400, 403, 404].includes(answer.status), `${filePath}: ${answer.status}`);
+    assert.equal(answer.status, 404, filePath);
   }
 });
 
 test('the URL is good for seven days', async (scene) => {
   const url = new URL((await put(scene, 'png')).fileUrl, scene.server.url);
   const times = [...url.searchParams.values()].filter((v) => /^\d{9,13}$/.test(v)).map((v) => Number(v) * (v.length > 11 ? 1 : 1000));
-  if (times.length === 0) return;
+  assert.equal(times.length, 1, url.href);
   const days = (times[0] - Date.now()) / 86_400_000;
   assert.ok(Math.abs(days - 7) < 0.01, `${days} days`);
 });
@@ -131,7 +131,7 @@ test('other paths under files: no file of the server, always JSON', async (scene
   const url = new URL((await put(scene, 'png')).fileUrl, scene.server.url);
   for (const path of ['/api/chat/files/', '/api/chat/files', '/api/chat/files/x', '/api/chat/files/..%2f..%2f..%2fetc%2fpasswd', '/api/chat/files/%00', `${url.pathname}/..`, `${url.pathname}%00`, `${url.pathname}/x`, '/api/chat/files/postgres/PG_VERSION', `/api/chat/files/${'x'.repeat(5000)}`]) {
     const answer = await scene.rest(null, 'GET', path + url.search);
-    assert.ok([400, 403, 404, 414].includes(answer.status), `${path}: ${answer.status}`);
+    assert.equal(answer.status, /files\/?$/.test(path) ? 404 : 403, path);
     assert.equal(answer.body?.success, false, `${path}: ${answer.text}`);
   }
 });

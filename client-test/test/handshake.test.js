@@ -67,7 +67,7 @@ for (const [name, token] of Object.entries(BAD_TOKENS)) {
 for (const [name, token] of Object.entries({ 'a number': 5, 'an object': { a: 1 }, 'an array': [1], 'true': true, 'null': null })) {
   test(`${name} as token is refused, and without a word about types`, async (scene) => {
     const message = await refusal(scene, { auth: { token } });
-    assert.ok(['No token provided', 'Invalid or expired token'].includes(message), message);
+    assert.equal(message, 'No token provided');
   });
 }
 

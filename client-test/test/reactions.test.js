@@ -133,16 +133,16 @@ const SENSELESS = [
   ['a letter', 'a', 'invalid_reaction'],
   ['a word', 'like', 'invalid_reaction'],
   ['a digit', '7', 'invalid_reaction'],
-  ['white space', ' ', undefined],
+  ['white space', ' ', 'invalid_reaction'],
   ['an emoji and a word', '👍ok', 'invalid_reaction'],
   ['two emoji', '👍🎉', 'invalid_reaction'],
   ['eleven emoji', '👍'.repeat(11), 'invalid_reaction'],
   ['markup', '<b>', 'invalid_reaction'],
-  ['a NUL', '\u0000', undefined],
+  ['a NUL', '\u0000', 'invalid_reaction'],
   ['a lone joiner', '\u200d', 'invalid_reaction'],
-  ['a number', 5, undefined],
-  ['an object', { emoji: '👍' }, undefined],
-  ['binary', Buffer.from('👍'), undefined],
+  ['a number', 5, 'invalid_reaction'],
+  ['an object', { emoji: '👍' }, 'invalid_reaction'],
+  ['binary', Buffer.from('👍'), 'invalid_reaction'],
 ];
 
 for (const [name, reaction, code] of SENSELESS) {
@@ -152,8 +152,8 @@ for (const [name, reaction, code] of SENSELESS) {
     stage.seller.emit('chat:add_reaction', payload);
     const error = await stage.seller.waitFor('chat:error');
     assert.deepEqual([error.message, error.action], ['Failed to add reaction', 'add_reaction']);
-    assert.ok(code ? error.code === code : ['reaction_required', 'invalid_reaction'].includes(error.code), error.code);
-    assertFailure(await stage.seller.ask('chat:add_reaction', payload), error.code, 'Failed to add reaction');
+    assert.equal(error.code, code);
+    assertFailure(await stage.seller.ask('chat:add_reaction', payload), code, 'Failed to add reaction');
     assertReactions((await stage.message('seller', message.id)).reactions, []);
     await stage.settle(stage.seller);
     assert.equal(stage.customer.count('chat:reaction_added'), 0);
