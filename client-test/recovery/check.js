@@ -1,34 +1,42 @@
 'use strict';
 
-// Holds what a client was told against what was said. A life is the time from a fresh start to the next one: `floors` has each
-// conversation's last number when it began, `seen` the numbers that came since, in their order.
+// Compares what a client was told with what was said. A life is the time from a fresh start to the next one: `floors` has each
+// conversation's last number when it began, `seen` the numbers that came since, in the order in which they came.
 
-/** What is wrong with a life that goes on, or went on, up to the numbers in `until`; an ended one has none. */
-function faultsOfLife({ floors, seen }, until) {
+/** The numbers of one conversation in one life; `before` has those of its earlier lives. */
+function faultsOfNumbers(floor, numbers, before, until) {
   const faults = [];
-  for (const [conversation, numbers] of seen) {
-    const say = (what) => faults.push(`conversation ${conversation}: ${what}`);
-    numbers.forEach((number, i) => {
-      // What was being stored when it began may come or not: that one was said to the life before.
-      if (i === 0 && number > floors.get(conversation) + 1) say(`begins with ${number}, after ${floors.get(conversation)}`);
-      if (i > 0 && number !== numbers[i - 1] + 1) say(`${number} follows ${numbers[i - 1]}`);
-    });
-    const known = numbers.at(-1) ?? floors.get(conversation);
-    if (until && known < until.get(conversation)) say(`ends with ${known}, the last is ${until.get(conversation)}`);
+  const seen = new Set();
+  let last = 0;
+  for (const number of numbers) {
+    if (seen.has(number)) faults.push({ kind: 'doubled', what: `${number} came twice` });
+    else if (before.has(number)) faults.push({ kind: 'doubled', what: `${number} came in an earlier life too` });
+    else if (number < last) faults.push({ kind: 'out of order', what: `${number} came after ${last}` });
+    seen.add(number);
+    last = Math.max(last, number);
+  }
+  // A message that was being stored when the life began may have come before it.
+  const first = numbers.length > 0 ? Math.min(floor, numbers[0] - 1) : floor;
+  for (let number = first + 1; number <= Math.max(last, until ?? 0); number++) {
+    if (!seen.has(number)) faults.push({ kind: 'lost', what: `${number} never came` });
   }
   return faults;
 }
 
-/** The faults of all lives of one client: nothing is told again in a later one either. */
+/** The faults of all lives of one client. Only the last one must go up to the numbers in `until`: it is the one that goes on. */
 function faultsOf(lives, until) {
-  const faults = lives.flatMap((life, i) => faultsOfLife(life, i === lives.length - 1 ? until : undefined));
-  const last = new Map();
-  for (const { seen } of lives) {
+  const faults = [];
+  const before = new Map();
+  lives.forEach(({ floors, seen }, i) => {
     for (const [conversation, numbers] of seen) {
-      if (numbers[0] <= last.get(conversation)) faults.push(`conversation ${conversation}: ${numbers[0]} is told again after ${last.get(conversation)}`);
-      if (numbers.length > 0) last.set(conversation, numbers.at(-1));
+      const earlier = before.get(conversation) ?? new Set();
+      const end = i === lives.length - 1 ? until.get(conversation) : undefined;
+      const found = faultsOfNumbers(floors.get(conversation), numbers, earlier, end);
+      faults.push(...found.map(({ kind, what }) => ({ kind, what: `conversation ${conversation}: ${what}` })));
+      numbers.forEach((number) => earlier.add(number));
+      before.set(conversation, earlier);
     }
-  }
+  });
   return faults;
 }
 
