@@ -1,6 +1,6 @@
 -- The schema of the chat database. Written by scripts/schema: change a migration, not this file.
 -- PostgreSQL 15; other versions print some of it in other words.
--- The server also makes three indexes on the shop's users, unless USER_INDEXES=false: src/db/user_indexes.rs has them.
+-- The server also makes three indexes on the shop's users, unless USER_INDEXES=false: src/db/schema/user_indexes.rs has them.
 
 -- TYPE notification_channel
 

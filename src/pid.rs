@@ -8,10 +8,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use uuid::Uuid;
 
-use crate::{
-    config::Secret,
-    domain::{ConversationId, UserId},
-};
+use crate::{config::Secret, domain::UserId};
 
 /// Bytes of the signature that are kept.
 const SIGNATURE_BYTES: usize = 16;
@@ -24,19 +21,6 @@ pub struct Pid {
     pub id: Uuid,
     /// When it was first given out, by this server's clock.
     pub since: DateTime<Utc>,
-}
-
-/// A socket that may come back, as the database keeps it for after a restart.
-#[derive(Clone, Debug)]
-pub struct Returning {
-    /// The name under which its client comes back.
-    pub pid: Uuid,
-    /// Whose it is.
-    pub user: UserId,
-    /// Where it is.
-    pub rooms: Vec<ConversationId>,
-    /// Whether its line is lost.
-    pub is_gone: bool,
 }
 
 /// Makes and checks them.

@@ -7,6 +7,12 @@ use chrono::{DateTime, Utc};
 use super::{Db, DbResult, Lease};
 
 impl Db {
+    /// The time by the database's clock, as far as it is known: to a second or so.
+    #[must_use]
+    pub fn time(&self) -> DateTime<Utc> {
+        self.clock.time()
+    }
+
     /// The database's time.
     ///
     /// # Errors

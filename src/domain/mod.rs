@@ -1,6 +1,7 @@
 //! The things the chat is about. Pure: nothing here waits, stores or sends.
 
 mod attachment;
+mod before;
 mod blank;
 mod conversation;
 mod draft;
@@ -10,10 +11,12 @@ mod file_content;
 mod file_path;
 mod ids;
 mod message;
+mod recovery;
 pub mod time;
 mod user;
 
 pub use attachment::Attachment;
+pub use before::Before;
 pub use blank::is_blank;
 pub use conversation::{Conversation, ConversationKind, NewConversation};
 pub use draft::{Draft, MAX_ATTACHMENTS, MAX_CLIENT_ID_CHARS};
@@ -23,4 +26,5 @@ pub use file_content::{ContentCheck, HEAD_BYTES};
 pub use file_path::FilePath;
 pub use ids::{ConversationId, MessageId, UserId};
 pub use message::{Details, Edit, Message, Quote, Reaction, Status};
+pub use recovery::{Position, Returning};
 pub use user::{DELETED_USER, Person, Role, User, shown_name};

@@ -7,8 +7,7 @@ use uuid::Uuid;
 
 use super::{Arrival, Connection, Hub, State, ghosts::Ghost, log::Log};
 use crate::{
-    domain::{ConversationId, UserId},
-    pid::Returning,
+    domain::{ConversationId, Returning, UserId},
     protocol::Happening,
 };
 

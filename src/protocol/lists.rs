@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Datelike as _, Utc};
+use chrono::{DateTime, Datelike as _};
 use serde_json::Value;
 
 use super::{ConversationRef, Payload, inbound::whole, rfc3339};
 use crate::{
-    domain::{Conversation, ConversationId},
+    domain::{Before, ConversationId},
     error::{Error, Result},
 };
 
@@ -24,24 +24,7 @@ pub fn page_limit(asked: Option<i64>) -> i64 {
     }
 }
 
-/// Where a page of conversations begins.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Before {
-    /// Activity before this time.
-    Time(DateTime<Utc>),
-    /// After this conversation in the list, wherever it is by now.
-    Conversation(ConversationId),
-    /// After the place that a conversation had in the list: its time and its id. What a page gives as `next`.
-    Place(DateTime<Utc>, ConversationId),
-}
-
 impl Before {
-    /// The place of a conversation in the list.
-    #[must_use]
-    pub fn place_of(conversation: &Conversation) -> Self {
-        Self::Place(conversation.last_message_at.unwrap_or(conversation.created_at), conversation.id)
-    }
-
     fn parse(text: &str) -> Option<Self> {
         if let Some((micros, id)) = text.split_once('_') {
             let at = DateTime::from_timestamp_micros(micros.parse().ok()?)?;

@@ -14,16 +14,17 @@ mod sending;
 mod sync;
 mod time;
 
+pub use crate::domain::{Before, Position};
 pub use acting::{ListEdits, MessageRef, NewText, deletes_for_everyone, named_message, not_an_entry, reaction};
 pub use answers::{Ack, AckPage, Failure, SendFailure, ack_around};
 pub use inbound::{ConversationRef, CreateConversation, FileLink, Payload, Typing};
-pub use lists::{Before, ListConversations, ListMessages, SearchUsers};
+pub use lists::{ListConversations, ListMessages, SearchUsers};
 pub use message::{EditView, MessageJson, MessageView};
 pub use outbound::{
     ConversationView, MessageDeleted, MessageDelivered, MessagesPage, MessagesRead, ParticipantView, PersonView,
     ReactionChanged, RoomMember, UserStatus, UserTyping,
 };
-pub use recovery::{Happening, Position, What};
+pub use recovery::{Happening, What};
 pub use sending::SendMessage;
 pub use sync::{
     HiddenView, JoinedView, KnownToClient, MissedView, ReadView, SyncRequest, SyncView, SyncedView, join_limit,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::Payload;
-use crate::domain::{ConversationId, MessageId, UserId};
+use crate::domain::{ConversationId, MessageId, Position, UserId};
 
 /// Longest `pid` and `offset` that are looked at.
 const MAX_BYTES: usize = 200;
@@ -77,20 +77,6 @@ pub enum What {
     },
 }
 
-/// Where in the stream of events a client is: the `offset` that recoverable events carry as their last argument. It is the
-/// same for all receivers of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
-    /// A letter for each kind of event.
-    pub kind: u8,
-    /// The conversation; of a change of a message the message.
-    pub id: Uuid,
-    /// A message's number or its version.
-    pub number: i64,
-    /// When it was, in microseconds.
-    at: i64,
-}
-
 impl Happening {
     /// The position after it.
     #[must_use]
@@ -104,7 +90,7 @@ impl Happening {
             What::Deleted { message, version } => (b'd', message.0, version.unwrap_or_default()),
             What::Read { last_read_seq, .. } => (b'w', in_conversation, *last_read_seq),
         };
-        Position { kind, id, number, at: self.at.timestamp_micros() }
+        Position { kind, id, number, micros: self.at.timestamp_micros() }
     }
 
     /// The message that has to be read to tell of it again.
@@ -135,15 +121,9 @@ impl Position {
         let mut parts = text[1..].split('.');
         let id = Uuid::try_parse(parts.next()?).ok()?;
         let mut number = || i64::from_str_radix(parts.next()?, 16).ok();
-        let (number, at) = (number()?, number()?);
-        let position = Self { kind, id, number, at };
-        (parts.next().is_none() && DateTime::from_timestamp_micros(at).is_some()).then_some(position)
-    }
-
-    /// When the event was, by the clock of the database.
-    #[must_use]
-    pub fn at(&self) -> DateTime<Utc> {
-        DateTime::from_timestamp_micros(self.at).unwrap_or_default()
+        let (number, micros) = (number()?, number()?);
+        let position = Self { kind, id, number, micros };
+        (parts.next().is_none() && DateTime::from_timestamp_micros(micros).is_some()).then_some(position)
     }
 
     /// The message that the client got last, by conversation and number; `None` where it was another event.
@@ -155,8 +135,8 @@ impl Position {
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, id, number, at } = self;
-        write!(f, "{}{}.{number:x}.{at:x}", char::from(*kind), id.simple())
+        let Self { kind, id, number, micros } = self;
+        write!(f, "{}{}.{number:x}.{micros:x}", char::from(*kind), id.simple())
     }
 }
 

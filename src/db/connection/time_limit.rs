@@ -1,0 +1,17 @@
+//! How long a statement may take that nobody else limits.
+
+use std::time::Duration;
+
+use crate::db::{DbError, DbResult};
+
+/// Longest that a statement off the callers' paths may take. A line that died silently would otherwise hold its
+/// query for as long as the kernel tries, a quarter of an hour.
+pub(in crate::db) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Waits for a statement as long as is sensible where nobody else limits it.
+///
+/// # Errors
+/// [`DbError::Timeout`], or what the statement says.
+pub async fn in_time<T>(statement: impl Future<Output = DbResult<T>>) -> DbResult<T> {
+    tokio::time::timeout(ANSWER_WITHIN, statement).await.unwrap_or(Err(DbError::Timeout))
+}

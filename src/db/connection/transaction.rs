@@ -1,0 +1,17 @@
+//! A transaction that gives way to others.
+
+use super::retry::Attempts;
+use crate::db::{DbError, DbResult};
+
+/// Runs a transaction, and again while somebody else is in its way: in between it has no connection.
+pub(in crate::db) async fn again_while_in_the_way<T, F: Future<Output = DbResult<T>>>(
+    transaction: impl Fn() -> F,
+) -> DbResult<T> {
+    let mut attempts = Attempts::start();
+    loop {
+        match transaction().await {
+            Err(DbError::Sqlx(e)) if attempts.go_on_after(&e).await => {}
+            outcome => return outcome,
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The handle on the database that everything else has, and how it is made.
+
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sqlx::{ConnectOptions as _, Connection as _, postgres::PgConnectOptions};
+use tokio::sync::Semaphore;
+
+use super::{
+    DbResult, Pool, PoolOptions,
+    connection::{pooler, time_limit::in_time},
+    messages::clock::Clock,
+};
+use crate::{
+    config::{Config, Pooler},
+    limits::Shares,
+};
+
+/// Of so many connections one is for reads that may be long.
+const LONG_READS_SHARE: usize = 5;
+
+/// The database.
+#[derive(Clone)]
+pub struct Db {
+    pool: Pool,
+    pub(super) options: PoolOptions,
+    /// How long to wait for the database at the start.
+    pub(super) start_timeout: Duration,
+    /// How many reads that may be long are under way at a time.
+    pub(super) long_reads: Arc<Semaphore>,
+    pub(super) clock: Arc<Clock>,
+}
+
+impl Db {
+    /// Connects to `url` with at most `max_connections`, waiting for the database to come up for
+    /// `DATABASE_START_TIMEOUT` seconds.
+    ///
+    /// # Errors
+    /// [`DbError`] of the last attempt.
+    pub async fn connect(url: &str, config: &Config, max_connections: u32) -> DbResult<Self> {
+        let options: PgConnectOptions = url.parse::<PgConnectOptions>()?;
+        let options = options
+            .application_name("souk")
+            // Poolers refuse what they do not keep track of, and what it changes, the text of floats, is not used.
+            .extra_float_digits(None)
+            .log_statements(tracing::log::LevelFilter::Trace)
+            .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(5));
+        let start_timeout = Duration::from_secs(config.database_start_timeout);
+        let deadline = Instant::now() + start_timeout;
+        loop {
+            // A host that takes the connection and says nothing must not hold up the start for ever.
+            let attempt = async {
+                sqlx::PgConnection::connect_with(&options).await?.close().await?;
+                Ok(())
+            };
+            match in_time(attempt).await {
+                Ok(()) => break,
+                Err(e) if Instant::now() < deadline => {
+                    tracing::warn!(error = %e, "database not reachable, trying again");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        let behind_pooler = match config.pooler() {
+            Pooler::Transaction => true,
+            // The embedded database has no second connection.
+            Pooler::Auto if config.database_url.is_some() && pooler::shares_backends(&options).await => {
+                tracing::warn!(
+                    "DATABASE_POOLER: there is a transaction-mode pooler in front of the database; \
+                     going on as with DATABASE_POOLER=transaction, which saves finding out"
+                );
+                true
+            }
+            Pooler::Auto => false,
+        };
+        let cached = if behind_pooler { 0 } else { config.database_statement_cache };
+        let options = PoolOptions {
+            connect: options.statement_cache_capacity(cached),
+            max_connections,
+            acquire_timeout: config.acquire_timeout(),
+            keeps_statements: !behind_pooler,
+            limits: config.session_limits(),
+        };
+        let long_reads = Arc::new(Semaphore::new((max_connections as usize / LONG_READS_SHARE).max(1)));
+        let shares = Shares::new(config.connections_per_user(max_connections) as usize);
+        let pool = Pool::new(options.clone()).with_shares(shares);
+        Ok(Self { pool, options, start_timeout, long_reads, clock: Arc::default() })
+    }
+
+    /// How many reads that keep a processor busy are best under way at a time, where that is less than the pool allows:
+    /// twice as many as there are processors, if Postgres has the same ones.
+    #[must_use]
+    pub fn reads_at_once(&self) -> Option<usize> {
+        let host = self.options.connect.get_host();
+        let is_here = self.options.connect.get_socket().is_some()
+            || host.starts_with('/')
+            || host == "localhost"
+            || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        (is_here && 2 * processors < self.options.max_connections as usize).then_some(2 * processors)
+    }
+
+    /// The pool.
+    #[must_use]
+    pub fn pool(&self) -> Pool {
+        self.pool.clone()
+    }
+
+    /// Whether statements are sent as a transaction-mode pooler needs it.
+    #[must_use]
+    pub fn is_behind_pooler(&self) -> bool {
+        self.pool().is_behind_pooler()
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        self.pool().close().await;
+    }
+}

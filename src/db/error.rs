@@ -1,0 +1,108 @@
+//! A failure of the database: which errors mean what, and what a client is told of them.
+
+use sqlx::migrate::MigrateError;
+
+use super::connection::retry::{is_in_the_way, is_loss};
+use crate::error::Error;
+
+/// Shorthand.
+pub type DbResult<T> = Result<T, DbError>;
+
+/// A failure of the database.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// What sqlx says. Logged, never sent to a client.
+    #[error(transparent)]
+    Sqlx(#[from] sqlx::Error),
+    /// No connection could be had: nothing was sent.
+    #[error("no connection: {0}")]
+    NoConnection(#[source] sqlx::Error),
+    /// A migration failed; its transaction was rolled back.
+    #[error("migration: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// No answer in time: the line is dead, or the database is frozen. Whether the statement took effect is unknown.
+    #[error("no answer from the database in time")]
+    Timeout,
+    /// The statement reached the database after its time, and did nothing.
+    #[error("the statement came too late to the database")]
+    TooLate,
+    /// The embedded database did not start.
+    #[error("embedded database: {0}")]
+    Embedded(String),
+}
+
+impl DbError {
+    /// Whether the statement itself was at fault: trying the same again, or its rows one by one, may tell which.
+    /// Anything else is the connection's fault, and whether the statement took effect is unknown.
+    #[must_use]
+    pub fn is_statement_fault(&self) -> bool {
+        // Class 57 is the server shutting down or cancelling; class 53 is lack of resources such as disk; class 25 is a
+        // server that is read-only for a while, or a session it ended in mid-transaction.
+        let is_others = |c: &str| ["08", "25", "53", "57"].iter().any(|class| c.starts_with(class));
+        matches!(self, Self::Sqlx(sqlx::Error::Database(e)) if !self.is_locked() && !e.code().is_some_and(|c| is_others(&c)))
+    }
+
+    /// Whether somebody else had a lock on what the statement needs, for longer than it waits (`DATABASE_LOCK_TIMEOUT_MS`).
+    /// It did nothing.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.has_code(&["55P03"])
+    }
+
+    /// Whether the server ended the statement after its time (`DATABASE_STATEMENT_TIMEOUT_MS`), or was told to. It did
+    /// nothing.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        self.has_code(&["57014"])
+    }
+
+    fn has_code(&self, codes: &[&str]) -> bool {
+        let (Self::Sqlx(e) | Self::Migrate(MigrateError::ExecuteMigration(e, _))) = self else { return false };
+        e.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|c| codes.contains(&&*c))
+    }
+
+    /// Whether it is not known if the statement took effect.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        match self {
+            Self::Sqlx(e) => {
+                !matches!(e, sqlx::Error::Database(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
+            }
+            Self::Timeout => true,
+            Self::NoConnection(_) | Self::TooLate | Self::Migrate(_) | Self::Embedded(_) => false,
+        }
+    }
+
+    /// Whether no connection of the pool was free in time, or the pool is closed: nothing was asked of the database.
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        use sqlx::Error::{PoolClosed, PoolTimedOut};
+        matches!(self, Self::Sqlx(PoolTimedOut | PoolClosed) | Self::NoConnection(PoolTimedOut | PoolClosed))
+    }
+
+    /// Whether another transaction got in between: a unique key taken meanwhile, a deadlock, a serialization failure.
+    /// Trying again settles it.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        self.has_code(&["23505", "40001", "40P01"])
+    }
+}
+
+impl From<DbError> for Error {
+    fn from(e: DbError) -> Self {
+        if e.is_exhausted() {
+            tracing::warn!(error = %e, "no database connection was free in time");
+            return Self::Busy;
+        }
+        if matches!(&e, DbError::Sqlx(fault) if is_in_the_way(fault)) {
+            tracing::warn!(error = %e, "somebody is in the way in the database");
+            return Self::Busy;
+        }
+        if e.is_given_up() || matches!(&e, DbError::Sqlx(fault @ sqlx::Error::Database(_)) if is_loss(fault)) {
+            tracing::warn!(error = %e, "the database ended a statement or its session");
+            return Self::Busy;
+        }
+        tracing::error!(error = %e, "database");
+        Self::Internal
+    }
+}

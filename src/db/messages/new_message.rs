@@ -1,0 +1,31 @@
+//! A message on its way into the database.
+
+use serde_json::Value;
+
+use crate::domain::{ConversationId, MessageId, UserId};
+
+/// A message to be stored. Its `id` is made before the first attempt, so that a second attempt after a lost
+/// connection finds what the first one stored.
+#[derive(Clone, Debug)]
+pub struct NewMessage {
+    /// Primary key.
+    pub id: MessageId,
+    /// Where to.
+    pub conversation_id: ConversationId,
+    /// From whom.
+    pub sender_id: UserId,
+    /// Text.
+    pub text: String,
+    /// `text`, `image` or `file`.
+    pub kind: &'static str,
+    /// A JSON array.
+    pub attachments: Value,
+    /// The client's own id for it.
+    pub client_message_id: Option<String>,
+    /// The client's temporary id.
+    pub temp_id: Option<String>,
+    /// The same socket sent a message with this temporary id before.
+    pub temp_id_again: bool,
+    /// The message it answers.
+    pub reply_to: Option<MessageId>,
+}
