@@ -5,8 +5,18 @@ use std::{collections::VecDeque, sync::atomic::Ordering, task::Context};
 use parking_lot::MutexGuard;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::{Carrier, Line, Next, State, wake};
+use super::{Carrier, End, Line, State, wake};
 use crate::frame::Frame;
+
+/// What the WebSocket's task is to do next.
+pub(crate) enum Next {
+    /// Write what it was given.
+    Write,
+    /// Wait: its waker is kept.
+    Wait,
+    /// Finish.
+    End(End),
+}
 
 impl Line {
     /// Takes a place in the queue.
@@ -109,5 +119,18 @@ impl Line {
             frames.iter().for_each(|frame| self.count(frame));
             state.queue.extend(frames);
         }
+    }
+}
+
+impl State {
+    fn wait(&mut self, cx: &Context<'_>) -> Next {
+        if let Some(end) = self.end {
+            return Next::End(end);
+        }
+        match &mut self.writer {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        Next::Wait
     }
 }
