@@ -7,7 +7,8 @@ use engineioxide_core::Str;
 ///
 /// A character that JSON cannot have without one becomes U+FFFD. No event has it in its name, so the client hears that
 /// the event is unknown. Every other packet stays as it is.
-pub(crate) fn without_escapes(packet: Str) -> Str {
+#[must_use]
+pub fn without_escapes(packet: Str) -> Str {
     rewritten(packet.as_str()).map_or(packet, Str::from)
 }
 

@@ -45,6 +45,7 @@ pub use socket::{DisconnectReason, Sid, Socket};
 #[doc(hidden)]
 pub mod internals {
     pub use crate::{
+        event_name::without_escapes,
         payload::{Incoming, decode, encode},
         websocket::decoder::{Decoder, Fault, Message},
     };

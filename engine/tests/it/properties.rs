@@ -1,4 +1,7 @@
-//! Random payloads and frames.
+//! Random payloads, frames, event names and bodies.
+
+mod bodies;
+mod event_names;
 
 use bytes::Bytes;
 use engineioxide::{
@@ -9,8 +12,8 @@ use proptest::prelude::*;
 
 const MAX: usize = 1000;
 
-fn config() -> ProptestConfig {
-    ProptestConfig::with_cases(crate::support::runs(2000))
+fn cases(usual: u32) -> ProptestConfig {
+    ProptestConfig::with_cases(crate::support::runs(usual))
 }
 
 fn frame(first: u8, mask: [u8; 4], data: &[u8]) -> Vec<u8> {
@@ -54,7 +57,7 @@ fn decoded(bytes: &[u8], pieces: &[usize]) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(cases(2000))]
 
     #[test]
     fn any_payload_is_decoded_without_a_panic(payload in any::<String>()) {

@@ -159,10 +159,12 @@ pub fn sid_of(open: &str) -> String {
     open[at..].split('"').next().unwrap().to_owned()
 }
 
-/// Runs of each random test: `ENGINE_FUZZ_RUNS`, or `usual` where it is not set.
+/// Runs of each random test: `ENGINE_FUZZ_RUNS`, or `usual` where it is not set. Printed with the test's name.
 pub fn runs(usual: u32) -> u32 {
     let runs = std::env::var("ENGINE_FUZZ_RUNS").ok();
-    runs.map_or(usual, |runs| runs.parse().expect("ENGINE_FUZZ_RUNS is a number"))
+    let runs = runs.map_or(usual, |runs| runs.parse().expect("ENGINE_FUZZ_RUNS is a number"));
+    println!("{}: {runs} runs", std::thread::current().name().unwrap_or_default());
+    runs
 }
 
 /// Waits until there is something.
