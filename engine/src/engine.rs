@@ -18,6 +18,7 @@ use crate::{
     event_name,
     handler::EngineIoHandler,
     heartbeat::Heartbeats,
+    just_closed::JustClosed,
     line::{Carrier, EndedBy, Line, Owner},
     payload::{self, Incoming},
     request,
@@ -32,6 +33,7 @@ pub(crate) struct Engine<H: EngineIoHandler> {
     heartbeats: Heartbeats,
     /// Bytes of request bodies that are being received.
     pub bytes_of_bodies: AtomicUsize,
+    pub just_closed: JustClosed,
     this: Weak<Self>,
 }
 
@@ -43,6 +45,7 @@ impl<H: EngineIoHandler> Engine<H> {
             handler,
             sessions: RwLock::default(),
             bytes_of_bodies: AtomicUsize::new(0),
+            just_closed: JustClosed::default(),
             this: this.clone(),
         })
     }

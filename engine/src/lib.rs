@@ -11,7 +11,7 @@
 //! - `line`: the state of one session under its lock: the outgoing queue, who carries it, the upgrade.
 //! - `engine`, `heartbeat`: all sessions, and their pings.
 //! - `event_name`: mends the names of incoming Socket.IO events for socketioxide.
-//! - `polling`, `websocket`: the two transports.
+//! - `polling`, `websocket`: the two transports; `just_closed`: polls that their session's end has overtaken.
 //! - [`service`]: the tower and hyper services around it.
 
 mod body;
@@ -21,6 +21,7 @@ mod event_name;
 mod frame;
 pub mod handler;
 mod heartbeat;
+mod just_closed;
 mod line;
 mod not_found;
 mod payload;

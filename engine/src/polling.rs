@@ -31,9 +31,11 @@ pub(crate) fn open<H: EngineIoHandler>(engine: &Arc<Engine<H>>, parts: Parts) ->
 
 /// Answers a GET request once there is something to say.
 pub(crate) async fn poll<H: EngineIoHandler>(engine: &Engine<H>, sid: Sid) -> Result<Response<Bytes>, Refusal> {
-    let poll = {
-        let socket = engine.session(sid).ok_or(Refusal::UnknownSession)?;
-        socket.line.open_poll(usize::try_from(engine.config.max_payload).unwrap_or(usize::MAX))?
+    let max_bytes = usize::try_from(engine.config.max_payload).unwrap_or(usize::MAX);
+    let socket = engine.session(sid).ok_or(Refusal::UnknownSession);
+    let poll = match socket.and_then(|socket| socket.line.open_poll(max_bytes)) {
+        Err(Refusal::UnknownSession) if engine.just_closed.take(sid) => return Ok(text(Bytes::from_static(NOOP))),
+        poll => poll?,
     };
     match poll.answer().await {
         Answer::Frames(frames) => Ok(text(payload::encode(&frames).into())),
@@ -46,6 +48,10 @@ pub(crate) async fn poll<H: EngineIoHandler>(engine: &Engine<H>, sid: Sid) -> Re
             Ok(text(payload.into()))
         }
         Answer::Noop => Ok(text(Bytes::from_static(NOOP))),
+        Answer::Closed => {
+            engine.just_closed.take(sid);
+            Ok(text(Bytes::from_static(NOOP)))
+        }
         Answer::Refused(refusal) => Err(refusal),
     }
 }
@@ -75,7 +81,11 @@ where
     match receive(engine, &socket, payload).await {
         Ok(()) => {}
         Err(DisconnectReason::TransportClose) => {
-            socket.line.end(DisconnectReason::TransportClose, EndedBy::Client);
+            // Before the session's end: a poll that comes from then on, or waits, takes it out again.
+            engine.just_closed.add(sid);
+            if !socket.line.end(DisconnectReason::TransportClose, EndedBy::Client) {
+                engine.just_closed.take(sid);
+            }
         }
         Err(reason) => {
             socket.line.end(reason, EndedBy::Server);

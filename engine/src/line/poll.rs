@@ -22,6 +22,8 @@ pub(crate) enum Answer {
     LastFrames(Vec<Frame>),
     /// Nothing, so that the client stops polling.
     Noop,
+    /// Nothing: the client has closed the session.
+    Closed,
     Refused(Refusal),
 }
 
@@ -74,7 +76,7 @@ impl Line {
         if let Some(end) = state.end {
             return Step::Answer(match (end.by, end.reason) {
                 (EndedBy::Cut, _) => Answer::Refused(Refusal::UnknownSession),
-                (EndedBy::Client, _) => Answer::Noop,
+                (EndedBy::Client, _) => Answer::Closed,
                 (EndedBy::Server, _) => Answer::LastFrames(self.take_frames(&mut state, usize::MAX)),
             });
         }

@@ -262,6 +262,16 @@ mod close {
     }
 
     #[tokio::test]
+    async fn a_poll_that_is_overtaken_by_the_close_packet_is_answered_as_one_that_waited() {
+        let server = Server::quiet().await;
+        let sid = server.open().await;
+        assert_eq!(server.post(&sid, "1").await.status, 200);
+        let answer = server.poll(&sid).await;
+        assert_eq!((answer.status, &*answer.body), (200, "6"));
+        assert_eq!(server.poll(&sid).await.status, 400);
+    }
+
+    #[tokio::test]
     async fn websocket_forcefully_closes_the_session() {
         let server = Server::quiet().await;
         let mut socket = server.open_websocket().await;
