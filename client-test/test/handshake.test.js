@@ -75,6 +75,39 @@ test('the token of a user that does not exist is refused: User not found', async
   assert.equal(await refusal(scene, { auth: { token: tokenFor({ id: NOBODY, role: 'admin' }) } }), 'User not found');
 });
 
+/** What a refused handshake has as `err.data`, the same over both transports. */
+async function refusalData(scene, token) {
+  const data = [];
+  for (const transport of ['polling', 'websocket']) {
+    const client = scene.open(null, { transports: [transport], reconnection: false, auth: { token } });
+    data.push((await client.refused()).data);
+  }
+  assert.deepEqual(data[0], data[1], 'both transports answer the same');
+  return data[0];
+}
+
+const REFUSAL_DATA = {
+  'no token': ['', { type: 'authentication_error', code: 'token_required' }],
+  'a token that is none': ['garbage', { type: 'authentication_error', code: 'invalid_token', reason: 'Invalid token' }],
+  'an expired token': [BAD_TOKENS['an expired token'], { type: 'authentication_error', code: 'invalid_token', reason: 'Token expired' }],
+  'the token of a user that does not exist': [
+    tokenFor({ id: NOBODY, role: 'admin' }), { type: 'authentication_error', code: 'user_not_found' },
+  ],
+};
+
+for (const [name, [token, data]] of Object.entries(REFUSAL_DATA)) {
+  test(`${name}: err.data says of which kind the refusal is`, async (scene) => {
+    assert.deepEqual(await refusalData(scene, token), data);
+  });
+}
+
+test('an unknown namespace is refused without err.data', async (scene) => {
+  const client = scene.open('customer', { reconnection: false });
+  const error = await new Promise((resolve) => client.socket.io.socket('/unknown').on('connect_error', resolve).connect());
+  assert.equal(error.message, 'Invalid namespace');
+  assert.equal(error.data, undefined);
+});
+
 test('a refused socket is told so once and hears nothing else', async (scene) => {
   const client = scene.open(null, { reconnection: false });
   await client.refused();

@@ -167,15 +167,8 @@ impl Permit<'_> {
     /// Sends a text message.
     pub fn emit(self, msg: Str) {
         self.let_in(msg.as_bytes());
-        let frame = self.connect_answer(msg.as_str()).unwrap_or_else(|| Frame::text(msg.as_str()));
+        let frame = self.line.with_addition(msg.as_str()).unwrap_or_else(|| Frame::text(msg.as_str()));
         self.push([frame]);
-    }
-
-    /// The answer to a Socket.IO CONNECT packet, `0{"sid":"x"}`, with what the application adds to it.
-    fn connect_answer(&self, msg: &str) -> Option<Frame> {
-        let rest = msg.starts_with('0').then(|| msg.strip_suffix('}')).flatten()?;
-        let members = self.line.take_connect_members()?;
-        Some(Frame::text_of(&[rest, ",", &members, "}"]))
     }
 
     /// Sends a binary message.

@@ -30,7 +30,7 @@ const SLOWED_BY: Duration = Duration::from_secs(3);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     NoToken,
-    InvalidToken,
+    InvalidToken(TokenError),
     UserNotFound,
     NotActive,
     TooMany,
@@ -42,12 +42,27 @@ impl Refusal {
     fn code(self) -> &'static str {
         match self {
             Self::NoToken => "token_required",
-            Self::InvalidToken => "invalid_token",
+            Self::InvalidToken(_) => "invalid_token",
             Self::UserNotFound => "user_not_found",
             Self::NotActive => "account_not_active",
             Self::TooMany => "too_many_connections",
             Self::Database => "internal",
         }
+    }
+
+    /// The client's `err.data`.
+    fn data(self) -> serde_json::Value {
+        let kind = match self {
+            Self::TooMany | Self::Database => "server_error",
+            _ => "authentication_error",
+        };
+        let mut data = serde_json::json!({ "type": kind, "code": self.code() });
+        match self {
+            Self::InvalidToken(TokenError::Expired) => data["reason"] = "Token expired".into(),
+            Self::InvalidToken(_) => data["reason"] = "Invalid token".into(),
+            _ => {}
+        }
+        data
     }
 }
 
@@ -55,7 +70,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoToken => "No token provided",
-            Self::InvalidToken => "Invalid or expired token",
+            Self::InvalidToken(_) => "Invalid or expired token",
             Self::UserNotFound => "User not found",
             Self::NotActive => "Account not active",
             Self::TooMany => "Too many connections",
@@ -79,6 +94,9 @@ impl ConnectMiddleware<LocalAdapter, ByToken> for Authenticate {
     ) -> Result<(), Box<dyn fmt::Display + Send>> {
         let session = self.authenticate(&socket, auth.as_ref()).await.map_err(|refusal| {
             tracing::info!(reason = %refusal, "handshake refused");
+            if let Some(session) = socket.req_parts().extensions.get::<Handle>() {
+                session.add_to_connect_error(socket.ns(), &format!("\"data\":{}", refusal.data()));
+            }
             Box::new(refusal) as Box<dyn fmt::Display + Send>
         })?;
         register(&self.0, &socket, session);
@@ -100,7 +118,7 @@ impl Authenticate {
                 if e == TokenError::Invalid && limits.rates.bad_token(address).is_err() {
                     tokio::time::sleep(SLOWED_BY).await;
                 }
-                return Err(Refusal::InvalidToken);
+                return Err(Refusal::InvalidToken(e));
             }
         };
         // One who was cut for asking without end, and is back at once.
@@ -143,7 +161,7 @@ impl Authenticate {
             pid = earlier;
         }
         let text = self.0.pids.text(&pid, user.id);
-        session.add_to_connect_answer(&format!("\"pid\":\"{text}\""));
+        session.add_to_connect_answer(socket.ns(), &format!("\"pid\":\"{text}\""));
         Some(pid.id)
     }
 }
@@ -176,9 +194,9 @@ pub async fn renew(mut call: Call) {
 
 async fn renewed(call: &Call) -> Result<i64, Refusal> {
     let token = call.payload.token().map(strip_bearer).filter(|t| !t.is_empty()).ok_or(Refusal::NoToken)?;
-    let verified = call.tokens.verify(token).map_err(|_| Refusal::InvalidToken)?;
+    let verified = call.tokens.verify(token).map_err(Refusal::InvalidToken)?;
     if verified.user_id != call.connection.user_id {
-        return Err(Refusal::InvalidToken);
+        return Err(Refusal::InvalidToken(TokenError::Invalid));
     }
     match call.chat.account(verified.user_id).await {
         Ok(Some(user)) if user.active => Ok(verified.expires_at),

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::{EndedBy, Line};
+use super::{ConnectAnswer, EndedBy, Line};
 use crate::{frame::Frame, socket::DisconnectReason};
 
 /// A session's outgoing queue. It is in the extensions of the handshake's request, as every session has it.
@@ -52,10 +52,15 @@ impl Handle {
         Pings { sent, answered: sent.wrapping_sub(u32::from(awaits_pong)) }
     }
 
-    /// Adds members to the JSON object with which the session's next Socket.IO CONNECT packet is answered, such as
-    /// `"pid":"x"`. socketioxide writes that answer, and has no way to add to it.
-    pub fn add_to_connect_answer(&self, members: &str) {
-        self.0.set_connect_members(members.into());
+    /// Adds members to the JSON object of the next CONNECT answer for this namespace, such as `"pid":"x"`. socketioxide
+    /// writes that answer, and has no way to add to it.
+    pub fn add_to_connect_answer(&self, namespace: &str, members: &str) {
+        self.0.add_to_answer(ConnectAnswer::Connect, namespace, members);
+    }
+
+    /// As [`Handle::add_to_connect_answer`], for the next CONNECT_ERROR: `"data":{}` becomes the client's `err.data`.
+    pub fn add_to_connect_error(&self, namespace: &str, members: &str) {
+        self.0.add_to_answer(ConnectAnswer::ConnectError, namespace, members);
     }
 
     /// Ends the session at once, for one that is too slow: what waits is dropped, the WebSocket's connection is closed

@@ -20,6 +20,8 @@ use std::{
     task::Waker,
 };
 
+use connect_answer::Addition;
+pub(crate) use connect_answer::ConnectAnswer;
 pub(crate) use end::{End, EndedBy, Owner};
 pub use handle::{Handle, Pings, Waiting};
 use parking_lot::Mutex;
@@ -74,8 +76,8 @@ struct State {
     gone: bool,
     pings: u32,
     awaits_pong: bool,
-    /// What the application adds to the answer to the next Socket.IO CONNECT packet.
-    connect_members: Option<Box<str>>,
+    /// What the application adds to the next answers to Socket.IO CONNECT packets.
+    additions: Vec<Addition>,
     /// Binaries that a packet has announced and that have not come, and how many packets announced any.
     binaries: u32,
     announcements: u32,
@@ -100,7 +102,7 @@ impl Line {
             gone: false,
             pings: 0,
             awaits_pong: false,
-            connect_members: None,
+            additions: Vec::new(),
             binaries: 0,
             announcements: 0,
         };

@@ -39,7 +39,22 @@ async fn tell_auth(socket: SocketRef, auth: TryData<Value>) {
 
 async fn add_to_answer(socket: SocketRef) -> Result<(), std::convert::Infallible> {
     let handle = socket.req_parts().extensions.get::<engineioxide::Handle>().unwrap();
-    handle.add_to_connect_answer(r#""pid":"x""#);
+    handle.add_to_connect_answer("/adds", r#""pid":"x""#);
+    Ok(())
+}
+
+async fn refuse(socket: SocketRef) -> Result<(), &'static str> {
+    let handle = socket.req_parts().extensions.get::<engineioxide::Handle>().unwrap();
+    handle.add_to_connect_error(socket.ns(), r#""data":{"code":"x"}"#);
+    Err("no")
+}
+
+/// Adds to answers that the client does not get.
+async fn add_elsewhere(socket: SocketRef) -> Result<(), std::convert::Infallible> {
+    let handle = socket.req_parts().extensions.get::<engineioxide::Handle>().unwrap();
+    handle.add_to_connect_answer("/custom", r#""pid":"x""#);
+    handle.add_to_connect_error("/", r#""data":{"code":"x"}"#);
+    handle.add_to_connect_error("/elsewhere", r#""data":{"code":"x"}"#);
     Ok(())
 }
 
@@ -53,6 +68,8 @@ async fn server() -> SocketAddr {
     io.ns("/", tell_auth);
     io.ns("/custom", tell_auth);
     io.ns("/adds", tell_auth.with(add_to_answer));
+    io.ns("/refuses", tell_auth.with(refuse));
+    io.ns("/elsewhere", tell_auth.with(add_elsewhere));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -281,4 +298,27 @@ async fn the_application_adds_to_the_answer_to_connect() {
     client.send("40/adds,").await;
     let answer = client.text().await;
     assert!(answer.starts_with(r#"40/adds,{"sid":""#) && answer.ends_with(r#"","pid":"x"}"#), "{answer}");
+}
+
+#[tokio::test]
+async fn the_application_adds_to_a_refusal() {
+    let mut client = Client::open().await;
+    for _ in 0..2 {
+        client.send("40/refuses,").await;
+        assert_eq!(client.text().await, r#"44/refuses,{"message":"no","data":{"code":"x"}}"#);
+    }
+}
+
+#[tokio::test]
+async fn what_is_added_to_one_answer_is_in_no_other() {
+    let mut client = Client::open().await;
+    client.send("40/elsewhere,").await;
+    let answer = client.text().await;
+    assert!(answer.starts_with(r#"40/elsewhere,{"sid":""#) && !answer.contains("code"), "{answer}");
+    assert_eq!(client.text().await, r#"42/elsewhere,["auth",{}]"#);
+    client.send("40/random").await;
+    assert_eq!(client.text().await, r#"44/random,{"message":"Invalid namespace"}"#);
+    client.send("40").await;
+    let answer = client.text().await;
+    assert!(answer.starts_with(r#"40{"sid":""#) && !answer.contains("pid"), "{answer}");
 }
