@@ -28,6 +28,8 @@ const figures = [
   ['c', '5,000 sockets connect: connections/s', (r) => r.connections_per_s, more],
   ['c', '… handshake, p99 ms', (r) => r.handshake_ms.p99, less],
   ...['d', 'd20'].map((key) => [key, `${sockets(key)} idle sockets: kB each`, (r) => r.bytes_per_socket / 1000, less]),
+  ['after', '5,000 sockets received 100 kB each a minute ago: memory kept, %',
+    (r) => 100 * (r.after_traffic.server_bytes / r.server_bytes - 1), less],
   ...['list', 'unread', 'messages'].flatMap((call) => [
     [`e-${call}-0`, `REST ${call}, 16 callers: calls/s`, (r) => r.calls_per_s, more],
     [`e-${call}-0`, '… p99 ms', (r) => r.call_ms.p99, less],
