@@ -253,6 +253,7 @@ pub async fn run(chat: Arc<Chat>) {
                 chat.core.limits.rates.forget();
                 chat.core.membership.drop_expired().await;
                 chat.accounts.drop_expired().await;
+                chat.core.db.pool().shrink_unused();
                 in_time(chat.beat()).await
             }
             () = chat.core.tasks.stop.cancelled() => {

@@ -74,6 +74,9 @@ impl StoredBytes {
             stored.rounds_idle = stored.rounds_idle.saturating_add(1);
             stored.unwritten > 0 || stored.rounds_idle <= ROUNDS || self.is_full(stored)
         });
+        if users.len() < users.capacity() / 4 {
+            users.shrink_to_fit();
+        }
         let much = MUCH.min(self.max / 16);
         let mut taken = Vec::new();
         for (user, stored) in users.iter_mut() {
@@ -174,6 +177,16 @@ mod tests {
         }
         assert_eq!(stored.users.lock().keys().copied().collect::<Vec<_>>(), [full]);
         assert_eq!(stored.check(full), Err(Error::StorageFull));
+    }
+
+    #[test]
+    fn a_crowd_that_is_forgotten_leaves_no_room_behind() {
+        let stored = StoredBytes::new(100);
+        stored.know((0..5000).map(|_| (user(), 10)).collect());
+        for _ in 0..=ROUNDS {
+            stored.take_unwritten(false);
+        }
+        assert_eq!(stored.users.lock().capacity(), 0);
     }
 
     #[test]

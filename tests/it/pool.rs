@@ -1,6 +1,6 @@
 //! The pool of database connections.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use souk::{
@@ -24,6 +24,14 @@ async fn pool_of(max_connections: u32) -> Pool {
     })
 }
 
+/// This process's resident memory, in bytes.
+#[cfg(target_os = "linux")]
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+}
+
 /// A connection of one's own to the database of `pool`.
 async fn pool_of_same(pool: &Pool) -> PgPool {
     let name: String = sqlx::query_scalar("SELECT current_database()").fetch_one(pool).await.unwrap();
@@ -44,6 +52,25 @@ async fn statements_that_follow_each_other_share_a_connection() {
     for _ in 0..10 {
         assert_eq!(backend(&pool).await, first);
     }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
+async fn an_unused_connection_gives_the_memory_of_a_large_statement_back() {
+    const LARGE: usize = 128 << 20;
+    let pool = pool_of(2).await;
+    let large = "x".repeat(LARGE);
+    let length: i32 = sqlx::query_scalar("SELECT length($1)").bind(&large).fetch_one(&pool).await.unwrap();
+    assert_eq!(usize::try_from(length).unwrap(), LARGE);
+    drop(large);
+    let (before, started) = (resident(), Instant::now());
+    while resident() + LARGE / 2 > before {
+        assert!(started.elapsed() < Duration::from_secs(20), "{} bytes are kept", resident());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        pool.shrink_unused();
+    }
+    assert_eq!(sqlx::query_scalar::<_, i32>("SELECT 1").fetch_one(&pool).await.unwrap(), 1, "it is as good as before");
 }
 
 #[tokio::test]

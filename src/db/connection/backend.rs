@@ -168,7 +168,7 @@ impl Health {
             end(&mut connection, &lost).await?;
         }
         self.silent.store(false, Ordering::Relaxed);
-        Ok(Backend { connection, made, identity, _slot: slot })
+        Ok(Backend { connection: Mutex::new(connection), made, identity, _slot: slot })
     }
 
     /// Connects, and goes on trying while the database cannot be reached, refuses us or has no room: whoever waits has a
@@ -205,7 +205,8 @@ fn millis(duration: Duration) -> u64 {
 /// A session of the pool.
 pub struct Backend {
     // Dropped before the slot is given back.
-    pub(super) connection: PgConnection,
+    /// Whoever has it leased needs no lock (`get_mut`); the lock is for a look at those in the pool.
+    pub(super) connection: Mutex<PgConnection>,
     /// When, in milliseconds from the pool's start.
     made: u64,
     /// Names its server process for all time: its id and when it started.

@@ -115,7 +115,7 @@ impl Drop for Lease {
 async fn clean(mut backend: Object<Manager>, health: Arc<Health>) {
     // sqlx rolls back what was begun, but a BEGIN that got no answer is not begun to it. Where no transaction is open this
     // opens one, as a ROLLBACK alone would put a warning into the database's log.
-    let rows = sqlx::raw_sql("BEGIN; ROLLBACK; SHOW transaction_read_only").fetch_all(&mut backend.connection);
+    let rows = sqlx::raw_sql("BEGIN; ROLLBACK; SHOW transaction_read_only").fetch_all(backend.connection.get_mut());
     match tokio::time::timeout(ANSWER_WITHIN, rows).await {
         Ok(Ok(rows)) => {
             let is_read_only = rows.first().and_then(|row| sqlx::Row::try_get::<String, _>(row, 0).ok());

@@ -52,7 +52,7 @@ impl managed::Manager for Manager {
         if self.health.is_stale(backend) {
             return Err(RecycleError::message("stale"));
         }
-        if self.health.is_behind_pooler() && backend.connection.cached_statements_size() > 0 {
+        if self.health.is_behind_pooler() && backend.connection.get_mut().cached_statements_size() > 0 {
             return Err(RecycleError::message("has named statements"));
         }
         if self.options.max_connections == 1 {
@@ -64,7 +64,7 @@ impl managed::Manager for Manager {
             return Err(RecycleError::message("old"));
         }
         if metrics.last_used() > PING_AFTER || self.health.is_suspect() {
-            match Box::pin(tokio::time::timeout(PING_WITHIN, backend.connection.ping())).await {
+            match Box::pin(tokio::time::timeout(PING_WITHIN, backend.connection.get_mut().ping())).await {
                 Ok(Ok(())) => {}
                 Ok(Err(e)) => {
                     self.health.lost_one();

@@ -21,6 +21,8 @@ use super::{
 };
 use crate::limits::{Shares, caller};
 
+/// A connection that was not used for this long keeps no buffers of its largest statement.
+const SHRINK_AFTER: Duration = Duration::from_secs(5);
 /// How often one that closes looks whether all of its connections are back.
 const CLOSE_PAUSE: Duration = Duration::from_millis(5);
 /// How often a statement that is waited for looks whether its server is still the right one.
@@ -156,13 +158,23 @@ impl Pool {
         self.connections.manager().health.is_behind_pooler()
     }
 
+    /// Gives back the memory of unused connections' buffers, which are as large as the largest statement and answer so far.
+    pub fn shrink_unused(&self) {
+        self.connections.retain(|backend, metrics| {
+            if metrics.last_used() > SHRINK_AFTER {
+                backend.connection.lock().shrink_buffers();
+            }
+            true
+        });
+    }
+
     /// Gives out no connection any more, and waits until each is back and closed.
     pub async fn close(&self) {
         let idle = self.connections.retain(|_, _| false).removed;
         // What comes back from now on is dropped.
         self.connections.close();
         for backend in idle {
-            backend.connection.close().await.ok();
+            backend.connection.into_inner().close().await.ok();
         }
         while self.connections.status().size > 0 {
             tokio::time::sleep(CLOSE_PAUSE).await;

@@ -61,7 +61,7 @@ impl Session<'_> {
     /// The connection itself. What is sent on it directly must be good behind a transaction-mode pooler.
     pub fn connection(&mut self) -> &mut PgConnection {
         match &mut self.held {
-            Held::Leased(backend) => &mut backend.connection,
+            Held::Leased(backend) => backend.connection.get_mut(),
             Held::InTransaction(transaction) => transaction,
         }
     }
