@@ -77,7 +77,8 @@ impl Arrival {
             state.forget(&self);
             let Expected { events: mut waiting, rooms } = std::mem::take(&mut *self.waiting.lock());
             if waiting.len() > self.hub.max_held {
-                self.hub.cut(connection);
+                // Some of what came is lost: nobody may come back as this one.
+                self.hub.expel(connection);
             }
             self.ghost = None;
             waiting.splice(..0, std::mem::take(&mut self.replay));

@@ -268,10 +268,16 @@ impl Arrival {
     /// Its socket never came: its client may come back once more.
     pub(super) fn put_back(&mut self, state: &mut State) {
         let Some(ghost) = self.ghost.take() else { return };
+        let waiting = self.waiting.lock();
+        if waiting.events.len() > self.hub.max_held {
+            // Some of what came is lost.
+            return;
+        }
         let is_new = |event: &&Event| !event.is_among(&self.told);
-        for positioned in self.waiting.lock().events.iter().filter(is_new).filter_map(Event::positioned) {
+        for positioned in waiting.events.iter().filter(is_new).filter_map(Event::positioned) {
             ghost.log.lock().push(positioned.happening.clone());
         }
+        drop(waiting);
         state.ghosts.insert(self.user, ghost);
     }
 }

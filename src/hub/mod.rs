@@ -218,7 +218,11 @@ impl Hub {
         let mut gate = connection.gate.lock();
         match &mut gate.held {
             Some(held) if held.len() < self.max_held => held.push(event.clone()),
-            Some(_) => self.cut(connection),
+            Some(_) => {
+                // Nothing has this event any more.
+                gate.is_expelled |= event.is_recoverable();
+                self.cut(connection);
+            }
             // Under the lock: what is told after a hold began must not overtake what was on its way before.
             None => {
                 if !gate.has_told(event) {
