@@ -11,7 +11,7 @@ const { USERS } = require('../lib/users');
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 /** Longer than two events may be apart and be told in either order. */
-const QUIET = 10_500;
+const QUIET = 30_500;
 
 class Stage {
   constructor(server, scene, conversationId, seller, customer) {
@@ -161,6 +161,19 @@ test('a conversation that was quiet then is told from where it went on', {}, asy
   assert.deepEqual(stage.texts, ['elsewhere', 'known', 'missed here', 'missed elsewhere', 'live']);
 });
 
+test('an answer soon after what its user said is told once, and so is what follows', {}, async (stage) => {
+  const { customer, conversationId } = stage;
+  assert.equal((await customer.ask('chat:send_message', { conversationId, message: 'asked', tempId: 't' })).success, true);
+  await stage.tell('answered');
+  await stage.isWritten(1);
+  await stage.restart();
+  await stage.say('missed');
+  assert.equal(await customer.comeBack(), true);
+  await stage.tell('live');
+  assert.deepEqual(stage.texts, ['answered', 'missed', 'live']);
+  assert.equal(customer.count('chat:message_sent'), 1);
+});
+
 test('whose user said something meanwhile starts anew', {}, async (stage) => {
   await stage.tell('known');
   await stage.isWritten();
@@ -213,3 +226,37 @@ test('a pid of before the restart is taken once', {}, async (stage) => {
   await until(async () => !(await scene.status('seller', 'customer')).is_online, 'it is gone');
   await stage.startsAnew();
 });
+
+test('a read of before the last message of its own is not told after it: the client would take it for a read of that, too', {}, async (stage) => {
+  const { customer, seller, scene, conversationId } = stage;
+  const send = async (message) => {
+    const sent = await customer.ask('chat:send_message', { conversationId, message, tempId: message });
+    assert.equal(sent.success, true);
+    await customer.waitFor('chat:message_sent');
+  };
+  await send('read');
+  assert.equal((await seller.ask('chat:mark_read', { conversationId })).success, true);
+  await customer.waitFor('chat:messages_read');
+  await send('not read');
+  await stage.isWritten(1);
+  await stage.restart();
+  await stage.say('missed');
+  assert.equal(await customer.comeBack(), true);
+  await customer.waitFor('chat:new_message', (m) => m.message_text === 'missed');
+  await scene.barrier(seller, customer, conversationId);
+  assert.deepEqual(customer.all('chat:messages_read').map((read) => read.last_read_seq), [1]);
+});
+
+if (external) {
+  test('what was stored elsewhere a while before the last event may never have been told: the client starts anew', {}, async (stage) => {
+    const other = await stage.scene.conversation();
+    await stage.tell('known');
+    await stage.isWritten();
+    await stage.restart();
+    await stage.say('stored, and not told before the server was killed', other);
+    stage.server.database.sql(
+      `UPDATE messages SET created_at = (SELECT created_at FROM messages WHERE message_text = 'known') - interval '20 seconds' WHERE conversation_id = '${other}'`,
+    );
+    await stage.startsAnew();
+  });
+}

@@ -10,15 +10,16 @@ use uuid::Uuid;
 
 use super::{Chat, recovery::MAX_MISSED};
 use crate::{
-    db::{Came, Changed, DbResult, in_time},
+    db::{Came, Changed, DbResult, ReadSince, in_time},
     domain::{ConversationId, MessageId, User, UserId},
     hub::{Arrival, MissedEvents},
     pid::Pid,
     protocol::{Happening, Position, What},
 };
 
-/// Two events that were stored within so many seconds may have been told in either order.
-const MARGIN_SECONDS: u8 = 10;
+/// Two events of different conversations that were stored within so many seconds may have been told in either order, or the
+/// older one not at all: for so long a lane may not know whether a message was stored, and tells of it then.
+const MARGIN_SECONDS: u8 = 30;
 /// Most conversations of which something was missed.
 const MAX_CONVERSATIONS: usize = 100;
 /// What changes at once is written at once.
@@ -78,7 +79,7 @@ impl Chat {
             let (conversation, at) = (change.conversation, change.at);
             found.extend(what.into_iter().map(|what| (at, Happening { conversation, at, what })));
         }
-        found.extend(reads.into_iter().map(|read| {
+        found.extend(reads.into_iter().filter(|read| !is_known(read, known)).map(|read| {
             let what = What::Read { by: read.by, last_read_seq: read.last_read_seq };
             (read.at, Happening { conversation: read.conversation, at: read.at, what })
         }));
@@ -143,29 +144,33 @@ fn margin() -> TimeDelta {
 /// New messages, and their deletions, with the times that put them in order. `None` where one of them may be known to the client,
 /// or one is the user's own: the socket that sent it hears of it by `chat:message_sent`, another may not at all.
 fn told_of(user: UserId, known: &Position, came: &[Came]) -> Option<Vec<(DateTime<Utc>, Happening)>> {
-    let (own, seq) = known.message()?;
+    let (own, _) = known.message()?;
     let until = known.at() + margin();
     let mut told = Vec::with_capacity(came.len());
     let mut before: Option<(ConversationId, DateTime<Utc>)> = None;
     for message in came {
-        let &Came { message: id, conversation, seq: number, created_at, .. } = message;
-        // Its own messages are answered in their order.
-        if conversation == own && number < seq && known.kind == Position::SENT {
-            continue;
-        }
+        let &Came { message: id, conversation, seq, created_at, .. } = message;
         if message.sender == user || (conversation != own && created_at < until) {
             return None;
         }
         // A clock may have been set back; the numbers never are.
         let at = before.filter(|(id, _)| *id == conversation).map_or(created_at, |(_, at)| at.max(created_at));
         before = Some((conversation, at));
-        told.push((at, Happening { conversation, at: created_at, what: What::New { message: id, seq: number } }));
+        told.push((at, Happening { conversation, at: created_at, what: What::New { message: id, seq } }));
         if let Some((deleted_at, version)) = message.deleted {
             let what = What::Deleted { message: id, version: Some(version) };
             told.push((at.max(deleted_at), Happening { conversation, at: deleted_at, what }));
         }
     }
     Some(told)
+}
+
+/// Whether the client was told of this before the message that it got last. Told again after that, it would be taken for a read
+/// of that message too.
+fn is_known(read: &ReadSince, known: &Position) -> bool {
+    known
+        .message()
+        .is_some_and(|(own, seq)| read.conversation == own && read.last_read_seq < seq && read.at < known.at())
 }
 
 /// What is told of a change; `None` where that is not known: somebody took a reaction away.

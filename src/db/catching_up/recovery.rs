@@ -170,8 +170,8 @@ impl Db {
     }
 
     /// Messages in the user's conversations that are newer than the one at `known`, in the order of their numbers, at most
-    /// `limit`. Of other conversations those that were stored `margin_seconds` before it or later; of its own also the user's
-    /// own from that time on.
+    /// `limit`. Of other conversations those that were stored `margin_seconds` before it or later; those of its own were
+    /// told in the order of their numbers.
     ///
     /// # Errors
     /// [`crate::db::DbError`].
@@ -191,8 +191,7 @@ impl Db {
                    SELECT x.id, x.conversation_id, x.seq, x.sender_id, x.created_at, x.is_deleted, x.changed_at, x.version
                    FROM messages x
                    WHERE x.conversation_id = c.id AND x.seq > c.last_seq - $5
-                     AND CASE WHEN c.id = $2 AND x.sender_id <> $1 THEN x.seq > $3
-                              WHEN c.id = $2 THEN x.seq <> $3 AND (x.seq > $3 OR x.created_at >= $4::timestamptz - make_interval(secs => $6))
+                     AND CASE WHEN c.id = $2 THEN x.seq > $3
                               ELSE x.created_at >= $4::timestamptz - make_interval(secs => $6) END
                    ORDER BY x.seq LIMIT $5) m
                WHERE me.user_id = $1
