@@ -7,6 +7,7 @@ const assert = require('node:assert/strict');
 const { external } = require('../lib/postgres');
 const { Server } = require('../lib/server');
 const { Scene } = require('../lib/suite');
+const { LineClient } = require('../lib/line');
 const { USERS } = require('../lib/users');
 const { until } = require('../lib/limits');
 
@@ -59,4 +60,28 @@ nodeTest.test('a user whom another server holds gets the notification', { skip: 
     const rows = () => one.server.database.sql(`SELECT count(*) FROM notifications WHERE user_id = '${USERS.seller.id}'`);
     await until(() => rows() === '1', 'the notification');
     assert.equal(seller.count('chat:new_message'), 0, 'servers are not linked yet');
+  }));
+
+nodeTest.test('a client comes back to a server that was started again, however long the other one was alone', { skip: !external }, () =>
+  twoServers(async (one, two) => {
+    const { server } = one;
+    const conversationId = await one.conversation();
+    const customer = await LineClient.open(server, USERS.customer);
+    one.clients.push(customer);
+    const seller = await one.connect('seller', { reconnection: false });
+    await one.say(seller, conversationId, 'known');
+    await customer.waitFor('chat:new_message');
+    const id = customer.pid.split('.')[0];
+    await until(() => server.database.sql(`SELECT count(*) FROM chat_returning_sockets WHERE pid = '${id}'`) === '1', 'the socket is written');
+    customer.isDown = true;
+    await server.stop();
+    const beat = () => server.database.sql("SELECT heartbeat_at FROM chat_servers WHERE name = 'second'");
+    for (const time of ['first', 'second']) {
+      const last = beat();
+      await until(() => beat() !== last, `the other server's heart to beat for the ${time} time`, 30_000);
+    }
+    await server.start();
+    await one.say(await two.connect('seller'), conversationId, 'missed');
+    assert.equal(await customer.comeBack(), true);
+    await customer.waitFor('chat:new_message', (m) => m.message_text === 'missed');
   }));

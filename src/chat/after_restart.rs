@@ -97,7 +97,8 @@ impl Chat {
 
     /// Before this server registers, and when it ends: its sockets may come back to its next life.
     pub(super) async fn keep_for_return(&self) -> DbResult<()> {
-        self.db.inherit_returning(&self.core.server_name, self.hub.recovery_window().as_secs_f64()).await
+        self.db.inherit_returning(&self.core.server_name).await?;
+        self.db.forget_returning(&self.core.server_name, self.hub.recovery_window().as_secs_f64()).await
     }
 
     /// Forgets those that were away for too long.

@@ -226,8 +226,9 @@ impl Chat {
         let differences = self.db.differences(&self.hub.users()).await?;
         self.hub.dismiss(&differences.gone);
         self.hub.update_users(differences.changed);
-        self.forget_returning().await?;
         let gone = self.db.sweep_servers(None, STALE_SECONDS).await?;
+        // Of those that were swept, too: a server that starts again finds when its sockets were lost.
+        self.forget_returning().await?;
         let gone = gone.into_iter().filter(|(id, _)| !self.is_here(*id)).collect();
         self.tell_contacts(Vec::new(), gone).await;
         self.warn_of_others().await

@@ -9,6 +9,9 @@ use crate::{
     domain::{ConversationId, MessageId, Position, Returning, UserId},
 };
 
+/// `RECOVERY_WINDOW` is no longer than this: of a server that is no more, nobody knows it.
+const LONGEST_WINDOW_SECONDS: f64 = 3600.0;
+
 /// A message that came since.
 #[derive(Clone, Debug)]
 pub struct Came {
@@ -101,12 +104,12 @@ impl Db {
         Ok(())
     }
 
-    /// Takes over what an earlier life of this server left: its sockets were lost at its last heartbeat. Those for whom that is
-    /// not known, or more than `window_seconds` ago, are forgotten. To be called before the server registers.
+    /// Takes over what an earlier life of this server left: its sockets were lost at its last heartbeat, or long ago where nobody
+    /// knows. To be called before the server registers.
     ///
     /// # Errors
     /// [`crate::db::DbError`].
-    pub async fn inherit_returning(&self, server: &str, window_seconds: f64) -> DbResult<()> {
+    pub async fn inherit_returning(&self, server: &str) -> DbResult<()> {
         sqlx::query!(
             "UPDATE chat_returning_sockets s
              SET is_left_over = true,
@@ -116,20 +119,31 @@ impl Db {
         )
         .execute(&self.pool())
         .await?;
-        self.forget_returning(server, window_seconds).await
+        Ok(())
     }
 
-    /// Forgets the sockets of this server that were away for more than `window_seconds`, and those of servers that are no more.
+    /// Forgets the sockets of this server that were away for more than `window_seconds`. Those of a server that is no more are
+    /// lost once that is seen, and kept for the longest window that there is: it may start again.
     ///
     /// # Errors
     /// [`crate::db::DbError`].
     pub async fn forget_returning(&self, server: &str, window_seconds: f64) -> DbResult<()> {
         sqlx::query!(
+            "UPDATE chat_returning_sockets s SET gone_at = now()
+             WHERE s.server_name <> $1 AND s.gone_at IS NULL
+               AND NOT EXISTS (SELECT 1 FROM chat_servers c WHERE c.name = s.server_name)",
+            server
+        )
+        .execute(&self.pool())
+        .await?;
+        sqlx::query!(
             "DELETE FROM chat_returning_sockets s
              WHERE s.server_name = $1 AND s.gone_at < now() - make_interval(secs => $2)
-                OR s.server_name <> $1 AND NOT EXISTS (SELECT 1 FROM chat_servers c WHERE c.name = s.server_name)",
+                OR s.server_name <> $1 AND s.gone_at < now() - make_interval(secs => $3)
+                   AND NOT EXISTS (SELECT 1 FROM chat_servers c WHERE c.name = s.server_name)",
             server,
-            window_seconds
+            window_seconds,
+            LONGEST_WINDOW_SECONDS
         )
         .execute(&self.pool())
         .await?;
