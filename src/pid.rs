@@ -19,7 +19,7 @@ const HEX: usize = 2;
 pub struct Pid {
     /// Names it.
     pub id: Uuid,
-    /// When it was first given out, by this server's clock.
+    /// When it was first given out, by the clock of the database, as far as it is known.
     pub since: DateTime<Utc>,
 }
 
@@ -36,10 +36,9 @@ impl Pids {
         Self { key: keyed(&derived.into_bytes()) }
     }
 
-    /// A new one.
+    /// A new one, at this time.
     #[must_use]
-    pub fn fresh(&self) -> Pid {
-        let now = Utc::now();
+    pub fn fresh(&self, now: DateTime<Utc>) -> Pid {
         Pid { id: Uuid::new_v4(), since: DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now) }
     }
 
@@ -91,7 +90,7 @@ mod tests {
     #[test]
     fn a_pid_is_good_for_the_user_who_got_it_alone() {
         let pids = Pids::new(&Secret::from("a secret"));
-        let pid = pids.fresh();
+        let pid = pids.fresh(Utc::now());
         let text = pids.text(&pid, user(1));
         assert_eq!(pids.verify(&text, user(1)), Some(pid));
         assert_eq!(pids.verify(&text, user(2)), None);
@@ -103,8 +102,8 @@ mod tests {
     #[test]
     fn a_forged_pid_is_refused() {
         let pids = Pids::new(&Secret::from("a secret"));
-        let text = pids.text(&pids.fresh(), user(1));
-        let other = pids.text(&pids.fresh(), user(1));
+        let text = pids.text(&pids.fresh(Utc::now()), user(1));
+        let other = pids.text(&pids.fresh(Utc::now()), user(1));
         let (unsigned, signature) = (text.rsplit_once('.').unwrap().0, other.rsplit_once('.').unwrap().1);
         for bad in
             ["", "..", unsigned, &text[..text.len() - 2], &format!("{unsigned}.{signature}"), &format!("{text}.")]

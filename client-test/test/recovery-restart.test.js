@@ -203,6 +203,25 @@ test('who was told nothing since they started anew starts anew once more', {}, a
   await stage.startsAnew();
 });
 
+if (external) {
+  test('so does who was told nothing since then where the clock of the database is ahead', {}, async (stage) => {
+    const { customer, scene, server } = stage;
+    server.database.sql(`
+      CREATE OR REPLACE FUNCTION pg_catalog.now() RETURNS timestamptz LANGUAGE sql STABLE AS
+        $$ SELECT pg_catalog.transaction_timestamp() + interval '20 seconds' $$;
+      CREATE OR REPLACE FUNCTION pg_catalog.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
+        $$ SELECT pg_catalog.timeofday()::timestamptz + interval '20 seconds' $$`);
+    await stage.tell('known');
+    customer.socket.disconnect();
+    await until(async () => !(await scene.status('seller', 'customer')).is_online, 'the customer is gone');
+    await stage.say('for them to fetch');
+    assert.equal(await customer.comeBack(), false);
+    await stage.isWritten();
+    await stage.restart();
+    await stage.startsAnew();
+  });
+}
+
 test('an offset that the database does not know recovers nothing', {}, async (stage) => {
   await stage.tell('known');
   await stage.isWritten();

@@ -93,6 +93,7 @@ impl Chat {
 
     /// Registers this server, and lets go of what an earlier life of it, or a dead one, still holds.
     pub(super) async fn register_server(&self) -> DbResult<()> {
+        self.db.hear_clock().await?;
         self.keep_for_return().await?;
         self.db.sweep_servers(Some(&self.core.server_name), STALE_SECONDS).await?;
         self.db.heartbeat(&self.core.server_name).await?;

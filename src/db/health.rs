@@ -4,13 +4,27 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::{Db, DbResult, Lease};
+use super::{Db, DbResult, Lease, in_time};
 
 impl Db {
     /// The time by the database's clock, as far as it is known: to a second or so.
     #[must_use]
     pub fn time(&self) -> DateTime<Utc> {
         self.clock.time()
+    }
+
+    /// Asks the database for the time, before anything that is stored tells it.
+    ///
+    /// # Errors
+    /// [`super::DbError`].
+    pub async fn hear_clock(&self) -> DbResult<()> {
+        let sent_at = Utc::now();
+        let clock = in_time(self.now()).await?;
+        // Between question and answer: nothing says that it is another than ours.
+        if !(sent_at..=Utc::now()).contains(&clock) {
+            self.clock.heard(sent_at, clock);
+        }
+        Ok(())
     }
 
     /// The database's time.

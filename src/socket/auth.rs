@@ -153,7 +153,8 @@ impl Authenticate {
             return None;
         }
         let session = extensions.get::<Handle>()?;
-        let mut pid = self.0.pids.fresh();
+        // What events say of when they were is compared with it.
+        let mut pid = self.0.pids.fresh(self.0.chat.db().time());
         if let Some((text, offset)) = auth.comes_back()
             && let Some(earlier) = self.0.pids.verify(text, user.id)
             && self.0.chat.recover(user, arrival, earlier, offset).await

@@ -21,7 +21,7 @@ impl Clock {
         sent_at + ANSWER_WITHIN + TimeDelta::milliseconds(self.ahead.load(Ordering::Relaxed))
     }
 
-    pub(super) fn heard(&self, sent_at: DateTime<Utc>, clock: DateTime<Utc>) {
+    pub(in crate::db) fn heard(&self, sent_at: DateTime<Utc>, clock: DateTime<Utc>) {
         self.ahead.store((clock - sent_at).num_milliseconds(), Ordering::Relaxed);
     }
 
