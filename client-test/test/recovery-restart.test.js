@@ -279,3 +279,17 @@ if (external) {
     await stage.startsAnew();
   });
 }
+
+if (external) {
+  test('the database does not keep a socket that is in more rooms than it could come back to', { MAX_READS_PER_SECOND: '0', MAX_ACTIONS_PER_SECOND: '0', MAX_JOINS_PER_SECOND: '0' }, async (stage) => {
+    const { customer, server } = stage;
+    const id = customer.pid.split('.')[0];
+    await stage.isWritten(0);
+    const rooms = server.database.sql(
+      `INSERT INTO conversations (type, participant_ids) SELECT 'customer_seller', '["${USERS.customer.id}", "${USERS.seller.id}"]' FROM generate_series(1, 1001) RETURNING id`,
+    );
+    for (const conversationId of rooms.split('\n')) customer.emit('chat:mark_read', { conversationId });
+    assert.equal((await customer.ask('chat:mark_read', { conversationId: stage.conversationId })).success, true);
+    await until(() => server.database.sql(`SELECT count(*) FROM chat_returning_sockets WHERE pid = '${id}'`) === '0', 'the row is gone');
+  });
+}

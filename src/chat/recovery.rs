@@ -15,7 +15,7 @@ use super::Chat;
 use crate::{
     db::{DbResult, Watermark, in_time},
     domain::{ConversationId, Details, Message, MessageId, User, UserId},
-    hub::{Arrival, Connection, Event, MissedEvents},
+    hub::{Arrival, Connection, Event, MAX_ROOMS, MissedEvents},
     pid::Pid,
     protocol::{
         Happening, MessageDeleted, MessageJson, MessageView, MessagesRead, Position, ReactionChanged, What,
@@ -25,8 +25,6 @@ use crate::{
 
 /// Most events that are told again; whoever missed more fetches it.
 pub(super) const MAX_MISSED: usize = 1000;
-/// Most rooms that are entered again.
-const MAX_ROOMS: usize = 1000;
 /// How long the end of a line may take whose client is back already.
 const END_WITHIN: Duration = Duration::from_secs(5);
 

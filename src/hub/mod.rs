@@ -30,6 +30,7 @@ pub use engineioxide::Handle;
 pub use event::{Answer, Audience, Event};
 pub use ghosts::MissedEvents;
 pub use hold::Hold;
+pub use returning::MAX_ROOMS;
 pub use socketioxide::socket::Sid;
 
 use crate::{

@@ -11,6 +11,9 @@ use crate::{
     protocol::Happening,
 };
 
+/// Most rooms that a socket comes back to. One with more starts anew, and the database hears nothing of it: each further room
+/// would be a longer row.
+pub const MAX_ROOMS: usize = 1000;
 /// Most sockets of which the database hears at once.
 const MAX_WRITTEN: usize = 1000;
 
@@ -56,12 +59,13 @@ impl State {
     }
 
     fn returning(&self, pid: Uuid, user: UserId) -> Option<Returning> {
-        if let Some(line) = self.line_of(user, pid) {
-            let rooms = self.rooms_of.get(&line.id).into_iter().flatten().copied().collect();
-            return Some(Returning { pid, user, rooms, is_gone: false });
-        }
-        let ghost = self.ghosts.of_user.get(&user)?.iter().find(|ghost| ghost.pid == pid)?;
-        Some(Returning { pid, user, rooms: ghost.rooms.iter().copied().collect(), is_gone: true })
+        let line = self.line_of(user, pid);
+        let rooms = match line {
+            Some(line) => self.rooms_of.get(&line.id),
+            None => Some(&self.ghosts.of_user.get(&user)?.iter().find(|ghost| ghost.pid == pid)?.rooms),
+        };
+        let rooms: Vec<_> = rooms.into_iter().flatten().copied().take(MAX_ROOMS + 1).collect();
+        (rooms.len() <= MAX_ROOMS).then_some(Returning { pid, user, rooms, is_gone: line.is_none() })
     }
 }
 
