@@ -20,6 +20,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// What it checks tokens with.
     pub secret: String,
+    /// The page from which its browsers come; `None` for other clients.
+    pub origin: Option<String>,
 }
 
 /// What came, without its Engine.IO and Socket.IO prefixes.
@@ -55,7 +57,8 @@ impl Client {
             0 => None,
             n => Some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1 + u8::try_from(n)?))),
         };
-        let ws = WebSocket::connect(target.address, source, "/socket.io/?EIO=4&transport=websocket").await?;
+        let path = "/socket.io/?EIO=4&transport=websocket";
+        let ws = WebSocket::connect(target.address, source, path, target.origin.as_deref()).await?;
         let mut client = Self { ws, scratch: Vec::new(), next_ack: 0 };
         // The Engine.IO handshake is not waited for: the reply to what follows tells as much.
         client.ws.push_text(format!(r#"40{{"token":"{token}"}}"#).as_bytes());

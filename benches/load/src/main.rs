@@ -39,6 +39,9 @@ struct Cli {
     /// The database, for what is set up by SQL
     #[arg(long, global = true, env = "DATABASE_URL", default_value = "", hide_env_values = true)]
     database_url: String,
+    /// Connect as browsers on this page do, such as http://localhost:3000: they can come back as the same socket
+    #[arg(long, global = true)]
+    origin: Option<String>,
     #[command(flatten)]
     watched: Watched,
     #[command(subcommand)]
@@ -80,7 +83,7 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<Value> {
     raise_file_limit()?;
-    let target = Target { address: cli.server, secret: cli.jwt_secret.clone() };
+    let target = Target { address: cli.server, secret: cli.jwt_secret.clone(), origin: cli.origin.clone() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio::task::LocalSet::new().block_on(&runtime, async {
         match &cli.scenario {

@@ -39,15 +39,21 @@ impl WebSocket {
     ///
     /// # Errors
     /// The connection's, or a refusal.
-    pub async fn connect(address: SocketAddr, source: Option<IpAddr>, path: &str) -> Result<Self> {
+    pub async fn connect(
+        address: SocketAddr,
+        source: Option<IpAddr>,
+        path: &str,
+        origin: Option<&str>,
+    ) -> Result<Self> {
         let socket = TcpSocket::new_v4()?;
         if let Some(source) = source {
             socket.bind((source, 0).into())?;
         }
         let mut stream = socket.connect(address).await.context("connect")?;
         stream.set_nodelay(true)?;
+        let origin = origin.map(|origin| format!("Origin: {origin}\r\n")).unwrap_or_default();
         let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\n{origin}Upgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: c291ayBpcyBhIGJhemFhcg==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).await?;

@@ -66,7 +66,15 @@ pub async fn run(target: &Target, watched: Watched, args: &Args) -> Result<Value
     for number in 0..args.callers {
         let http = Http::connect(target.address, token::issue(ids::user(ids::BUSY_SELLER), &target.secret)).await?;
         let secret = target.secret.clone();
-        callers.push(spawn_local(call(http, secret, number, args.call, args.conversations, args.think, shared.clone())));
+        callers.push(spawn_local(call(
+            http,
+            secret,
+            number,
+            args.call,
+            args.conversations,
+            args.think,
+            shared.clone(),
+        )));
     }
     shared.span.begin(Duration::from_secs(args.warm_up)).await;
     let meter = watched.start();
