@@ -24,14 +24,12 @@ mod reading;
 mod receiving;
 mod recovery;
 mod rooms;
-mod send;
-mod sent;
+pub mod sending;
 mod stored_bytes;
 mod sync;
 mod tasks;
 mod typing;
 mod uploads;
-mod writer;
 
 use std::{sync::Arc, time::Duration};
 
@@ -45,8 +43,6 @@ pub use health::DatabaseHealth;
 pub use history::MessageList;
 pub use reading::ReadTurn;
 pub use receiving::Receiving;
-pub use send::{Done, Origin};
-pub use sent::Sent;
 pub use sync::{Missed, Synced};
 pub use uploads::{StoredFile, Uploads};
 
@@ -70,7 +66,7 @@ pub struct Chat {
     stored_bytes: stored_bytes::StoredBytes,
     last_told: last_told::LastTold,
     max_metadata_bytes: usize,
-    writer: writer::Writer,
+    lanes: sending::Lanes,
     typing: typing::TypingState,
     uploads: Uploads,
     /// Files are to go, without waiting for the next round.
@@ -102,7 +98,7 @@ impl Chat {
         let (notifications, notification_queue) = mpsc::channel(notifications::QUEUE);
         let (typing, typing_queue) = typing::TypingState::new();
         let (accounts, lookups) = accounts::Accounts::new();
-        let (writer, lanes) = writer::Writer::new(config);
+        let (lanes, queues) = sending::Lanes::new(config);
         let chat = Arc::new(Self {
             read_turns: reading::ReadTurns::new(core.db.reads_at_once()),
             db: core.db.clone(),
@@ -113,7 +109,7 @@ impl Chat {
             stored_bytes: stored_bytes::StoredBytes::new(config.limits.max_stored_bytes_per_user),
             last_told: last_told::LastTold::default(),
             max_metadata_bytes: config.max_metadata_bytes,
-            writer,
+            lanes,
             typing,
             uploads,
             files_due: Notify::new(),
@@ -125,8 +121,8 @@ impl Chat {
             behind: Behind { deliveries, notifications },
         });
         chat.register_server().await?;
-        for lane in lanes {
-            lane.spawn(&chat, config.writer_batch);
+        for lane in queues {
+            sending::spawn(&chat, lane, config.writer_batch);
         }
         chat.core.tasks.background(accounts::run(chat.clone(), lookups));
         chat.core.tasks.background(delivery::run(chat.clone(), delivery_queue));

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::{sync::mpsc, time::timeout};
 use uuid::Uuid;
 
-use super::{Chat, Sent};
+use super::{Chat, sending::Sent};
 use crate::{
     db::{DbResult, Notification, NotificationTable, in_time},
     domain::{MessageId, UserId, is_blank},

@@ -202,6 +202,7 @@ impl<'a> MessageView<'a> {
 }
 
 /// A message that is serialised once for all who get it.
+#[derive(Clone)]
 pub struct MessageJson(String);
 
 impl MessageJson {

@@ -7,7 +7,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::json;
-use tokio::sync::oneshot;
 
 use super::{
     RestState,
@@ -17,8 +16,8 @@ use super::{
     json_body, page,
 };
 use crate::{
-    chat::Sent,
-    error::{Error, Result as ChatResult},
+    chat::sending::{ReplyTo, SendRequest},
+    error::Error,
     protocol::{ListMessages, SendMessage, ack_around},
 };
 
@@ -53,16 +52,14 @@ pub async fn send_draft(
     State(state): State<RestState>,
     Caller(user): Caller,
     id: ConversationPath,
-    send: SendMessage,
+    asked: SendMessage,
 ) -> Answer {
-    let (tell, told) = oneshot::channel();
-    let temp_id = send.temp_id;
-    let done = Box::new(move |result: ChatResult<&Sent>| {
-        let answer = result.map(|sent| ack_around(&sent.json().with_temp_id(temp_id.as_ref())));
-        tell.send(answer).ok();
-    });
-    state.chat.send(user, id.required(), send.draft, None, None, done);
-    let answer = told.await.unwrap_or(Err(Error::Internal)).map_err(|e| RestError::worded(e, NO_SEND))?;
+    let (reply, told) = ReplyTo::task();
+    let destination = id.required().map(|id| state.chat.destination(id));
+    let (temp_id_again, permit) = (false, None);
+    state.chat.send(SendRequest { sender: user, destination, draft: asked.draft, temp_id_again, permit, reply });
+    let sent = told.await.unwrap_or(Err(Error::Internal)).map_err(|e| RestError::worded(e, NO_SEND))?;
+    let answer = ack_around(&sent.json().with_temp_id(asked.temp_id.as_ref()));
     Ok((StatusCode::CREATED, json_body(answer)).into_response())
 }
 

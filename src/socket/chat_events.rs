@@ -61,7 +61,7 @@ fn is_send(event: &str) -> bool {
 /// Answers an event that is not handled to its end: too many came or wait, or its handler panicked or took too long.
 pub fn refuse(mut call: Call, error: &Error) {
     let failed = match &*call.event {
-        incoming::SEND_MESSAGE | incoming::SEND_REPLY => return send_events::refuse(call, error),
+        incoming::SEND_MESSAGE | incoming::SEND_REPLY => return send_events::refuse(&call, error),
         incoming::EDIT_MESSAGE | incoming::DELETE_MESSAGE | incoming::ADD_REACTION | incoming::REMOVE_REACTION => {
             return message_events::refuse(call, error);
         }

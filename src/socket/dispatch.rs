@@ -27,7 +27,7 @@ use crate::{
     error::Error,
     hub::{Answer, Connection, Event},
     limits::for_caller,
-    protocol::{Ack, AckPage, Failure, Payload, ack_around, events::outgoing},
+    protocol::{Ack, AckPage, Failure, Payload, events::outgoing},
 };
 
 /// Marks our implementations of the library's handler traits, which it also has for closures.
@@ -197,6 +197,11 @@ impl Call {
         self.ack.lock().is_some()
     }
 
+    /// Takes the acknowledgement's id: somebody else answers.
+    pub fn take_ack(&self) -> Option<i64> {
+        self.ack.lock().take()
+    }
+
     /// Acknowledges success, if the client asked.
     pub fn succeed<T: Serialize>(&mut self, data: T) {
         self.acknowledge(&Ack::new(data));
@@ -221,13 +226,6 @@ impl Call {
     pub fn fail_with_error(&mut self, failure: &Failure) {
         self.emit(outgoing::ERROR, failure);
         self.fail(failure);
-    }
-
-    /// As [`Call::succeed`], with data that is serialised already.
-    pub fn succeed_with(&mut self, data: &str) {
-        if let Some(id) = self.ack.lock().take() {
-            self.chat.hub().acknowledge(&self.connection, Answer::of_json(id, &ack_around(data)));
-        }
     }
 
     fn acknowledge<T: Serialize>(&mut self, answer: &T) {

@@ -9,7 +9,10 @@ use clap::Parser;
 use souk::storage::Storage;
 use souk::{
     app::Store,
-    chat::{Chat, Core, Sent, Uploads},
+    chat::{
+        Chat, Core, Uploads,
+        sending::{ReplyTo, SendRequest},
+    },
     config::Config,
     db::Pool,
     domain::{ConversationId, Draft, Message, Role, User, UserId},
@@ -191,10 +194,15 @@ impl World {
         draft: Draft,
     ) -> oneshot::Receiver<Result<Message, Error>> {
         let (tell, told) = oneshot::channel();
-        let done = Box::new(move |result: Result<&Sent, Error>| {
-            tell.send(result.map(|sent| sent.message().clone())).ok();
+        let (reply, outcome) = ReplyTo::task();
+        let (sender, destination) = (from.clone(), Ok(self.chat.destination(to)));
+        let (temp_id_again, permit) = (false, None);
+        self.chat.send(SendRequest { sender, destination, draft: Ok(draft), temp_id_again, permit, reply });
+        tokio::spawn(async move {
+            if let Ok(outcome) = outcome.await {
+                tell.send(outcome.map(|sent| sent.message().clone())).ok();
+            }
         });
-        self.chat.send(from.clone(), Ok(to), Ok(draft), None, None, done);
         told
     }
 

@@ -1,4 +1,4 @@
-//! A message once it is stored, and as it is told.
+//! A stored message, as its sender and everyone else is told of it.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use crate::{
 };
 
 /// A stored message and who sent it. A reply has the message it answers in full.
+#[derive(Clone)]
 pub struct Sent {
     pub(super) details: Details,
     /// Its author.
@@ -41,7 +42,7 @@ impl Sent {
         &self.json
     }
 
-    /// That the message came, for those who are away.
+    /// That the message came, for sockets whose clients come back later.
     pub(super) fn comes(&self) -> Happening {
         let &Message { id, conversation_id, seq, created_at, .. } = self.message();
         Happening { conversation: conversation_id, at: created_at, what: What::New { message: id, seq } }
@@ -77,27 +78,14 @@ impl Sent {
     }
 }
 
-/// A message as it was stored.
-pub struct Stored {
-    pub message: NewMessage,
-    pub seq: i64,
-    pub created_at: DateTime<Utc>,
-    pub reply_to: Option<Quote>,
+/// What a new message takes of its sender's storage.
+pub fn bytes_of(new: &NewMessage) -> usize {
+    let has_files = new.attachments.as_array().is_some_and(|files| !files.is_empty());
+    new.text.len() + if has_files { new.attachments.to_string().len() } else { 0 }
 }
 
-impl Stored {
-    /// What it takes of its sender's storage.
-    pub fn bytes(&self) -> usize {
-        let has_files = self.message.attachments.as_array().is_some_and(|files| !files.is_empty());
-        self.message.text.len() + if has_files { self.message.attachments.to_string().len() } else { 0 }
-    }
-
-    pub fn into_message(self) -> Message {
-        stored_message(self.message, self.seq, self.created_at, self.reply_to)
-    }
-}
-
-fn stored_message(new: NewMessage, seq: i64, created_at: DateTime<Utc>, reply_to: Option<Quote>) -> Message {
+/// A new message once it is stored.
+pub fn message_of(new: NewMessage, seq: i64, created_at: DateTime<Utc>, reply_to: Option<Quote>) -> Message {
     Message {
         kind: new.kind.into(),
         attachments: new.attachments,

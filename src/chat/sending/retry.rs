@@ -1,4 +1,5 @@
-//! Writing a batch, as often as it takes within a limit.
+//! Writes a batch: again after a lost connection or a conflict, and in parts where one message or conversation is at
+//! fault, all within a limit of time.
 
 use std::{
     collections::HashSet,
@@ -6,33 +7,34 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Chat, RETRY_PAUSE, SEND_WITHIN};
+use super::job::SEND_WITHIN;
 use crate::{
-    db::{DbError, NewMessage, Written},
+    db::{Db, DbError, NewMessage, Written},
     domain::ConversationId,
     error::Error,
 };
 
 /// How long a batch is tried again, as a whole and in parts.
 const RETRY_FOR: Duration = Duration::from_secs(8);
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// How often a batch is tried again when another transaction got in between, and after what pause, growing.
 const MAX_CONFLICTS: u32 = 8;
 const CONFLICT_PAUSE: Duration = Duration::from_millis(5);
-/// How often a batch that met a lock, and finds none when it looks for it, is tried again as a whole.
+/// How often a batch is tried again as a whole after it met a lock that nobody is found to hold.
 const MAX_UNFOUND: u32 = 2;
-/// So many conversations that met such a lock, one after the other, show that everyone waits for it.
+/// After so many conversations in a row that met such a lock, everyone is taken to wait for it.
 const MAX_STUCK: u32 = 3;
 
-/// Why a message was not written, as far as is known.
+/// Why a message was not written.
 #[derive(Clone)]
 pub enum Failed {
     /// It is not stored.
     Refused(Error),
-    /// An attempt got no answer, and none after it told.
-    InDoubt(Error),
+    /// Perhaps it is stored: an attempt got no answer, and no later one found out.
+    UnknownOutcome(Error),
     /// It is not stored: somebody holds a lock on what it needs.
     Locked,
-    /// It is not stored: the database ended the statement, which had other conversations' messages in it too, after its time.
+    /// It is not stored: the database ended the statement, which also had messages of other conversations, after its time.
     TooLong,
 }
 
@@ -40,45 +42,45 @@ pub enum Failed {
 enum Trouble {
     /// Somebody holds a lock on what these conversations need; the others can be written.
     Locked(HashSet<ConversationId>),
-    /// Something in one of its conversations waits for a lock that is not found, or takes too long; it is not known in which.
+    /// One of its conversations takes too long, or meets a lock that is not found; it is not known which.
     Slow,
     /// It took too long, and nothing of it is in doubt.
     TooLong,
     /// Its only conversation met a lock that is not found.
     Stuck,
-    /// One of its messages is at fault, or none and the database is.
+    /// One of its messages is at fault, or the database.
     Error(DbError),
 }
 
-/// What has become of the messages so far.
-struct Outcomes<'a> {
-    chat: &'a Chat,
+/// The messages of a batch, and what has become of them so far.
+struct Attempts<'a> {
+    db: &'a Db,
     messages: &'a [&'a NewMessage],
-    /// An attempt of unknown end was made.
-    tried: bool,
-    /// Since when each of them waits.
+    /// When each of them queued up.
     since: &'a [Instant],
+    /// An attempt was made whose outcome is unknown.
+    is_unknown: bool,
     /// After this no further attempt is made.
     deadline: Instant,
     /// How many conversations in a row met a lock that is not found.
     stuck: u32,
-    /// Conversations of which a message is to be tried later: what comes after it waits behind it.
+    /// Conversations of which a message is tried later: whatever comes after it waits behind it.
     waiting: HashSet<ConversationId>,
     of: Vec<Option<Result<Written, Failed>>>,
 }
 
 /// Writes the messages, in their order within each conversation. What could not be tried in time counts as locked.
-pub async fn write_batch(chat: &Chat, messages: &[&NewMessage], since: &[Instant]) -> Vec<Result<Written, Failed>> {
+pub async fn write_batch(db: &Db, messages: &[&NewMessage], since: &[Instant]) -> Vec<Result<Written, Failed>> {
     let deadline = Instant::now() + RETRY_FOR;
     let of = vec![None; messages.len()];
-    let (tried, stuck, waiting) = (false, 0, HashSet::new());
-    let mut outcomes = Outcomes { chat, messages, tried, since, deadline, stuck, waiting, of };
-    outcomes.write((0..messages.len()).collect()).await;
+    let (is_unknown, stuck, waiting) = (false, 0, HashSet::new());
+    let mut attempts = Attempts { db, messages, since, is_unknown, deadline, stuck, waiting, of };
+    attempts.write((0..messages.len()).collect()).await;
     let missing = || Err(Failed::Refused(Error::Internal));
-    outcomes.of.into_iter().map(|outcome| outcome.unwrap_or_else(missing)).collect()
+    attempts.of.into_iter().map(|outcome| outcome.unwrap_or_else(missing)).collect()
 }
 
-impl Outcomes<'_> {
+impl Attempts<'_> {
     /// Writes these of the messages.
     async fn write(&mut self, mut these: Vec<usize>) {
         loop {
@@ -112,21 +114,20 @@ impl Outcomes<'_> {
                     return self.write_each(these.into_iter().map(|n| vec![n]).collect()).await;
                 }
                 Err(Trouble::Error(e)) => {
-                    let may_be_stored = self.tried;
                     let error = if e.is_given_up() { Error::Busy } else { e.into() };
-                    let failed = if may_be_stored { Failed::InDoubt(error) } else { Failed::Refused(error) };
+                    let failed = if self.is_unknown { Failed::UnknownOutcome(error) } else { Failed::Refused(error) };
                     return self.fail(these, &failed);
                 }
             }
         }
     }
 
-    /// Whether it is too late to try this one, or in vain.
+    /// Whether this one is not tried any more: too late, or in vain.
     fn is_late(&self, n: usize) -> bool {
         self.stuck >= MAX_STUCK || Instant::now() >= self.deadline || self.since[n].elapsed() > SEND_WITHIN
     }
 
-    /// Each conversation by itself: what holds one up does not hold up the others for longer than one attempt.
+    /// Writes each conversation by itself: what holds one up holds up the others for one attempt at most.
     async fn write_each_conversation(&mut self, these: &[usize]) {
         let mut groups: Vec<Vec<usize>> = Vec::new();
         let mut place = std::collections::HashMap::new();
@@ -163,30 +164,31 @@ impl Outcomes<'_> {
         self.settle(these, failures);
     }
 
-    /// What was not written and may be tried later.
+    /// Puts off what was not written: it may be tried later.
     fn fail_unwritten(&mut self, these: Vec<usize>) {
-        // Where an attempt got no answer, the lock may be that attempt's own.
-        let failed = if self.tried { Failed::InDoubt(Error::Busy) } else { Failed::Locked };
+        // If an attempt got no answer, the lock may be that attempt's own.
+        let failed = if self.is_unknown { Failed::UnknownOutcome(Error::Busy) } else { Failed::Locked };
         self.fail(these, &failed);
     }
 
-    /// Tries again while the connection is at fault; ids tell what an attempt of unknown end has stored.
+    /// Writes these as one statement, and tries again while the connection is at fault. The messages' ids tell what an
+    /// attempt of unknown outcome has stored.
     async fn attempt(&mut self, these: &[usize]) -> Result<Vec<Written>, Trouble> {
         let messages: Vec<&NewMessage> = these.iter().map(|n| self.messages[*n]).collect();
         let is_one = messages.iter().all(|m| m.conversation_id == messages[0].conversation_id);
         let deadline = self.deadline;
         let (mut conflicts, mut unfound) = (0, 0);
         loop {
-            let e = match self.chat.db.write_messages(&messages, self.tried).await {
+            let e = match self.db.write_messages(&messages, self.is_unknown).await {
                 Ok(written) => return Ok(written),
                 Err(e) => e,
             };
-            self.tried |= e.is_unknown();
+            self.is_unknown |= e.is_unknown();
             if e.is_locked() {
-                match self.chat.db.locked_conversations(&messages).await {
+                match self.db.locked_conversations(&messages).await {
                     Ok(found) if !found.is_empty() => return Err(Trouble::Locked(found)),
                     Ok(_) if unfound < MAX_UNFOUND => unfound += 1,
-                    // A trigger of the shop's waits for something that we know nothing of.
+                    // A trigger of the shop's waits for something unknown to us.
                     Ok(_) if is_one => return Err(Trouble::Stuck),
                     Ok(_) => return Err(Trouble::Slow),
                     // A whole table is locked: everyone waits.
@@ -194,14 +196,14 @@ impl Outcomes<'_> {
                     Err(_) => return Err(Trouble::Error(e)),
                 }
             } else if e.is_given_up() {
-                return Err(match (is_one, self.tried) {
+                return Err(match (is_one, self.is_unknown) {
                     (true, _) => Trouble::Error(e),
                     (false, true) => Trouble::Slow,
                     (false, false) => Trouble::TooLong,
                 });
             } else if e.is_conflict() && conflicts < MAX_CONFLICTS {
-                // Someone came to take part while the statement waited, or an isolation level stricter than the default
-                // refuses what waited for a lock; the next attempt sees what is there.
+                // A member was added while the statement waited, or an isolation level stricter than the default refuses
+                // what waited for a lock. The next attempt sees what is there.
                 conflicts += 1;
                 tokio::time::sleep(CONFLICT_PAUSE * (conflicts - 1)).await;
             } else if e.is_statement_fault() || Instant::now() >= deadline {

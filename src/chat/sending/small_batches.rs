@@ -1,9 +1,9 @@
-//! After a statement that took too long, as where a trigger of the shop's takes a second for each message: the lane goes on with
-//! one conversation at a time, so that each sender hears in time what became of theirs.
+//! After a statement that took too long, as where a trigger of the shop's takes a second for each message, the lane writes
+//! small batches: a few messages of one conversation at a time, so that each sender hears in time what became of theirs.
 
 use std::time::Duration;
 
-use super::Queued;
+use super::job::Job;
 
 /// What took no longer than this shows that the database is quick again.
 const QUICK: Duration = Duration::from_millis(250);
@@ -11,10 +11,10 @@ const QUICK: Duration = Duration::from_millis(250);
 /// Nobody is refused for longer than this beforehand: what took so long may have been a single message.
 const EXPECTED_AT_MOST: Duration = Duration::from_secs(2);
 
-/// How careful a lane is.
+/// How small a lane's next batches are.
 #[derive(Default)]
-pub struct Care {
-    /// Messages that are still to be written with care.
+pub struct SmallBatches {
+    /// Messages that are still to be written in small batches.
     left: usize,
     /// How many of one conversation are written at a time.
     size: usize,
@@ -22,24 +22,24 @@ pub struct Care {
     took: Duration,
 }
 
-impl Care {
-    /// A statement with so many messages took too long, and was given up.
+impl SmallBatches {
+    /// Begins, after a statement with so many messages took too long and was given up.
     pub fn begin(&mut self, messages: usize) {
         *self = Self { left: messages.max(1), size: 1, took: Duration::ZERO };
     }
 
-    /// How long the next ones will take: who would have waited too long by then is answered now.
+    /// How long the next batch will take: senders who would have waited too long by then are answered now.
     pub fn expected(&self) -> Duration {
         if self.left > 0 { self.took.min(EXPECTED_AT_MOST) } else { Duration::ZERO }
     }
 
     /// Takes the messages of the next statement, at most `max`.
-    pub fn next_of(&self, waiting: &mut Vec<Queued>, max: usize) -> Vec<Queued> {
+    pub fn next_of(&self, waiting: &mut Vec<Job>, max: usize) -> Vec<Job> {
         match waiting.first() {
             Some(first) if self.left > 0 => {
                 let (conversation, max) = (first.message.conversation_id, self.size.min(max));
                 let mut taken = 0;
-                let is_next = |q: &mut Queued| {
+                let is_next = |q: &mut Job| {
                     let is_next = taken < max && q.message.conversation_id == conversation;
                     taken += usize::from(is_next);
                     is_next
@@ -50,7 +50,7 @@ impl Care {
         }
     }
 
-    /// So many were written, or not, in this time.
+    /// Learns from a batch: so many messages were written, or not, in this time.
     pub fn note(&mut self, messages: usize, took: Duration) {
         if self.left == 0 {
             return;

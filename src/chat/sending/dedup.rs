@@ -2,19 +2,13 @@
 
 use foldhash::HashMap;
 
-use super::Queued;
+use super::job::Job;
 use crate::{
     db::NewMessage,
     domain::{ConversationId, MessageId, UserId},
 };
 
-/// A message, and those that came with it and repeat it: they share its fate.
-pub struct Entry {
-    pub queued: Queued,
-    pub repeats: Vec<Queued>,
-}
-
-/// What makes a message a repeat of another: the sender's id for it, or the same content under the same `tempId`.
+/// What makes a message a repeat of another: its sender's id for it, or the same content under the same `tempId`.
 #[derive(PartialEq, Eq, Hash)]
 enum RepeatKey<'a> {
     Client(ConversationId, UserId, &'a str),
@@ -36,24 +30,24 @@ impl<'a> RepeatKey<'a> {
     }
 }
 
-/// Puts repeats to what they repeat: a statement cannot see what it inserts itself, and after an outage, when everybody
-/// sends again what is queued already, they must not be written one by one.
-pub fn gather(queued: Vec<Queued>) -> Vec<Entry> {
+/// Puts repeats to what they repeat. A statement cannot see what it inserts itself, and after an outage, when everybody
+/// sends again what is queued already, repeats must not be written one by one.
+pub fn join_repeats(queued: Vec<Job>) -> Vec<Job> {
     let mut first = HashMap::default();
     let repeated: Vec<usize> = queued
         .iter()
         .enumerate()
-        .map(|(at, q)| RepeatKey::of(&q.message).map_or(at, |key| *first.entry(key).or_insert(at)))
+        .map(|(at, job)| RepeatKey::of(&job.message).map_or(at, |key| *first.entry(key).or_insert(at)))
         .collect();
     let mut place = HashMap::default();
-    let mut entries: Vec<Entry> = Vec::with_capacity(queued.len());
-    for ((at, queued), first) in queued.into_iter().enumerate().zip(repeated) {
+    let mut joined: Vec<Job> = Vec::with_capacity(queued.len());
+    for ((at, job), first) in queued.into_iter().enumerate().zip(repeated) {
         if at == first {
-            place.insert(at, entries.len());
-            entries.push(Entry { queued, repeats: Vec::new() });
-        } else if let Some(entry) = place.get(&first).and_then(|n| entries.get_mut(*n)) {
-            entry.repeats.push(queued);
+            place.insert(at, joined.len());
+            joined.push(job);
+        } else if let Some(original) = place.get(&first).and_then(|n| joined.get_mut(*n)) {
+            original.repeats.push(job);
         }
     }
-    entries
+    joined
 }

@@ -1,0 +1,82 @@
+//! The entrance: checks a draft and queues it.
+
+use std::{sync::Arc, time::Instant};
+
+use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{
+    job::{Held, Job},
+    lanes::Destination,
+    reply::ReplyTo,
+};
+use crate::{
+    chat::Chat,
+    db::NewMessage,
+    domain::{ConversationId, Draft, MessageId, User},
+    error::{Error, Result},
+};
+
+/// A message to be sent, as its handler read it.
+pub struct SendRequest {
+    /// Who sends it.
+    pub sender: Arc<User>,
+    /// Where to.
+    pub destination: Result<Destination>,
+    /// What.
+    pub draft: Result<Draft>,
+    /// Whether the socket sent a message with this `tempId` before: the same text is then a repeat for longer.
+    pub temp_id_again: bool,
+    /// Held until the message is published: a socket's other events wait for that.
+    pub permit: Option<OwnedSemaphorePermit>,
+    /// Who hears of the outcome, whatever it is.
+    pub reply: ReplyTo,
+}
+
+impl Chat {
+    /// Finds the lane of a conversation's messages.
+    #[must_use]
+    pub fn destination(&self, conversation: ConversationId) -> Destination {
+        self.lanes.destination(conversation)
+    }
+
+    /// Checks a message and queues it in its lane.
+    pub fn send(&self, request: SendRequest) {
+        let SendRequest { sender, destination, draft, temp_id_again, permit, reply } = request;
+        let (destination, draft) = match self.check(&sender, destination, draft) {
+            Ok(checked) => checked,
+            Err(e) => return reply.failed(&e),
+        };
+        self.stop_typing(destination.conversation, sender.id);
+        let message = NewMessage {
+            id: MessageId::new(),
+            conversation_id: destination.conversation,
+            sender_id: sender.id,
+            kind: draft.kind(),
+            attachments: serde_json::to_value(&draft.attachments).unwrap_or_else(|_| Value::Array(Vec::new())),
+            text: draft.text,
+            client_message_id: draft.client_message_id,
+            temp_id: draft.temp_id,
+            temp_id_again,
+            reply_to: draft.reply_to,
+        };
+        let held = Held::new(permit, self.core.tasks.in_flight.token());
+        let job = Job { message, sender, reply, quote: None, repeats: Vec::new(), since: Instant::now(), held };
+        if let Err(refused) = self.lanes.push(destination.lane(), job) {
+            refused.fail(&Error::Busy);
+        }
+    }
+
+    fn check(
+        &self,
+        sender: &User,
+        destination: Result<Destination>,
+        draft: Result<Draft>,
+    ) -> Result<(Destination, Draft)> {
+        let draft = draft?;
+        draft.check(self.max_message_chars)?;
+        let destination = destination?;
+        self.stored_bytes.check(sender.id)?;
+        if self.is_stopping() { Err(Error::Busy) } else { Ok((destination, draft)) }
+    }
+}

@@ -1,0 +1,88 @@
+//! A message on its way from its sender to the database and to everyone who is told.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::reply::ReplyTo;
+use crate::{
+    db::{NewMessage, Written},
+    domain::{Details, User},
+    error::{Error, Result},
+};
+
+/// How long a message may wait to be written. Only where the database is in trouble does it wait that long.
+pub const SEND_WITHIN: Duration = Duration::from_secs(10);
+
+/// What a reply quotes, and when it was read. It is read while the reply is written (`quotes`).
+pub type QuoteAhead = oneshot::Receiver<(Instant, Option<Box<Details>>)>;
+
+/// What a lane wrote, in its order, with the outcomes.
+pub type Batch = Vec<(Job, Result<Written>)>;
+
+/// A message, and who waits for its outcome.
+pub struct Job {
+    pub message: NewMessage,
+    pub sender: Arc<User>,
+    pub reply: ReplyTo,
+    /// What it quotes, if that is being read already.
+    pub quote: Option<QuoteAhead>,
+    /// Jobs that repeat this one: they share its fate.
+    pub repeats: Vec<Job>,
+    /// When it queued up.
+    pub since: Instant,
+    /// Held until the message is published.
+    pub held: Held,
+}
+
+/// What others wait for until a message is published.
+#[derive(Default)]
+pub struct Held {
+    /// The socket's other events wait for this.
+    _permit: Option<OwnedSemaphorePermit>,
+    /// A shutdown waits for this.
+    _token: Option<TaskTrackerToken>,
+}
+
+impl Held {
+    pub const fn new(permit: Option<OwnedSemaphorePermit>, token: TaskTrackerToken) -> Self {
+        Self { _permit: permit, _token: Some(token) }
+    }
+}
+
+impl Job {
+    /// A copy whose sender has been answered already. No shutdown waits for it: perhaps there is nothing to publish.
+    pub fn answered(&self) -> Self {
+        Self {
+            message: self.message.clone(),
+            sender: self.sender.clone(),
+            reply: ReplyTo::Nobody,
+            quote: None,
+            repeats: Vec::new(),
+            since: self.since,
+            held: Held::default(),
+        }
+    }
+
+    /// The job and those that repeat it, each by itself.
+    pub fn split(mut self) -> impl Iterator<Item = Self> {
+        let repeats = std::mem::take(&mut self.repeats);
+        std::iter::once(self).chain(repeats)
+    }
+
+    /// Tells the sender, also of the repeats, that nothing was stored.
+    pub fn fail(self, error: &Error) {
+        self.split().for_each(|job| job.reply.failed(error));
+    }
+}
+
+/// Answers the senders of jobs that have waited too long, or will have after `expected`. Nothing of theirs is stored.
+pub fn fail_overdue(waiting: &mut Vec<Job>, expected: Duration) {
+    for overdue in waiting.extract_if(.., |job| job.since.elapsed() + expected > SEND_WITHIN) {
+        overdue.fail(&Error::Busy);
+    }
+}

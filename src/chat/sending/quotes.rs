@@ -1,0 +1,61 @@
+//! Reads what replies quote while they are written. A lane's publisher tells one message after the other: what it reads
+//! for a reply keeps everything behind it waiting.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::oneshot;
+
+use super::job::{Job, QuoteAhead};
+use crate::{
+    chat::{Chat, details::BYTES_IN_AN_EVENT},
+    domain::{Details, MessageId, User},
+};
+
+/// What was read longer ago is read again.
+const GOOD_FOR: Duration = Duration::from_secs(1);
+
+/// Begins to read what the replies of a batch quote, one after the other, in the order in which they will be told.
+pub fn read_ahead(chat: &Arc<Chat>, batch: &mut [Job]) {
+    let mut wanted: Vec<(Arc<User>, MessageId, oneshot::Sender<_>)> = Vec::new();
+    for job in batch {
+        if let Some(id) = job.message.reply_to {
+            let (tell, told) = oneshot::channel();
+            job.quote = Some(told);
+            wanted.push((job.sender.clone(), id, tell));
+        }
+    }
+    if wanted.is_empty() {
+        return;
+    }
+    let chat = chat.clone();
+    tokio::spawn(async move {
+        for (sender, id, tell) in wanted {
+            // A reply that was refused needs none.
+            if !tell.is_closed()
+                && let Ok(quoted) = chat.quoted(&sender, Some(id), BYTES_IN_AN_EVENT).await
+            {
+                tell.send((Instant::now(), quoted)).ok();
+            }
+        }
+    });
+}
+
+/// What a reply quotes, in full: as it was read ahead, or as it is now.
+pub async fn quoted(
+    chat: &Chat,
+    reply_to: Option<MessageId>,
+    sender: &User,
+    ahead: Option<QuoteAhead>,
+) -> Option<Box<Details>> {
+    reply_to?;
+    if let Some(ahead) = ahead
+        && let Ok((at, quoted)) = ahead.await
+        && at.elapsed() <= GOOD_FOR
+    {
+        return quoted;
+    }
+    chat.quoted(sender, reply_to, BYTES_IN_AN_EVENT).await.ok().flatten()
+}

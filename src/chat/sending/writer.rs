@@ -1,0 +1,136 @@
+//! Group commit. A lane writes what has queued up as one statement, as soon as the previous one returned, and hands the
+//! outcomes, in order, to its publisher. Nothing waits to fill a batch.
+
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::mpsc,
+    time::{sleep_until, timeout},
+};
+
+use super::{
+    dedup::join_repeats,
+    job::{Batch, Job, fail_overdue},
+    lanes::{Lane, take_queued},
+    publish::Publisher,
+    quotes::read_ahead,
+    retry::{Failed, write_batch},
+    set_aside::SetAside,
+    small_batches::SmallBatches,
+};
+use crate::{
+    chat::Chat,
+    db::{NewMessage, Written},
+};
+
+/// How often a lane looks, while it writes, who has waited for too long.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Batches written but not yet published, per lane.
+const PUBLISH_QUEUE: usize = 4;
+
+/// What a lane's writer keeps from one batch to the next.
+struct Writer {
+    chat: Arc<Chat>,
+    lane: Lane,
+    /// Most messages of one statement.
+    max: usize,
+    /// Taken from the queue, not written yet.
+    waiting: Vec<Job>,
+    aside: SetAside,
+    small: SmallBatches,
+    publisher: mpsc::Sender<Batch>,
+}
+
+/// The lane's publisher is gone.
+struct Ended;
+
+/// Starts a lane's writer and publisher.
+pub fn spawn(chat: &Arc<Chat>, lane: Lane, max: usize) {
+    let (publisher, written) = mpsc::channel(PUBLISH_QUEUE);
+    let (waiting, aside, small) = (Vec::with_capacity(max), SetAside::default(), SmallBatches::default());
+    let writer = Writer { chat: chat.clone(), lane, max, waiting, aside, small, publisher };
+    tokio::spawn(writer.run());
+    tokio::spawn(Publisher::new(chat.clone()).run(written));
+}
+
+impl Writer {
+    async fn run(mut self) {
+        while self.has_work().await && self.step().await.is_ok() {}
+    }
+
+    /// Waits until something has queued up, or is to be looked at; false once nothing will come any more.
+    async fn has_work(&mut self) -> bool {
+        if !self.waiting.is_empty() {
+            return true;
+        }
+        let next_look = self.aside.next_look();
+        tokio::select! {
+            n = self.lane.queue.recv_many(&mut self.waiting, self.max) => n > 0,
+            () = sleep_until(next_look.unwrap_or_else(tokio::time::Instant::now)), if next_look.is_some() => true,
+        }
+    }
+
+    /// Writes the next batch.
+    async fn step(&mut self) -> Result<(), Ended> {
+        let Self { chat, lane: Lane { queue, turn }, max, waiting, aside, small, publisher } = self;
+        let turn = turn.take(queue, waiting, *max).await;
+        aside.take_from(waiting);
+        let found = aside.look(&chat.db, waiting).await;
+        if !found.is_empty() {
+            // Told before anything newer of these conversations is written.
+            publisher.send(found).await.map_err(|_| Ended)?;
+        }
+        fail_overdue(waiting, small.expected());
+        let mut batch = join_repeats(small.next_of(waiting, *max));
+        if batch.is_empty() {
+            return Ok(());
+        }
+        read_ahead(chat, &mut batch);
+        let started = Instant::now();
+        let outcomes = {
+            let messages: Vec<&NewMessage> = batch.iter().map(|job| &job.message).collect();
+            let since: Vec<Instant> = batch.iter().map(|job| job.since).collect();
+            let mut attempt = pin!(write_batch(&chat.db, &messages, &since));
+            loop {
+                // Whoever waits behind it is answered in time, however long it takes.
+                if let Ok(outcomes) = timeout(LOOK_EVERY, attempt.as_mut()).await {
+                    break outcomes;
+                }
+                take_queued(queue, waiting, queue.max_capacity());
+                fail_overdue(waiting, Duration::ZERO);
+                aside.fail_overdue();
+            }
+        };
+        drop(turn);
+        small.note(batch.len(), started.elapsed());
+        let (known, too_long) = sort_out(batch, outcomes, aside);
+        if !too_long.is_empty() {
+            small.begin(too_long.len());
+            waiting.splice(0..0, too_long);
+        }
+        publisher.send(known).await.map_err(|_| Ended)
+    }
+}
+
+/// Sets aside what is locked or of unknown outcome. Returns what can be told, and what is to be written in smaller parts.
+fn sort_out(batch: Vec<Job>, outcomes: Vec<Result<Written, Failed>>, aside: &mut SetAside) -> (Batch, Vec<Job>) {
+    let mut known = Batch::with_capacity(batch.len());
+    let mut too_long = Vec::new();
+    for (job, outcome) in batch.into_iter().zip(outcomes) {
+        match outcome {
+            Ok(written) => known.push((job, Ok(written))),
+            Err(Failed::Refused(error)) => known.push((job, Err(error))),
+            Err(Failed::Locked) => aside.locked(job),
+            Err(Failed::TooLong) => too_long.extend(job.split()),
+            Err(Failed::UnknownOutcome(error)) => {
+                aside.unknown_outcome(&job);
+                known.push((job, Err(error)));
+            }
+        }
+    }
+    (known, too_long)
+}
