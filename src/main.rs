@@ -17,8 +17,9 @@ use tracing_subscriber::EnvFilter;
 mod demo;
 
 /// A third of the time under load went into the system's allocator (glibc's).
+#[cfg(not(target_env = "msvc"))]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Live chat for a marketplace: Socket.IO and REST on Postgres.
 #[derive(Parser)]
