@@ -1,0 +1,80 @@
+//! What follows from the settings.
+
+use std::time::Duration;
+
+use super::{
+    origin::normal_origin,
+    settings::{Config, Pooler},
+};
+
+/// What Postgres holds a session of ours to, so that it gives a statement up before we do.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionLimits {
+    /// `statement_timeout`.
+    pub statement: Duration,
+    /// `lock_timeout`.
+    pub lock: Duration,
+    /// `idle_in_transaction_session_timeout`.
+    pub idle_in_transaction: Duration,
+}
+
+impl Config {
+    /// Whether this is the shop's live site.
+    #[must_use]
+    pub fn is_production(&self) -> bool {
+        self.environment == "production"
+    }
+
+    /// `FRONTEND_URL` as it is written, without slashes at the end.
+    pub(super) fn frontend_origins(&self) -> impl Iterator<Item = &str> {
+        self.frontend_url.iter().map(|origin| origin.trim().trim_end_matches('/')).filter(|origin| !origin.is_empty())
+    }
+
+    /// The origins that browsers and apps may come from (contract §Connecting), as [`normal_origin`] spells them.
+    #[must_use]
+    pub fn allowed_origins(&self) -> Vec<String> {
+        let mut origins: Vec<String> = self.frontend_origins().filter_map(normal_origin).collect();
+        if !self.is_production() {
+            origins.extend([3000, 3001, 4173, 5173].map(|port| format!("http://localhost:{port}")));
+        }
+        origins
+    }
+
+    /// What is between this server and its database. Before there was a setting for it, a statement cache of 0 said so.
+    #[must_use]
+    pub fn pooler(&self) -> Pooler {
+        if self.database_statement_cache == 0 { Pooler::Transaction } else { self.database_pooler }
+    }
+
+    /// How many of `connections` may work for one user at a time.
+    #[must_use]
+    pub fn connections_per_user(&self, connections: u32) -> u32 {
+        match self.database_max_connections_per_user {
+            0 => (connections / 4).max(1),
+            n => n.min(connections),
+        }
+    }
+
+    /// Whether a start makes the missing indexes on `users`: `AUTO_MIGRATE=false` leaves them to `souk migrate`.
+    #[must_use]
+    pub fn makes_user_indexes(&self) -> bool {
+        self.user_indexes && self.auto_migrate
+    }
+
+    /// How long a request waits for a database connection.
+    #[must_use]
+    pub fn acquire_timeout(&self) -> Duration {
+        Duration::from_millis(self.database_acquire_timeout_ms)
+    }
+
+    /// How long a statement of ours may take, wait for a lock, or leave its transaction idle, by the server's clock. None
+    /// for the embedded database.
+    #[must_use]
+    pub fn session_limits(&self) -> Option<SessionLimits> {
+        self.database_url.is_some().then(|| SessionLimits {
+            statement: Duration::from_millis(self.database_statement_timeout_ms),
+            lock: Duration::from_millis(self.database_lock_timeout_ms),
+            idle_in_transaction: Duration::from_millis(self.database_idle_transaction_timeout_ms),
+        })
+    }
+}
