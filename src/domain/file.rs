@@ -1,6 +1,6 @@
 //! Files that may be uploaded, told by their content and not by their name alone (contract §Uploads).
 
-use super::file_content::begins_as_text;
+use super::file_text::begins_as_text;
 
 /// A kind of file that may be uploaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

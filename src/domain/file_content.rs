@@ -1,6 +1,6 @@
 //! Checks of a file's content while it streams. The verdict depends on the bytes alone, never on how they were cut.
 
-use super::FileKind;
+use super::{file::FileKind, file_text::TextCheck};
 
 /// Bytes that decide a file's kind; no more is looked at before it is stored.
 pub const HEAD_BYTES: usize = 8 << 10;
@@ -11,11 +11,6 @@ const WORD_STREAM: &[u8] = b"W\0o\0r\0d\0D\0o\0c\0u\0m\0e\0n\0t\0";
 const WORD_FOLDER: &[u8] = b"word/";
 /// A ZIP entry's name stands this far behind these bytes: in front of the entry, and in the directory at the end.
 const ZIP_HEADERS: [(&[u8], usize); 2] = [(b"PK\x03\x04", 30), (b"PK\x01\x02", 46)];
-/// Ctrl-Z: the end of a text in DOS and CP/M, still written by some programs.
-const CTRL_Z: u16 = 0x1a;
-/// A text that begins with one of these is a page.
-const MARKUP: &[&str] = &["<!doctype", "<html", "<head", "<body", "<script", "<svg", "<iframe", "<?xml"];
-
 /// What the rest of a file must still show.
 pub enum ContentCheck {
     /// Nothing: its first bytes told enough.
@@ -99,112 +94,10 @@ impl MarkSearch {
     }
 }
 
-/// A text so far. In bytes, whatever their encoding, or in UTF-16 where a byte order mark says so.
-pub struct TextCheck {
-    encoding: Encoding,
-    /// The first byte of a UTF-16 unit whose second is not here yet.
-    half: Option<u8>,
-    /// A UTF-16 surrogate that waits for the second of its pair.
-    in_pair: bool,
-    /// Ctrl-Z was seen: nothing else may follow.
-    ended: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Encoding {
-    Bytes,
-    Utf16Le,
-    Utf16Be,
-}
-
-impl Encoding {
-    fn of(head: &[u8]) -> Self {
-        match head {
-            [0xff, 0xfe, ..] => Self::Utf16Le,
-            [0xfe, 0xff, ..] => Self::Utf16Be,
-            _ => Self::Bytes,
-        }
-    }
-
-    fn unit(self, bytes: [u8; 2]) -> u16 {
-        if self == Self::Utf16Be { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
-    }
-}
-
-impl TextCheck {
-    /// Nothing seen yet of a text that begins with `head`.
-    #[must_use]
-    pub fn new(head: &[u8]) -> Self {
-        Self { encoding: Encoding::of(head), half: None, in_pair: false, ended: false }
-    }
-
-    fn push(&mut self, bytes: &[u8]) -> bool {
-        if self.encoding == Encoding::Bytes {
-            return bytes.iter().all(|b| self.takes(u16::from(*b)));
-        }
-        bytes.iter().all(|b| match self.half.take() {
-            None => {
-                self.half = Some(*b);
-                true
-            }
-            Some(first) => self.takes_utf16(self.encoding.unit([first, *b])),
-        })
-    }
-
-    fn takes_utf16(&mut self, unit: u16) -> bool {
-        let is_first = (0xd800..0xdc00).contains(&unit);
-        let is_second = (0xdc00..0xe000).contains(&unit);
-        if self.in_pair != is_second {
-            return false;
-        }
-        self.in_pair = is_first;
-        // U+FFFE is a byte order mark in the wrong order; U+FFFF is no character.
-        unit < 0xfffe && self.takes(unit)
-    }
-
-    /// Control characters but white space and those of terminals (bell, backspace, escape) make it no text.
-    fn takes(&mut self, character: u16) -> bool {
-        if character == CTRL_Z {
-            self.ended = true;
-            return true;
-        }
-        !self.ended && matches!(character, 0x07..=0x0d | 0x1b | 0x20..)
-    }
-
-    fn is_complete(&self) -> bool {
-        self.half.is_none() && !self.in_pair
-    }
-}
-
-/// Whether a file that begins with `head` can be a text, and is no page.
-#[must_use]
-pub fn begins_as_text(head: &[u8]) -> bool {
-    TextCheck::new(head).push(head) && !begins_with_markup(head)
-}
-
-/// Whether a browser that guesses, which ours are told not to, would take it for a page.
-fn begins_with_markup(head: &[u8]) -> bool {
-    let encoding = Encoding::of(head);
-    let text = if encoding == Encoding::Bytes {
-        String::from_utf8_lossy(head).to_lowercase()
-    } else {
-        let units: Vec<u16> = head.chunks_exact(2).map(|pair| encoding.unit([pair[0], pair[1]])).collect();
-        String::from_utf16_lossy(&units).to_lowercase()
-    };
-    let blank = |c: char| c.is_whitespace() || c == '\u{feff}';
-    let mut rest = text.trim_start_matches(blank);
-    while let Some(comment) = rest.strip_prefix("<!--") {
-        match comment.split_once("-->") {
-            Some((_, after)) => rest = after.trim_start_matches(blank),
-            None => return true,
-        }
-    }
-    MARKUP.iter().any(|tag| rest.starts_with(tag))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::file_text::begins_as_text;
 
     fn judge(kind: FileKind, content: &[u8], cut: usize) -> bool {
         let mut check = ContentCheck::of(kind, &content[..content.len().min(HEAD_BYTES)]);

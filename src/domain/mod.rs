@@ -9,6 +9,7 @@ mod emoji;
 mod file;
 mod file_content;
 mod file_path;
+mod file_text;
 mod ids;
 mod message;
 mod recovery;
