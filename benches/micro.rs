@@ -8,13 +8,12 @@ use clap::Parser;
 use divan::{Bencher, black_box};
 use futures::StreamExt as _;
 use serde_json::json;
-use socketioxide::{SocketIo, extract::SocketRef, handler::Value};
+use socketioxide::{SocketIo, extract::SocketRef};
 use souk::{
     config::Config,
     domain::{ConversationId, Message, MessageId, Role, User, UserId},
     hub::{Audience, Connection, Event, Hub},
-    protocol::{MessageView, SendMessage, events::outgoing, json},
-    socket::parse,
+    protocol::{MessageView, SendMessage, events::outgoing, json, parse_event},
 };
 use tokio::runtime::Runtime;
 use uuid::Uuid;
@@ -42,9 +41,9 @@ fn message(chars: usize) -> Message {
 fn parse_send_message(bencher: Bencher, chars: usize) {
     let payload =
         json!({ "conversationId": Uuid::from_u128(3), "message": text(chars), "tempId": "temp_1700000000000_x" });
-    let packet = Value::Str(json!(["chat:send_message", payload]).to_string().into(), None);
+    let packet = json!(["chat:send_message", payload]).to_string();
     bencher.bench(|| {
-        let (event, payload) = parse(black_box(&packet));
+        let (event, payload) = parse_event(black_box(&packet));
         assert!(event.len() > 4);
         SendMessage::from(&payload)
     });

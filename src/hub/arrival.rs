@@ -3,22 +3,16 @@
 
 use std::sync::Arc;
 
-use foldhash::HashSet;
-use parking_lot::Mutex;
+use socketioxide::socket::Sid;
 
-use super::{Audience, Connection, Event, Hub, Sid, State, ghosts::Ghost};
+use super::{
+    connection::Connection,
+    event::Event,
+    ghosts::Ghost,
+    sockets::Hub,
+    state::{Expected, Waiting},
+};
 use crate::domain::{ConversationId, UserId};
-
-/// What a socket on its way in is to be told, and where it will be.
-#[derive(Default)]
-pub(super) struct Expected {
-    /// Events that came for it meanwhile.
-    pub events: Vec<Event>,
-    /// The rooms that it comes back to.
-    pub rooms: HashSet<ConversationId>,
-}
-
-pub(super) type Waiting = Arc<Mutex<Expected>>;
 
 /// A socket that was let in and is not in the hub yet. Dropped, it never comes.
 pub struct Arrival {
@@ -74,7 +68,7 @@ impl Arrival {
         assert_eq!(connection.user_id, self.user, "another user's socket was expected");
         let (hold, rooms) = {
             let mut state = self.hub.state.write();
-            state.forget(&self);
+            state.forget_arrival(self.user, self.session, &self.waiting);
             let Expected { events: mut waiting, rooms } = std::mem::take(&mut *self.waiting.lock());
             if waiting.len() > self.hub.max_held {
                 // Some of what came is lost: nobody may come back as this one.
@@ -100,51 +94,9 @@ impl Drop for Arrival {
     fn drop(&mut self) {
         let hub = self.hub.clone();
         let mut state = hub.state.write();
-        state.forget(self);
+        state.forget_arrival(self.user, self.session, &self.waiting);
         self.put_back(&mut state);
         drop(state);
         self.hub.recovery.changed.notify_one();
-    }
-}
-
-impl Expected {
-    fn keep(&mut self, event: &Event, max: usize) {
-        if self.events.len() <= max {
-            self.events.push(event.clone());
-        }
-    }
-}
-
-impl State {
-    fn forget(&mut self, arrival: &Arrival) {
-        if let Some(session) = arrival.session {
-            self.arriving_sessions.remove(&session);
-        }
-        if let Some(list) = self.arriving.get_mut(&arrival.user) {
-            list.retain(|waiting| !Arc::ptr_eq(waiting, &arrival.waiting));
-            if list.is_empty() {
-                self.arriving.remove(&arrival.user);
-            }
-        }
-    }
-
-    /// Keeps an event for those on their way in. One more than `max` says that there were too many.
-    pub(super) fn keep(&self, audience: &Audience<'_>, event: &Event, max: usize) {
-        if self.arriving.is_empty() {
-            return;
-        }
-        let of = |user: &UserId| self.arriving.get(user).filter(|_| Some(*user) != audience.not_user);
-        for waiting in audience.users.iter().filter_map(of).flatten() {
-            waiting.lock().keep(event, max);
-        }
-        let Some(room) = audience.room else { return };
-        // Those who are told wherever they are have it.
-        let only_in_room = audience.members.iter().filter(|user| of(user).is_some() && !audience.users.contains(user));
-        for waiting in only_in_room.filter_map(of).flatten() {
-            let mut waiting = waiting.lock();
-            if waiting.rooms.contains(&room) {
-                waiting.keep(event, max);
-            }
-        }
     }
 }

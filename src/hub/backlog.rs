@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Connection, Hub};
+use super::{connection::Connection, sockets::Hub};
 
 /// How often the sum is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

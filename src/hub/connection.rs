@@ -7,10 +7,10 @@ use std::sync::{
 
 use engineioxide::Handle;
 use parking_lot::{Mutex, RwLock};
-use socketioxide::extract::SocketRef;
+use socketioxide::{extract::SocketRef, socket::Sid};
 use uuid::Uuid;
 
-use super::{Sid, hold::Gate};
+use super::{gate::Gate, log::Log};
 use crate::domain::{User, UserId};
 
 /// One authenticated socket.
@@ -83,5 +83,22 @@ impl Connection {
     /// Bytes that were handed over and are not with the kernel yet, or fetched by a poll.
     pub(super) fn waiting(&self) -> u64 {
         self.session.waiting().bytes as u64
+    }
+
+    /// Drops what the client is known to have received from the log.
+    pub(super) fn forget_received(&self) {
+        let mut gate = self.gate.lock();
+        if let Some(log) = &mut gate.log {
+            log.forget_received(self.session.pings());
+            if log.is_empty() {
+                gate.log = None;
+            }
+        }
+    }
+
+    /// What it was told; `None` where nobody may come back as this socket.
+    pub(super) fn take_log(&self) -> Option<Log> {
+        let mut gate = self.gate.lock();
+        (!gate.is_expelled).then(|| gate.log.take().map(|log| *log).unwrap_or_default())
     }
 }

@@ -1,15 +1,13 @@
-//! An event, and who is to get it.
+//! What sockets are told: events, and answers to theirs.
 
 use std::sync::{Arc, OnceLock};
 
 use engineioxide::Frame;
 use serde::Serialize;
-use uuid::Uuid;
 
-use super::Connection;
 use crate::{
-    domain::{ConversationId, UserId},
-    protocol::{Happening, json},
+    domain::ConversationId,
+    protocol::{Happening, ack_packet, event_packet, json, with_position},
 };
 
 /// What most payloads fit in.
@@ -18,7 +16,7 @@ const PAYLOAD_BYTES: usize = 256;
 /// An event, serialised once for all its receivers.
 #[derive(Clone)]
 pub struct Event {
-    /// As it goes over the wire: an EVENT packet of Socket.IO in a message of Engine.IO, one buffer for all receivers.
+    /// As it goes over the wire: a packet of Socket.IO in a message of Engine.IO, one buffer for all receivers.
     pub(super) packet: Frame,
     /// The new message that it brings: a socket that was told of it by the answer to its catching up is not told twice.
     pub(super) message: Option<(ConversationId, i64)>,
@@ -47,7 +45,7 @@ impl Event {
     /// An event with a payload that is serialised already.
     #[must_use]
     pub fn of_json(name: &'static str, payload: &str) -> Self {
-        let packet = Frame::text_of(&["2[\"", name, "\",", payload, "]"]);
+        let packet = Frame::text_of(&event_packet(name, payload));
         Self { packet, message: None, happening: None, positioned: OnceLock::new() }
     }
 
@@ -76,8 +74,7 @@ impl Event {
     pub(super) fn positioned(&self) -> Option<&Positioned> {
         let happening = self.happening.as_ref()?;
         Some(self.positioned.get_or_init(|| {
-            let without_end = self.packet.message().strip_suffix(']').unwrap_or_default();
-            let packet = Frame::text_of(&[without_end, ",\"", &happening.position().to_string(), "\"]"]);
+            let packet = Frame::text_of(&with_position(self.packet.message(), &happening.position().to_string()));
             Positioned { happening: Arc::new(happening.clone()), packet }
         }))
     }
@@ -102,27 +99,6 @@ impl Answer {
     /// An answer that is serialised already.
     #[must_use]
     pub fn of_json(id: i64, answer: &str) -> Self {
-        Self(Frame::text_of(&["3", itoa::Buffer::new().format(id), "[", answer, "]"]))
-    }
-}
-
-/// Who is to get an event: the sockets in a room, as far as their users are `members`, and all sockets of `users`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Audience<'a> {
-    /// A conversation's room.
-    pub room: Option<ConversationId>,
-    /// Of the room, only these: a participant who was removed may still sit in it.
-    pub members: &'a [UserId],
-    /// Every socket of these, wherever it is.
-    pub users: &'a [UserId],
-    /// But not this socket.
-    pub not_socket: Option<Uuid>,
-    /// But no socket of this user.
-    pub not_user: Option<UserId>,
-}
-
-impl Audience<'_> {
-    pub(super) fn spares(&self, c: &Connection) -> bool {
-        Some(c.id) != self.not_socket && Some(c.user_id) != self.not_user
+        Self(Frame::text_of(&ack_packet(itoa::Buffer::new().format(id), answer)))
     }
 }

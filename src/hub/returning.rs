@@ -1,15 +1,9 @@
 //! Sockets that may come back, for the database to keep: after a restart of the server that is all that is known of them.
 
-use std::{sync::Arc, time::Instant};
-
-use parking_lot::Mutex;
 use uuid::Uuid;
 
-use super::{Arrival, Connection, Hub, State, ghosts::Ghost, log::Log};
-use crate::{
-    domain::{ConversationId, Returning, UserId},
-    protocol::Happening,
-};
+use super::{sockets::Hub, state::State};
+use crate::domain::{Returning, UserId};
 
 /// Most rooms that a socket comes back to. One with more starts anew, and the database hears nothing of it: each further room
 /// would be a longer row.
@@ -51,13 +45,6 @@ impl Hub {
 }
 
 impl State {
-    /// The database has to hear of this socket.
-    pub(super) fn note_change(&mut self, connection: &Connection) {
-        if let Some(pid) = connection.pid {
-            self.ghosts.changed.insert(pid, connection.user_id);
-        }
-    }
-
     fn returning(&self, pid: Uuid, user: UserId) -> Option<Returning> {
         let line = self.line_of(user, pid);
         let rooms = match line {
@@ -66,23 +53,5 @@ impl State {
         };
         let rooms: Vec<_> = rooms.into_iter().flatten().copied().take(MAX_ROOMS + 1).collect();
         (rooms.len() <= MAX_ROOMS).then_some(Returning { pid, user, rooms, is_gone: line.is_none() })
-    }
-}
-
-impl Arrival {
-    /// What is told in these rooms from here on waits for it: it is about to take the place of a socket of an earlier life of the
-    /// server, which was there.
-    pub fn expect_in(&self, rooms: &[ConversationId]) {
-        self.waiting.lock().rooms = rooms.iter().copied().collect();
-    }
-
-    /// Takes that socket's place: what it missed is `happenings`, which is everything up to these numbers. What came of that
-    /// meanwhile is not told once more. Should this one never come, another may, and be told the same.
-    pub fn inherit(&mut self, pid: Uuid, happenings: &[Arc<Happening>], up_to: Vec<(ConversationId, i64)>) {
-        let mut log = Log::default();
-        happenings.iter().cloned().for_each(|happening| log.push(happening));
-        let (connection, rooms, since) = (Uuid::new_v4(), self.waiting.lock().rooms.clone(), Instant::now());
-        self.ghost = Some(Ghost { connection, pid, rooms, log: Mutex::new(log), since });
-        self.told = up_to;
     }
 }

@@ -1,4 +1,4 @@
-//! The wire: every event name, what comes in and what goes out (contract §Client events, contract §Server events).
+//! The wire: the server's event names, what comes in and what goes out (contract §Client events, contract §Server events).
 
 mod acting;
 mod answers;
@@ -9,6 +9,7 @@ mod lenient;
 mod lists;
 mod message;
 mod outbound;
+mod packet;
 mod recovery;
 mod sending;
 mod sync;
@@ -24,6 +25,7 @@ pub use outbound::{
     ConversationView, MessageDeleted, MessageDelivered, MessagesPage, MessagesRead, ParticipantView, PersonView,
     ReactionChanged, RoomMember, UserStatus, UserTyping,
 };
+pub use packet::{ack_packet, event_packet, parse_event, with_position};
 pub use recovery::{Happening, What};
 pub use sending::SendMessage;
 pub use sync::{

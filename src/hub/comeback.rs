@@ -1,0 +1,155 @@
+//! A socket whose client was away takes the place of its earlier socket: of a ghost, or of one of an earlier life of the
+//! server.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use super::{arrival::Arrival, event::Event, ghosts::Ghost, log::Log, sockets::Hub, state::State};
+use crate::{
+    domain::{ConversationId, Position, UserId},
+    protocol::Happening,
+};
+
+/// What a socket that comes back was not told.
+pub struct MissedEvents {
+    /// The rooms that it was in.
+    pub rooms: Vec<ConversationId>,
+    /// In order; `None` where that is not known any more.
+    pub happenings: Option<Vec<Arc<Happening>>>,
+}
+
+impl Hub {
+    /// Whether clients may come back at all.
+    #[must_use]
+    pub fn recovers(&self) -> bool {
+        !self.recovery.window.is_zero()
+    }
+
+    /// Since when this server keeps what sockets are told.
+    #[must_use]
+    pub fn has_run_for(&self) -> Duration {
+        self.recovery.started.elapsed()
+    }
+
+    /// For how long a client may be away.
+    #[must_use]
+    pub fn recovery_window(&self) -> Duration {
+        self.recovery.window
+    }
+
+    /// Nobody comes back as a socket of this user.
+    pub fn forget_ghosts(&self, user: UserId) {
+        self.state.write().ghosts.forget(user);
+        self.recovery.changed.notify_one();
+    }
+
+    /// Drops what sockets are known to have received, and gives up those that have been away for too long.
+    pub fn tidy_logs(&self) {
+        if !self.recovers() {
+            return;
+        }
+        let connections: Vec<_> = self.state.read().sockets.values().filter(|c| c.pid.is_some()).cloned().collect();
+        for connection in connections {
+            connection.forget_received();
+        }
+        self.state.write().ghosts.expire(self.recovery.window);
+        self.recovery.changed.notify_one();
+    }
+
+    /// Waits until this socket is a ghost: until its end is handled.
+    pub(super) async fn gone(&self, user: UserId, pid: Uuid) {
+        loop {
+            let came = self.recovery.came.notified();
+            if self.state.read().line_of(user, pid).is_none() {
+                return;
+            }
+            came.await;
+        }
+    }
+}
+
+impl Arrival {
+    /// Takes the place of the socket that got this `pid`, whose client says that it knows everything up to a position. One
+    /// whose end the server did not hear of is disconnected first, within `limit`. `None` where there is none: it was away for
+    /// too long, its client left by itself, or another took its place.
+    ///
+    /// What is told to that socket from here on waits for this one.
+    pub async fn take_over(&mut self, pid: Uuid, known: Option<&Position>, limit: Duration) -> Option<MissedEvents> {
+        let line = self.hub.state.read().line_of(self.user, pid).cloned();
+        if let Some(line) = line {
+            line.session.cut();
+            tokio::time::timeout(limit, self.hub.gone(self.user, pid)).await.ok()?;
+        }
+        let mut state = self.hub.state.write();
+        let ghost = state.ghosts.take(self.user, pid).filter(|g| g.since.elapsed() <= self.hub.recovery.window)?;
+        let mut waiting = self.waiting.lock();
+        waiting.rooms.clone_from(&ghost.rooms);
+        // They are in the log too.
+        self.before = waiting.events.extract_if(.., |event| event.is_recoverable()).collect();
+        drop(waiting);
+        drop(state);
+        let happenings = ghost.log.lock().after(known);
+        let rooms = ghost.rooms.iter().copied().collect();
+        self.ghost = Some(ghost);
+        Some(MissedEvents { rooms, happenings })
+    }
+
+    /// The client is not told what it missed: this is a socket like any other.
+    pub fn start_anew(&mut self) {
+        self.ghost = None;
+        self.told.clear();
+        let mut waiting = self.waiting.lock();
+        waiting.rooms.clear();
+        let before = std::mem::take(&mut self.before);
+        waiting.events.splice(..0, before);
+    }
+
+    /// The socket enters these rooms, and is told `events` before what came meanwhile. False if that is more than may wait for
+    /// a socket, beside what comes next.
+    pub fn resume(&mut self, rooms: Vec<ConversationId>, events: Vec<Event>) -> bool {
+        let bytes: usize = events.iter().filter_map(Event::positioned).map(|event| event.packet.len()).sum();
+        if events.len() > self.hub.max_held / 4 * 3 || bytes as u64 > self.hub.max_waiting_bytes / 2 {
+            return false;
+        }
+        self.replay = events.into_iter().map(Event::told_again).collect();
+        self.waiting.lock().rooms = rooms.into_iter().collect();
+        true
+    }
+
+    /// Its socket never came: its client may come back once more.
+    pub(super) fn put_back(&mut self, state: &mut State) {
+        let Some(ghost) = self.ghost.take() else { return };
+        let waiting = self.waiting.lock();
+        if waiting.events.len() > self.hub.max_held {
+            // Some of what came is lost.
+            return;
+        }
+        let is_new = |event: &&Event| !event.is_among(&self.told);
+        for positioned in waiting.events.iter().filter(is_new).filter_map(Event::positioned) {
+            ghost.log.lock().push(positioned.happening.clone());
+        }
+        drop(waiting);
+        state.ghosts.insert(self.user, ghost);
+    }
+
+    /// What is told in these rooms from here on waits for it: it is about to take the place of a socket of an earlier life of the
+    /// server, which was there.
+    pub fn expect_in(&self, rooms: &[ConversationId]) {
+        self.waiting.lock().rooms = rooms.iter().copied().collect();
+    }
+
+    /// Takes that socket's place: what it missed is `happenings`, which is everything up to these numbers. What came of that
+    /// meanwhile is not told once more. Should this one never come, another may, and be told the same.
+    pub fn inherit(&mut self, pid: Uuid, happenings: &[Arc<Happening>], up_to: Vec<(ConversationId, i64)>) {
+        let mut log = Log::default();
+        happenings.iter().cloned().for_each(|happening| log.push(happening));
+        let (connection, rooms, since) = (Uuid::new_v4(), self.waiting.lock().rooms.clone(), Instant::now());
+        self.ghost = Some(Ghost { connection, pid, rooms, log: Mutex::new(log), since });
+        self.told = up_to;
+    }
+}

@@ -1,0 +1,180 @@
+//! The sockets of this server: they come, enter rooms, leave them, and go.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::RwLock;
+use tokio::sync::Notify;
+
+use super::{
+    audience::Audience,
+    connection::Connection,
+    event::Event,
+    state::{State, take_out},
+};
+use crate::{
+    config::Config,
+    domain::{ConversationId, User, UserId},
+};
+
+/// How long sockets may be away, and the bell that rings when one becomes a ghost.
+pub(super) struct Recovery {
+    /// Zero where no socket may come back.
+    pub window: Duration,
+    pub started: Instant,
+    pub came: Notify,
+    /// Rings when the database has to hear of a socket.
+    pub changed: Notify,
+}
+
+/// The sockets of this server.
+pub struct Hub {
+    pub(super) state: RwLock<State>,
+    pub(super) max_waiting_bytes: u64,
+    pub(super) max_waiting_in_total: u64,
+    pub(super) max_held: usize,
+    pub(super) recovery: Recovery,
+}
+
+impl Hub {
+    /// An empty hub.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self {
+            state: RwLock::default(),
+            max_waiting_bytes: config.socket_send_buffer_bytes as u64,
+            max_waiting_in_total: config.send_buffers_bytes as u64,
+            max_held: config.socket_send_buffer,
+            recovery: Recovery {
+                window: Duration::from_secs(config.recovery_window),
+                started: Instant::now(),
+                came: Notify::new(),
+                changed: Notify::new(),
+            },
+        }
+    }
+
+    /// Takes a socket out of everything. Returns the rooms it was in. One whose line `is_lost` may come back.
+    pub fn remove(&self, connection: &Connection, is_lost: bool) -> Vec<ConversationId> {
+        let id = connection.id;
+        let mut state = self.state.write();
+        if state.sockets.remove(&id).is_none() {
+            return Vec::new();
+        }
+        if state.sessions.get(&connection.sid()).is_some_and(|c| c.id == id) {
+            state.sessions.remove(&connection.sid());
+        }
+        let rooms: Vec<_> = state.rooms_of.remove(&id).unwrap_or_default().into_iter().collect();
+        for room in &rooms {
+            take_out(&mut state.rooms, room, id);
+        }
+        take_out(&mut state.users, &connection.user_id, id);
+        if is_lost && self.recovers() {
+            state.keep_ghost(connection, &rooms);
+        }
+        state.note_change(connection);
+        drop(state);
+        if connection.pid.is_some() {
+            self.recovery.came.notify_waiters();
+            self.recovery.changed.notify_one();
+        }
+        rooms
+    }
+
+    /// Puts a socket into a conversation's room. A socket that is gone stays gone.
+    pub fn join(&self, connection: &Arc<Connection>, room: ConversationId) {
+        if self.state.write().enter(connection, room) && connection.pid.is_some() {
+            self.recovery.changed.notify_one();
+        }
+    }
+
+    /// Takes a socket out of a conversation's room; false if it was not inside.
+    pub fn leave(&self, connection: &Connection, room: ConversationId) -> bool {
+        let mut state = self.state.write();
+        let id = connection.id;
+        let was_inside = state.rooms_of.get_mut(&id).is_some_and(|rooms| rooms.remove(&room));
+        if was_inside {
+            take_out(&mut state.rooms, &room, id);
+            state.note_change(connection);
+            self.recovery.changed.notify_one();
+        }
+        was_inside
+    }
+
+    /// Those of `users` who have a socket here, or on its way in.
+    #[must_use]
+    pub fn present(&self, users: impl IntoIterator<Item = UserId>) -> Vec<UserId> {
+        let state = self.state.read();
+        users.into_iter().filter(|u| state.users.contains_key(u) || state.arriving.contains_key(u)).collect()
+    }
+
+    /// What the sockets here say of their users. Sockets of one user that differ have one entry each.
+    #[must_use]
+    pub fn users(&self) -> Vec<Arc<User>> {
+        let state = self.state.read();
+        let mut users: Vec<Arc<User>> = Vec::with_capacity(state.users.len());
+        for connections in state.users.values() {
+            let first = users.len();
+            for user in connections.iter().map(|c| c.user()) {
+                if !users[first..].iter().any(|known| Arc::ptr_eq(known, &user) || *known == user) {
+                    users.push(user);
+                }
+            }
+        }
+        users
+    }
+
+    /// The database says something else of these users by now, and their sockets say so from here on.
+    pub fn update_users(&self, users: Vec<User>) {
+        let state = self.state.read();
+        for user in users.into_iter().map(Arc::new) {
+            for connection in state.users.get(&user.id).into_iter().flatten() {
+                connection.set_user(user.clone());
+            }
+        }
+    }
+
+    /// Number of sockets.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.state.read().sockets.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Ends the sockets whose tokens are good no more, after telling each with `event`. Their clients do not come back by
+    /// themselves ("io server disconnect"): with the same token they would not be let in.
+    pub fn end_expired(&self, now: i64, event: &Event) {
+        let expired: Vec<_> = self.state.read().sockets.values().filter(|c| c.is_expired(now)).cloned().collect();
+        for connection in expired {
+            self.emit_to(&connection, event);
+            connection.gate.lock().is_expelled = true;
+            if connection.socket.clone().disconnect().is_err() {
+                self.cut(&connection);
+            }
+        }
+    }
+
+    /// Disconnects every socket of these users: they may not be here any more.
+    pub fn dismiss(&self, users: &[UserId]) {
+        let receivers = self.state.read().receivers(&Audience { users, ..Audience::default() });
+        for connection in receivers {
+            self.expel(&connection);
+        }
+        for user in users {
+            self.forget_ghosts(*user);
+        }
+    }
+
+    /// Disconnects a socket that may not be here, and not come back as itself either.
+    pub fn expel(&self, connection: &Connection) {
+        connection.gate.lock().is_expelled = true;
+        self.cut(connection);
+    }
+}
