@@ -12,8 +12,7 @@ use axum::{
 };
 
 use crate::{
-    chat::Chat,
-    limits::{AskedTooMuch, ClientAddress, Full, Proxies, Seat},
+    limits::{AskedTooMuch, ClientAddress, Full, Limits, Proxies, Seat},
     protocol::Failure,
 };
 
@@ -46,8 +45,8 @@ pub struct Peer(pub IpAddr);
 /// What admission works with.
 #[derive(Clone)]
 pub struct Admission {
-    /// Has the limits.
-    pub chat: Arc<Chat>,
+    /// How much each address may ask for.
+    pub limits: Arc<Limits>,
     /// Whose word on a client's address counts.
     pub proxies: Arc<Proxies>,
 }
@@ -63,7 +62,7 @@ pub async fn admit(State(admission): State<Admission>, mut request: Request, nex
     if let Some(address) = address {
         request.extensions_mut().insert(address);
     }
-    let response = match is_handshake(&request).then(|| seat_for(&admission.chat, address)) {
+    let response = match is_handshake(&request).then(|| seat_for(&admission.limits, address)) {
         // The session keeps the request that opened it, and so its seat, for as long as it lives.
         Some(Ok(seat)) => {
             request.extensions_mut().insert(Arc::new(seat));
@@ -73,7 +72,7 @@ pub async fn admit(State(admission): State<Admission>, mut request: Request, nex
         Some(Err(refusal)) => *refusal,
         None => next.run(request).await,
     };
-    if asked_too_much(&response) && address.is_some_and(|a| admission.chat.limits().rates.refuses_late(a)) {
+    if asked_too_much(&response) && address.is_some_and(|a| admission.limits.rates.refuses_late(a)) {
         tokio::time::sleep(Duration::from_millis(rand::random_range(LATE_MS))).await;
     }
     response
@@ -115,8 +114,7 @@ fn is_handshake(request: &Request) -> bool {
     request.uri().path().starts_with("/socket.io") && !query.split('&').any(|pair| pair.starts_with("sid="))
 }
 
-fn seat_for(chat: &Chat, address: Option<ClientAddress>) -> Result<Seat, Box<Response>> {
-    let limits = chat.limits();
+fn seat_for(limits: &Limits, address: Option<ClientAddress>) -> Result<Seat, Box<Response>> {
     if let Err(e) = limits.rates.handshake(address) {
         let failure = Failure::with_message("Too many handshakes", "too_many_handshakes");
         let retry_after_ms = e.retry_after_ms().unwrap_or(RETRY_AFTER_MS);

@@ -32,7 +32,7 @@ use super::{
 use crate::{
     chat::Chat,
     config::Config,
-    hub::Sid,
+    hub::Hub,
     limits::{RequestShare, for_caller},
     rest,
 };
@@ -120,7 +120,7 @@ fn ends_within(body: Body, limit: Duration) -> Body {
 }
 
 /// Origins and CORS around everything, the Socket.IO handshake too (contract §Connecting).
-pub fn wrap(router: Router, config: &Config, admission: Admission) -> Router {
+pub fn wrap(router: Router, config: &Config, hub: &Arc<Hub>, admission: Admission) -> Router {
     let origins = Arc::new(Origins::new(config, admission.proxies.clone()));
     let for_cors = origins.clone();
     let cors = CorsLayer::new()
@@ -132,7 +132,7 @@ pub fn wrap(router: Router, config: &Config, admission: Admission) -> Router {
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([REQUEST_ID, header::RETRY_AFTER])
         .max_age(Duration::from_hours(1));
-    let bodies = SocketBodies::new(config, admission.chat.hub(), &admission.chat.limits().bodies);
+    let bodies = SocketBodies::new(config, hub, &admission.limits.bodies);
     router.layer(
         ServiceBuilder::new()
             .layer(middleware::from_fn_with_state(origins, refuse_others))
@@ -142,9 +142,4 @@ pub fn wrap(router: Router, config: &Config, admission: Admission) -> Router {
             .layer(middleware::from_fn_with_state(admission, admit))
             .layer(middleware::from_fn_with_state(bodies, bound)),
     )
-}
-
-/// The session that a request to Socket.IO names.
-pub fn session_of(request: &Request) -> Option<Sid> {
-    request.uri().query()?.split('&').find_map(|pair| pair.strip_prefix("sid="))?.parse().ok()
 }

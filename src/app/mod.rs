@@ -163,6 +163,7 @@ fn schema_fault(state: SchemaState) -> Option<String> {
 pub struct App {
     store: Store,
     chat: Arc<Chat>,
+    hub: Arc<Hub>,
     io: SocketIo,
     router: Router,
     gate: Gate,
@@ -184,18 +185,34 @@ impl App {
         }
         let uploads = Uploads::new(Storage::open(config)?, &store.secret, config);
         let limits = Arc::new(Limits::new(&config.limits));
-        let core = Core::new(store.db.clone(), hub, limits, server_name);
+        let core = Core::new(store.db.clone(), hub.clone(), limits.clone(), server_name);
         let chat = Chat::start(core, uploads, config).await?;
         let tokens = Arc::new(Tokens::new(&store.secret));
         let pids = Arc::new(Pids::new(&store.secret));
         let event_timeout = Duration::from_secs(config.request_timeout);
         let queue = config.socket_queue;
-        let state = SocketState { chat: chat.clone(), tokens: tokens.clone(), pids, queue, event_timeout };
+        let state = SocketState {
+            chat: chat.clone(),
+            hub: hub.clone(),
+            limits: limits.clone(),
+            tokens: tokens.clone(),
+            pids,
+            queue,
+            event_timeout,
+        };
         let (layer, io) = socket::layer(config, state);
         let environment = config.environment.as_str().into();
         let public_url = config.public_url.as_deref().map(Into::into);
         let (started, max_body) = (Instant::now(), config.max_body_bytes);
-        let rest_state = RestState { chat: chat.clone(), tokens, started, environment, public_url, max_body };
+        let rest_state = RestState {
+            chat: chat.clone(),
+            limits: limits.clone(),
+            tokens,
+            started,
+            environment,
+            public_url,
+            max_body,
+        };
         let read_within = Duration::from_secs(config.answer_timeout);
         let rest = rest::router(rest_state.clone());
         let rest = http::rest_layers(rest, &chat, max_body, config.request_timeout, read_within);
@@ -204,11 +221,11 @@ impl App {
         let files = rest::files_router(rest_state);
         let files = http::rest_layers(files, &chat, max_form, config.upload_timeout, file_within);
         let proxies = Arc::new(Proxies::new(config.limits.trusted_proxies.clone()));
-        let admission = Admission { chat: chat.clone(), proxies: proxies.clone() };
-        let router = http::wrap(rest.merge(files).layer(layer), config, admission);
+        let admission = Admission { limits, proxies: proxies.clone() };
+        let router = http::wrap(rest.merge(files).layer(layer), config, &hub, admission);
         let gate = Gate::new(&config.limits, proxies, read_within);
         let shutdown_timeout = Duration::from_secs(config.shutdown_timeout);
-        Ok(Self { store, chat, io, router, gate, shutdown_timeout })
+        Ok(Self { store, chat, hub, io, router, gate, shutdown_timeout })
     }
 
     /// The use cases, for tests.
@@ -221,7 +238,7 @@ impl App {
     /// closes sockets (clients see `transport close` and reconnect), and closes the database.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let connections = server::accept(listener, self.gate, self.router, shutdown).await;
-        tracing::info!(sockets = self.chat.hub().len(), "shutting down");
+        tracing::info!(sockets = self.hub.len(), "shutting down");
         self.chat.shut_down(self.shutdown_timeout).await;
         if tokio::time::timeout(CLOSE_TIMEOUT, self.io.close()).await.is_err() {
             tracing::warn!("some sockets did not close in time");

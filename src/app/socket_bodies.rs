@@ -12,10 +12,9 @@ use axum::{
 use engineioxide::{BodyBounds, BodyBudget, BodyRefused as Refused};
 use parking_lot::Mutex;
 
-use super::http::session_of;
 use crate::{
     config::Config,
-    hub::Hub,
+    hub::{Hub, Sid},
     limits::{ByteBudget, ClientAddress, HeldBytes, Over, Owner},
     rest::{BodyRefused, json_errors},
 };
@@ -73,4 +72,9 @@ pub async fn bound(State(bodies): State<SocketBodies>, mut request: Request, nex
         Some(Refused::TooSlow) => json_errors(StatusCode::REQUEST_TIMEOUT.into_response()),
         Some(Refused::NoRoom) => BodyRefused::NoRoom(share.0.lock().over.unwrap_or(Over::All)).into_response(),
     }
+}
+
+/// The session that a request to Socket.IO names.
+fn session_of(request: &Request) -> Option<Sid> {
+    request.uri().query()?.split('&').find_map(|pair| pair.strip_prefix("sid="))?.parse().ok()
 }

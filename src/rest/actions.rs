@@ -8,11 +8,11 @@ use axum::{
 use serde_json::json;
 
 use super::{
-    RestState,
     auth::Caller,
     errors::RestError,
     extract::{ConversationPath, JsonBody, MessagePath, QueryPayload},
     messages,
+    state::RestState,
 };
 use crate::{
     domain::Emoji,

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::FromRequestParts,
-    http::{Method, StatusCode, header::AUTHORIZATION, request::Parts},
+    http::{StatusCode, header::AUTHORIZATION, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde_json::json;
 
-use super::{RestState, errors::RestError};
+use super::{errors::RestError, state::RestState};
 use crate::{
     auth::{TokenError, strip_bearer},
     domain::User,
@@ -49,7 +49,7 @@ impl FromRequestParts<RestState> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, state: &RestState) -> Result<Self, Refused> {
         let refuse = |message| Refused::Unknown(StatusCode::UNAUTHORIZED, message);
-        let limits = state.chat.limits();
+        let limits = &state.limits;
         let header = parts.headers.get(AUTHORIZATION).and_then(|h| h.to_str().ok()).unwrap_or_default();
         let verified = state.tokens.verify(strip_bearer(header)).map_err(|e| match e {
             TokenError::Missing => refuse("No token provided"),
@@ -63,26 +63,13 @@ impl FromRequestParts<RestState> for Caller {
         let share = parts.extensions.get_or_insert_with(RequestShare::default);
         share.take(limits, verified.user_id).map_err(failed)?;
         note_caller(verified.user_id);
-        limits.rates.check(kind_of(&parts.method, parts.uri.path()), verified.user_id).map_err(failed)?;
+        let kind = parts.extensions.get().copied().unwrap_or(Kind::Action);
+        limits.rates.check(kind, verified.user_id).map_err(failed)?;
         let user = state.chat.recent_account(verified.user_id).await.map_err(failed)?;
         let user = user.ok_or_else(|| refuse("User not found"))?;
         if !user.active {
             return Err(Refused::Unknown(StatusCode::FORBIDDEN, "Account is not active"));
         }
         Ok(Self(user))
-    }
-}
-
-/// Of which limit a request takes its share.
-fn kind_of(method: &Method, path: &str) -> Kind {
-    let tail = |end: &str| path.trim_end_matches('/').ends_with(end);
-    match *method {
-        Method::GET if path.contains("/users/search") || tail("/users/available") || tail("/support-user") => {
-            Kind::Search
-        }
-        Method::GET => Kind::Read,
-        Method::POST if tail("/messages") || tail("/messages/reply") => Kind::Message,
-        Method::POST if tail("/upload") => Kind::Upload,
-        _ => Kind::Action,
     }
 }

@@ -6,7 +6,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{RestState, auth::Caller, errors::RestError};
+use super::{auth::Caller, errors::RestError, state::RestState};
 use crate::{
     domain::UserId,
     error::Error,

@@ -3,11 +3,11 @@
 use axum::{Json, extract::State, response::IntoResponse};
 
 use super::{
-    RestState,
+    answer::page_with_next,
     auth::Caller,
     errors::RestError,
     extract::{JsonBody, QueryPayload},
-    page_with_next,
+    state::RestState,
 };
 use crate::{
     error::Error,

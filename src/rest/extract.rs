@@ -9,7 +9,7 @@ use axum::{
 };
 use serde_json::{Map, Value};
 
-use super::{RestState, body};
+use super::{body, state::RestState};
 use crate::{
     domain::{ConversationId, MessageId},
     error::{Error, Result},
@@ -26,7 +26,7 @@ impl FromRequest<RestState> for JsonBody {
 
     async fn from_request(request: Request, state: &RestState) -> std::result::Result<Self, Response> {
         let encoding = request.headers().get(CONTENT_ENCODING).cloned();
-        let mut held = state.chat.limits().bodies.share(caller().map_or(Owner::Address(None), Owner::User));
+        let mut held = state.limits.bodies.share(caller().map_or(Owner::Address(None), Owner::User));
         let max = state.max_body;
         let body = body::read(request.into_body(), max, &mut held).await.map_err(IntoResponse::into_response)?;
         let body = body::unpack(body, encoding.as_ref(), max, &mut held).map_err(IntoResponse::into_response)?;

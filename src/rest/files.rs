@@ -17,11 +17,11 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::{
-    RestState,
     auth::Caller,
     errors::RestError,
     extract::QueryPayload,
     form::{Form, FormError},
+    state::RestState,
 };
 use crate::{
     chat::{Chat, StoredFile, Uploads},

@@ -19,7 +19,7 @@ use axum::{
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 
-use super::{RestState, errors::RestError};
+use super::{errors::RestError, state::RestState};
 use crate::error::Error;
 
 /// Most bytes of a part's head: its name, its type, and what else a client writes there.

@@ -8,7 +8,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::RestState;
+use super::state::RestState;
 use crate::{chat::DatabaseHealth, protocol::rfc3339};
 
 /// `GET /`.

@@ -9,11 +9,11 @@ use axum::{
 use serde_json::json;
 
 use super::{
-    RestState,
+    answer::{json_body, page},
     auth::Caller,
     errors::RestError,
     extract::{ConversationPath, JsonBody, QueryPayload},
-    json_body, page,
+    state::RestState,
 };
 use crate::{
     chat::sending::{ReplyTo, SendRequest},

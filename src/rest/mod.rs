@@ -1,6 +1,8 @@
-//! REST under `/api/chat`: extract, call the use case, reply (contract §REST).
+//! REST under `/api/chat` (contract §REST). Each handler reads what its request says, calls one use case, and answers. The
+//! table of routes is here: which path and method has which limit and which handler.
 
 mod actions;
+mod answer;
 mod auth;
 mod blocks;
 mod body;
@@ -12,80 +14,74 @@ mod form;
 mod info;
 mod messages;
 mod people;
+mod state;
 mod status;
 mod sync;
 
-use std::{sync::Arc, time::Instant};
-
 use axum::{
-    Router,
-    body::Body,
-    http::header,
-    response::{IntoResponse as _, Response},
-    routing::{delete, get, post, put},
+    Extension, Router,
+    routing::{MethodRouter, delete, get, post, put},
 };
-use serde::Serialize;
 
-use self::errors::RestError;
 pub use self::{
     body::Refused as BodyRefused,
     errors::{json_errors, refusal},
+    state::RestState,
 };
-use crate::{
-    auth::Tokens,
-    chat::Chat,
-    error::Error,
-    protocol::{Ack, AckPage, json},
-};
+use crate::limits::Kind;
 
-/// What most pages of 50 fit in.
-const PAGE_BYTES: usize = 48 << 10;
+/// Routes that count against this limit of their caller.
+fn limited(kind: Kind, methods: MethodRouter<RestState>) -> MethodRouter<RestState> {
+    methods.layer(Extension(kind))
+}
 
-/// What the handlers work with.
-#[derive(Clone)]
-pub struct RestState {
-    /// The use cases.
-    pub chat: Arc<Chat>,
-    /// Checks `Authorization`.
-    pub tokens: Arc<Tokens>,
-    /// When the process started.
-    pub started: Instant,
-    /// `NODE_ENV`.
-    pub environment: Arc<str>,
-    /// `PUBLIC_URL`.
-    pub public_url: Option<Arc<str>>,
-    /// `MAX_BODY_BYTES`.
-    pub max_body: usize,
+fn read(methods: MethodRouter<RestState>) -> MethodRouter<RestState> {
+    limited(Kind::Read, methods)
+}
+
+fn action(methods: MethodRouter<RestState>) -> MethodRouter<RestState> {
+    limited(Kind::Action, methods)
+}
+
+fn message(methods: MethodRouter<RestState>) -> MethodRouter<RestState> {
+    limited(Kind::Message, methods)
+}
+
+fn search(methods: MethodRouter<RestState>) -> MethodRouter<RestState> {
+    limited(Kind::Search, methods)
 }
 
 /// The routes whose bodies are large and may take their time.
 pub fn files_router(state: RestState) -> Router {
     Router::new()
-        .route("/api/chat/upload", post(files::upload))
+        .route("/api/chat/upload", limited(Kind::Upload, post(files::upload)))
         .route("/api/chat/files/{*path}", get(files::serve))
         .with_state(state)
 }
 
-/// Every other route.
+/// Every other route. Those without a limit have no caller.
 pub fn router(state: RestState) -> Router {
     let chat = Router::new()
-        .route("/conversations", get(conversations::list).post(conversations::open))
-        .route("/conversations/{id}/messages", get(messages::list).post(messages::send))
-        .route("/conversations/{id}/messages/reply", post(actions::reply))
-        .route("/messages/{id}", put(actions::edit).delete(actions::delete))
-        .route("/messages/{id}/reactions", get(actions::reactions).post(actions::add_reaction))
-        .route("/messages/{id}/reactions/{reaction}", delete(actions::remove_reaction))
-        .route("/messages/{id}/history", get(actions::history))
-        .route("/messages/{id}/details", get(actions::details))
-        .route("/users/search", get(people::search))
-        .route("/users/available", get(people::available))
-        .route("/support-user", get(people::support))
-        .route("/conversations/{id}/read", post(messages::mark_read))
-        .route("/sync", get(sync::sync))
-        .route("/unread-count", get(messages::unread_count))
-        .route("/users/blocked", get(blocks::list))
-        .route("/users/{id}/block", post(blocks::block).delete(blocks::unblock))
-        .route("/users/{id}/status", get(status::status))
+        .route("/conversations", read(get(conversations::list)))
+        .route("/conversations", action(post(conversations::open)))
+        .route("/conversations/{id}/messages", read(get(messages::list)))
+        .route("/conversations/{id}/messages", message(post(messages::send)))
+        .route("/conversations/{id}/messages/reply", message(post(actions::reply)))
+        .route("/conversations/{id}/read", action(post(messages::mark_read)))
+        .route("/messages/{id}", action(put(actions::edit).delete(actions::delete)))
+        .route("/messages/{id}/reactions", read(get(actions::reactions)))
+        .route("/messages/{id}/reactions", action(post(actions::add_reaction)))
+        .route("/messages/{id}/reactions/{reaction}", action(delete(actions::remove_reaction)))
+        .route("/messages/{id}/history", read(get(actions::history)))
+        .route("/messages/{id}/details", read(get(actions::details)))
+        .route("/users/search", search(get(people::search)))
+        .route("/users/available", search(get(people::available)))
+        .route("/support-user", search(get(people::support)))
+        .route("/sync", read(get(sync::sync)))
+        .route("/unread-count", read(get(messages::unread_count)))
+        .route("/users/blocked", read(get(blocks::list)))
+        .route("/users/{id}/block", action(post(blocks::block).delete(blocks::unblock)))
+        .route("/users/{id}/status", read(get(status::status)))
         .route("/test", get(info::test));
     Router::new()
         .nest("/api/chat", chat)
@@ -94,21 +90,4 @@ pub fn router(state: RestState) -> Router {
         .fallback(errors::unknown_route)
         .method_not_allowed_fallback(errors::method_not_allowed)
         .with_state(state)
-}
-
-/// `{ success: true, data }` of a page, in one buffer that need not grow while it is written.
-fn page(data: impl Serialize) -> Result<Response, RestError> {
-    let body = json::to_vec(&Ack::new(data), PAGE_BYTES).map_err(|_| Error::Internal)?;
-    Ok(json_body(body))
-}
-
-/// `{ success: true, data, next }`, as [`page`].
-fn page_with_next(data: impl Serialize, next: Option<&str>) -> Result<Response, RestError> {
-    let body = json::to_vec(&AckPage::new(data, next), PAGE_BYTES).map_err(|_| Error::Internal)?;
-    Ok(json_body(body))
-}
-
-/// A body that is JSON already.
-fn json_body(body: impl Into<Body>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], body.into()).into_response()
 }

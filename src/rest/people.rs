@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use serde_json::{Value, json};
 
-use super::{RestState, auth::Caller, errors::RestError, extract::QueryPayload};
+use super::{auth::Caller, errors::RestError, extract::QueryPayload, state::RestState};
 use crate::{
     domain::{Person, Role},
     protocol::{PersonView, SearchUsers},

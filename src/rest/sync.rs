@@ -2,7 +2,7 @@
 
 use axum::{extract::State, response::Response};
 
-use super::{RestState, auth::Caller, errors::RestError, extract::QueryPayload, page};
+use super::{answer::page, auth::Caller, errors::RestError, extract::QueryPayload, state::RestState};
 use crate::protocol::SyncRequest;
 
 /// As `chat:sync`, by `?conversations=id:lastSeq,…` or `?since=`.
