@@ -8,10 +8,9 @@ const { REPOSITORY } = require('./server');
 
 const source = (file) => fs.readFileSync(path.join(REPOSITORY, file), 'utf8');
 
-/** The names of `incoming` in protocol/events.rs. */
+/** The names in the table of socket/events.rs. */
 function events() {
-  const [, incoming] = source('src/protocol/events.rs').match(/pub mod incoming \{([^]*?)\n\}/);
-  return [...incoming.matchAll(/pub const \w+: &str = "([^"]+)"/g)].map(([, name]) => name);
+  return [...source('src/socket/events.rs').matchAll(/\brule\("(chat:[^"]+)"/g)].map(([, name]) => name);
 }
 
 /** From an opening bracket to its closing one. */

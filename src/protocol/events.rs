@@ -1,36 +1,5 @@
-//! Event names, exactly as on the wire.
-
-/// Client → server.
-pub mod incoming {
-    /// Enter a conversation's room.
-    pub const JOIN: &str = "chat:join";
-    /// Leave it.
-    pub const LEAVE: &str = "chat:leave";
-    /// Send a message.
-    pub const SEND_MESSAGE: &str = "chat:send_message";
-    /// Typing began or ended.
-    pub const TYPING: &str = "chat:typing";
-    /// Everything in a conversation was read.
-    pub const MARK_READ: &str = "chat:mark_read";
-    /// List one's conversations.
-    pub const GET_CONVERSATIONS: &str = "chat:get_conversations";
-    /// Page through messages.
-    pub const GET_MESSAGES: &str = "chat:get_messages";
-    /// Fetch what was missed.
-    pub const SYNC: &str = "chat:sync";
-    /// Renew the socket's token.
-    pub const AUTHENTICATE: &str = "chat:authenticate";
-    /// Answer a message.
-    pub const SEND_REPLY: &str = "chat:send_reply";
-    /// Change a message's text.
-    pub const EDIT_MESSAGE: &str = "chat:edit_message";
-    /// Delete a message for oneself or for everyone.
-    pub const DELETE_MESSAGE: &str = "chat:delete_message";
-    /// Put an emoji under a message.
-    pub const ADD_REACTION: &str = "chat:add_reaction";
-    /// Take it away.
-    pub const REMOVE_REACTION: &str = "chat:remove_reaction";
-}
+//! Names of the server's events, exactly as on the wire. Those of the clients' events stand in the table of
+//! `socket/events.rs`.
 
 /// Server → client.
 pub mod outgoing {

@@ -3,22 +3,13 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use percent_encoding::percent_decode_str;
-use socketioxide::{
-    adapter::LocalAdapter,
-    handler::{ConnectMiddleware, Value},
-    socket::Socket,
-};
-use uuid::Uuid;
+use socketioxide::{adapter::LocalAdapter, handler::Value, socket::Socket};
 
-use super::{
-    FromBrowser, SocketState,
-    dispatch::{Call, register},
-    session::Session,
-};
+use super::{call::Call, state::SocketState};
 use crate::{
     auth::{TokenError, strip_bearer},
     domain::User,
-    hub::{Arrival, Handle},
+    error,
     limits::ClientAddress,
     protocol::{Failure, Payload},
 };
@@ -51,7 +42,7 @@ impl Refusal {
     }
 
     /// The client's `err.data`.
-    fn data(self) -> serde_json::Value {
+    pub fn data(self) -> serde_json::Value {
         let kind = match self {
             Self::TooMany | Self::Database => "server_error",
             _ => "authentication_error",
@@ -79,97 +70,49 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// The middleware that runs before a socket is connected.
-#[derive(Clone)]
-pub struct Authenticate(pub SocketState);
-
-/// Tells this middleware's implementation apart from the library's for closures.
-pub enum ByToken {}
-
-impl ConnectMiddleware<LocalAdapter, ByToken> for Authenticate {
-    async fn call<'a>(
-        &'a self,
-        socket: Arc<Socket<LocalAdapter>>,
-        auth: &'a Option<Value>,
-    ) -> Result<(), Box<dyn fmt::Display + Send>> {
-        let session = self.authenticate(&socket, auth.as_ref()).await.map_err(|refusal| {
-            tracing::info!(reason = %refusal, "handshake refused");
-            if let Some(session) = socket.req_parts().extensions.get::<Handle>() {
-                session.add_to_connect_error(socket.ns(), &format!("\"data\":{}", refusal.data()));
+/// Finds out whose handshake this is, and until when its token is good.
+pub async fn admit(
+    state: &SocketState,
+    socket: &Socket<LocalAdapter>,
+    auth: Option<&Value>,
+) -> Result<(Arc<User>, i64), Refusal> {
+    let request = socket.req_parts();
+    let header = || Some(request.headers.get("authorization")?.to_str().ok()?.to_owned());
+    let token = token_of(auth).or_else(header).or_else(|| token_in(request.uri.query()?));
+    let token = token.as_deref().map(strip_bearer).filter(|t| !t.is_empty()).ok_or(Refusal::NoToken)?;
+    let rates = &state.limits.rates;
+    let address = request.extensions.get::<ClientAddress>().copied();
+    let verified = match state.tokens.verify(token) {
+        Ok(verified) => verified,
+        Err(e) => {
+            if e == TokenError::Invalid && rates.bad_token(address).is_err() {
+                tokio::time::sleep(SLOWED_BY).await;
             }
-            Box::new(refusal) as Box<dyn fmt::Display + Send>
-        })?;
-        register(&self.0, &socket, session);
-        Ok(())
+            return Err(Refusal::InvalidToken(e));
+        }
+    };
+    // A user who was cut for asking without end, and is back at once.
+    if rates.was_flooding(verified.user_id) {
+        tokio::time::sleep(SLOWED_BY).await;
     }
+    let user = state.chat.account(verified.user_id).await.map_err(|_| Refusal::Database)?;
+    let user = user.ok_or(Refusal::UserNotFound)?;
+    if !user.active {
+        // Nor when they are active again: what was said meanwhile is for them to fetch.
+        state.hub.forget_ghosts(user.id);
+        return Err(Refusal::NotActive);
+    }
+    Ok((user, verified.expires_at))
 }
 
-impl Authenticate {
-    async fn authenticate(&self, socket: &Socket<LocalAdapter>, auth: Option<&Value>) -> Result<Session, Refusal> {
-        let request = socket.req_parts();
-        let header = || Some(request.headers.get("authorization")?.to_str().ok()?.to_owned());
-        let token = token_of(auth).or_else(header).or_else(|| token_in(request.uri.query()?));
-        let token = token.as_deref().map(strip_bearer).filter(|t| !t.is_empty()).ok_or(Refusal::NoToken)?;
-        let limits = self.0.chat.limits();
-        let address = socket.req_parts().extensions.get::<ClientAddress>().copied();
-        let verified = match self.0.tokens.verify(token) {
-            Ok(verified) => verified,
-            Err(e) => {
-                if e == TokenError::Invalid && limits.rates.bad_token(address).is_err() {
-                    tokio::time::sleep(SLOWED_BY).await;
-                }
-                return Err(Refusal::InvalidToken(e));
-            }
-        };
-        // One who was cut for asking without end, and is back at once.
-        if limits.rates.was_flooding(verified.user_id) {
-            tokio::time::sleep(SLOWED_BY).await;
-        }
-        let user = self.0.chat.account(verified.user_id).await.map_err(|_| Refusal::Database)?;
-        let user = user.ok_or(Refusal::UserNotFound)?;
-        if !user.active {
-            // Nor when they are active again: what was said meanwhile is for them to fetch.
-            self.0.chat.hub().forget_ghosts(user.id);
-            return Err(Refusal::NotActive);
-        }
-        let place = limits.seats.of_user(user.id).ok_or(Refusal::TooMany)?;
-        let mut arrival = self.0.chat.hub().expect(user.id).over(socket.id);
-        let pid = self.recover(socket, auth, &user, &mut arrival).await;
-        Ok(Session::new(user, verified.expires_at, Some(place), Some(arrival)).with_pid(pid))
-    }
-
-    /// Connection state recovery, for clients that cope with it: the name under which this one may come back, which the answer
-    /// to its CONNECT packet says. It is the one that it brought if it takes the place of its earlier socket.
-    async fn recover(
-        &self,
-        socket: &Socket<LocalAdapter>,
-        auth: Option<&Value>,
-        user: &User,
-        arrival: &mut Arrival,
-    ) -> Option<Uuid> {
-        let auth = auth.and_then(Value::as_str).map(|auth| Payload::of_event(auth)).unwrap_or_default();
-        let extensions = &socket.req_parts().extensions;
-        if !self.0.chat.hub().recovers() || !(extensions.get::<FromBrowser>().is_some() || auth.wants_recovery()) {
-            return None;
-        }
-        let session = extensions.get::<Handle>()?;
-        // What events say of when they were is compared with it.
-        let mut pid = self.0.pids.fresh(self.0.chat.db().time());
-        if let Some((text, offset)) = auth.comes_back()
-            && let Some(earlier) = self.0.pids.verify(text, user.id)
-            && self.0.chat.recover(user, arrival, earlier, offset).await
-        {
-            pid = earlier;
-        }
-        let text = self.0.pids.text(&pid, user.id);
-        session.add_to_connect_answer(socket.ns(), &format!("\"pid\":\"{text}\""));
-        Some(pid.id)
-    }
+/// The client's `auth` object; empty if it sent none.
+pub fn auth_object(auth: Option<&Value>) -> Payload {
+    auth.and_then(Value::as_str).map(|auth| Payload::of_event(auth)).unwrap_or_default()
 }
 
 /// The `token` of the client's `auth` object, if it is a text with something in it.
 fn token_of(auth: Option<&Value>) -> Option<String> {
-    let auth = Payload::of_event(auth?.as_str()?);
+    let auth = auth_object(auth);
     let token = auth.token()?;
     (!token.trim().is_empty()).then(|| token.to_owned())
 }
@@ -183,14 +126,15 @@ fn token_in(query: &str) -> Option<String> {
 }
 
 /// `chat:authenticate { token }`: a new token of the same user renews the socket's, without a reconnect.
-pub async fn renew(mut call: Call) {
-    match renewed(&call).await {
+pub async fn renew(call: &mut Call) -> error::Result<()> {
+    match renewed(call).await {
         Ok(expires_at) => {
             call.connection.renew(expires_at);
             call.succeed(serde_json::json!({ "expiresAt": expires_at }));
         }
         Err(refusal) => call.fail_with_error(&Failure::with_message(refusal.to_string(), refusal.code())),
     }
+    Ok(())
 }
 
 async fn renewed(call: &Call) -> Result<i64, Refusal> {

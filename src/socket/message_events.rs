@@ -1,89 +1,39 @@
 //! Events about one message: edit, delete, react (contract §Changing a message).
 
-use serde::Serialize;
-
-use super::dispatch::Call;
+use super::call::Call;
 use crate::{
-    error::{Error, Result},
-    protocol::{
-        Failure, MessageRef, MessageView, NewText, deletes_for_everyone,
-        events::{incoming, outgoing},
-        named_message, reaction,
-    },
+    error::Result,
+    protocol::{MessageRef, MessageView, NewText, deletes_for_everyone, reaction},
 };
 
-/// `chat:error` with the action that failed.
-#[derive(Serialize)]
-struct ActionFailure<'a> {
-    #[serde(flatten)]
-    failure: &'a Failure,
-    action: &'static str,
-    /// As the client sent it.
-    #[serde(rename = "messageId", skip_serializing_if = "Option::is_none")]
-    message_id: Option<&'a str>,
+pub async fn edit_message(call: &mut Call) -> Result<()> {
+    let id = MessageRef::from(&call.payload).required()?;
+    let text = NewText::from_field(&call.payload, "newText").0;
+    let message = call.chat.edit(&call.connection.user(), id, text).await?;
+    call.succeed(MessageView::from(&message));
+    Ok(())
 }
 
-pub async fn edit_message(mut call: Call) {
-    let edited = async {
-        let id = MessageRef::from(&*call.payload).required()?;
-        let text = NewText::from_field(&call.payload, "newText").0;
-        call.chat.edit(&call.connection.user(), id, text).await
-    }
-    .await;
-    match edited {
-        Ok(message) => call.succeed(MessageView::from(&message)),
-        Err(e) => action_failed(&mut call, &Failure::new(&e, "Failed to edit message"), "edit_message"),
-    }
+pub async fn delete_message(call: &mut Call) -> Result<()> {
+    let id = MessageRef::from(&call.payload).required()?;
+    let for_everyone = deletes_for_everyone(&call.payload)?;
+    let deleted = call.chat.delete(&call.connection.user(), id, for_everyone).await?;
+    call.succeed(deleted);
+    Ok(())
 }
 
-pub async fn delete_message(mut call: Call) {
-    let deleted = async {
-        let id = MessageRef::from(&*call.payload).required()?;
-        let for_everyone = deletes_for_everyone(&call.payload)?;
-        call.chat.delete(&call.connection.user(), id, for_everyone).await
-    }
-    .await;
-    match deleted {
-        Ok(deleted) => call.succeed(deleted),
-        Err(e) => action_failed(&mut call, &Failure::new(&e, "Failed to delete message"), "delete_message"),
-    }
+pub async fn add_reaction(call: &mut Call) -> Result<()> {
+    react(call, true).await
 }
 
-pub async fn react(mut call: Call) {
-    let add = *call.event == *incoming::ADD_REACTION;
-    let reacted: Result<_> = async {
-        let id = MessageRef::from(&*call.payload).required()?;
-        let emoji = reaction(&call.payload, add)?;
-        call.chat.react(&call.connection.user(), id, &emoji, add).await
-    }
-    .await;
-    match reacted {
-        Ok(changed) => call.succeed(changed),
-        Err(e) => {
-            // The contract has one text for every reason; the code tells them apart.
-            let (message, action) = if add {
-                ("Failed to add reaction", "add_reaction")
-            } else {
-                ("Failed to remove reaction", "remove_reaction")
-            };
-            action_failed(&mut call, &Failure::worded(&e, message), action);
-        }
-    }
+pub async fn remove_reaction(call: &mut Call) -> Result<()> {
+    react(call, false).await
 }
 
-/// Answers an event that is not handled to its end.
-pub fn refuse(mut call: Call, error: &Error) {
-    let (message, action) = match &*call.event {
-        incoming::EDIT_MESSAGE => ("Failed to edit message", "edit_message"),
-        incoming::DELETE_MESSAGE => ("Failed to delete message", "delete_message"),
-        incoming::ADD_REACTION => ("Failed to add reaction", "add_reaction"),
-        _ => ("Failed to remove reaction", "remove_reaction"),
-    };
-    action_failed(&mut call, &Failure::new(error, message), action);
-}
-
-fn action_failed(call: &mut Call, failure: &Failure, action: &'static str) {
-    let message_id = named_message(&call.payload);
-    call.emit(outgoing::ERROR, &ActionFailure { failure, action, message_id });
-    call.fail(failure);
+async fn react(call: &mut Call, add: bool) -> Result<()> {
+    let id = MessageRef::from(&call.payload).required()?;
+    let emoji = reaction(&call.payload, add)?;
+    let changed = call.chat.react(&call.connection.user(), id, &emoji, add).await?;
+    call.succeed(changed);
+    Ok(())
 }

@@ -1,48 +1,42 @@
-//! Socket.IO on namespace `/`: handshake, ordered dispatch, one handler per event (contract §Client events).
+//! Socket.IO on namespace `/` (contract §Client events). A socket's way through these files:
+//!
+//! 1. [`connect`]: the handshake ends. [`auth`] checks its token; the socket gets a [`session`] and enters the hub.
+//! 2. [`inbox`]: its events wait in one queue, which one task empties ([`drain`]), in the order of the wire.
+//! 3. [`events`]: the table says which limit and which handler an event has, and how its failure is told ([`failure`]).
+//! 4. `…_events`: the handlers. Each reads the payload of its [`call`], calls one use case, and answers.
 
 mod auth;
-mod chat_events;
-mod dispatch;
+mod call;
+mod connect;
+mod conversation_events;
+mod drain;
+mod events;
+mod failure;
+mod inbox;
+mod list_events;
 mod message_events;
 mod send_events;
 mod session;
+mod state;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-pub use dispatch::parse;
 use socketioxide::{ParserConfig, SocketIo, handler::ConnectHandler as _, layer::SocketIoLayer};
 
-use crate::{auth::Tokens, chat::Chat, config::Config, pid::Pids};
+pub use state::{FromBrowser, SocketState};
 
-/// Binary attachments that one packet may have, and how many times `MAX_PAYLOAD_BYTES` all of them may hold.
+use crate::config::Config;
+
+/// Most binary attachments of one packet.
 const MAX_BINARIES: usize = 256;
+/// All of them together may have this many times `MAX_PAYLOAD_BYTES`.
 const ALL_BINARIES: usize = 4;
-
-/// In the extensions of a handshake that a browser's page made: its client is a Socket.IO client for JavaScript, whose
-/// handlers take no harm from a further argument.
-#[derive(Clone, Copy, Debug)]
-pub struct FromBrowser;
-
-/// What the handlers work with.
-#[derive(Clone)]
-pub struct SocketState {
-    /// The use cases.
-    pub chat: Arc<Chat>,
-    /// Checks handshakes.
-    pub tokens: Arc<Tokens>,
-    /// Names sockets that may come back.
-    pub pids: Arc<Pids>,
-    /// Events of one socket that may wait.
-    pub queue: usize,
-    /// How long an event may take.
-    pub event_timeout: Duration,
-}
 
 /// Builds the Socket.IO layer and registers the namespace.
 #[must_use]
 pub fn layer(config: &Config, state: SocketState) -> (SocketIoLayer, SocketIo) {
-    // Files that an app sends along with a message by mistake. No event takes any, but one is answered only when all of its
-    // files have come, and a packet with more than these ends the socket.
+    // Files that an app sends along with a message by mistake. No event takes any, but an event is answered only when all of
+    // its files have come, and a packet with more than these ends the socket.
     let all_binaries = config.max_payload_bytes.saturating_mul(ALL_BINARIES);
     let parser = ParserConfig::common().max_incoming_binaries(MAX_BINARIES).max_incoming_binary_buf_size(all_binaries);
     let (layer, io) = SocketIo::builder()
@@ -54,6 +48,6 @@ pub fn layer(config: &Config, state: SocketState) -> (SocketIoLayer, SocketIo) {
         .ws_max_message_size(config.max_payload_bytes)
         .ws_max_frame_size(config.max_payload_bytes)
         .build_layer();
-    io.ns("/", dispatch::OnConnect(state.clone()).with(auth::Authenticate(state)));
+    io.ns("/", connect::OnConnect(state.clone()).with(connect::Authenticate(state)));
     (layer, io)
 }

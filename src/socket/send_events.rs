@@ -2,16 +2,24 @@
 
 use serde_json::Value;
 
-use super::dispatch::Call;
+use super::call::Call;
 use crate::{
     chat::sending::{ReplyTo, SendRequest, SenderSocket},
-    error::Error,
-    protocol::{SendMessage, events::incoming},
+    error::{Error, Result},
+    protocol::SendMessage,
 };
 
-/// `chat:send_message` and `chat:send_reply`.
-pub async fn send(call: Call) {
-    let asked = if is_reply(&call) { SendMessage::reply(&call.payload) } else { SendMessage::from(&*call.payload) };
+pub async fn send_message(call: &mut Call) -> Result<()> {
+    let asked = SendMessage::from(&call.payload);
+    send(call, asked, false).await
+}
+
+pub async fn send_reply(call: &mut Call) -> Result<()> {
+    let asked = SendMessage::reply(&call.payload);
+    send(call, asked, true).await
+}
+
+async fn send(call: &mut Call, asked: SendMessage, is_reply: bool) -> Result<()> {
     let SendMessage { conversation, draft, temp_id, raw_conversation_id } = asked;
     let destination = conversation.required().map(|id| call.chat.destination(id));
     if let Ok(destination) = destination {
@@ -23,30 +31,27 @@ pub async fn send(call: Call) {
         }
         *call.session.lane.lock() = Some(next);
     }
-    let Ok(permit) = call.session.sends.clone().acquire_owned().await else { return };
+    let Ok(permit) = call.session.sends.clone().acquire_owned().await else { return Ok(()) };
     let temp_id_again = temp_id.as_ref().is_some_and(|id| call.session.is_temp_id_again(id));
     let (sender, permit) = (call.connection.user(), Some(permit));
-    let reply = reply_to(&call, temp_id, raw_conversation_id);
+    let reply = reply_to(call, temp_id, raw_conversation_id, is_reply);
     call.chat.send(SendRequest { sender, destination, draft, temp_id_again, permit, reply });
+    Ok(())
 }
 
-/// Answers a send that is not handled at all.
-pub fn refuse(call: &Call, error: &Error) {
-    let SendMessage { temp_id, raw_conversation_id, .. } = SendMessage::from(&*call.payload);
-    reply_to(call, temp_id, raw_conversation_id).failed(error);
+/// Answers a send whose handler did not run, or not to its end.
+pub fn refuse_send(call: &mut Call, error: &Error) {
+    let SendMessage { temp_id, raw_conversation_id, .. } = SendMessage::from(&call.payload);
+    reply_to(call, temp_id, raw_conversation_id, false).failed(error);
 }
 
-fn is_reply(call: &Call) -> bool {
-    *call.event == *incoming::SEND_REPLY
-}
-
-fn reply_to(call: &Call, temp_id: Option<Value>, conversation_id: Option<Value>) -> ReplyTo {
+fn reply_to(call: &mut Call, temp_id: Option<Value>, conversation_id: Option<Value>, is_reply: bool) -> ReplyTo {
     ReplyTo::from(SenderSocket {
-        hub: call.chat.hub().clone(),
+        hub: call.hub.clone(),
         in_flight: call.chat.in_flight().clone(),
         connection: call.connection.clone(),
         ack: call.take_ack(),
-        is_reply: is_reply(call),
+        is_reply,
         temp_id,
         conversation_id,
     })
