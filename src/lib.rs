@@ -25,8 +25,6 @@ pub mod storage;
 
 pub mod hub;
 
-pub mod presence;
-
 pub mod chat;
 
 pub mod socket;

@@ -25,7 +25,7 @@ use self::{admission::Admission, server::Gate};
 use crate::db::embedded::{self, Embedded};
 use crate::{
     auth::Tokens,
-    chat::{Chat, Core, Uploads},
+    chat::{Chat, Core},
     config::{Config, Secret},
     db::{Db, DbError, SchemaState},
     hub::Hub,
@@ -183,10 +183,10 @@ impl App {
                 db.make_user_indexes(true).await.inspect_err(|e| tracing::warn!(error = %e, "indexes on users"))
             });
         }
-        let uploads = Uploads::new(Storage::open(config)?, &store.secret, config);
+        let storage = Storage::open(config)?;
         let limits = Arc::new(Limits::new(&config.limits));
         let core = Core::new(store.db.clone(), hub.clone(), limits.clone(), server_name);
-        let chat = Chat::start(core, uploads, config).await?;
+        let chat = Chat::start(core, storage, &store.secret, config).await?;
         let tokens = Arc::new(Tokens::new(&store.secret));
         let pids = Arc::new(Pids::new(&store.secret));
         let event_timeout = Duration::from_secs(config.request_timeout);

@@ -1,178 +1,160 @@
 //! The use cases: what the chat does, called by sockets and REST alike. Everything is authorised here, against the
-//! database's facts.
+//! database.
+//!
+//! Each service has what it needs: the [`Core`], which all share, and the services below it.
 
-mod accounts;
-mod actions;
-mod after_restart;
 mod blocks;
 mod coalesce;
 mod conversations;
 mod core;
-mod delivery;
-mod details;
-mod file_links;
-mod files;
+mod deliveries;
 mod health;
-mod history;
-mod last_told;
+mod heartbeat;
 mod membership;
+mod messages;
 mod notifications;
-mod online;
-mod people;
-mod read;
+mod presence;
 mod reading;
-mod receiving;
 mod recovery;
 mod rooms;
 pub mod sending;
-mod stored_bytes;
 mod sync;
 mod tasks;
 mod typing;
 mod uploads;
+mod users;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{Notify, mpsc};
 use tokio_util::task::TaskTracker;
 
-use self::coalesce::Coalesced;
-pub use self::core::Core;
-pub use conversations::{Listed, OpenConversation};
-pub use health::DatabaseHealth;
-pub use history::MessageList;
-pub use reading::ReadTurn;
-pub use receiving::Receiving;
-pub use sync::{Missed, Synced};
-pub use uploads::{StoredFile, Uploads};
-
+use self::{
+    blocks::Blocks,
+    conversations::Conversations,
+    deliveries::Deliveries,
+    health::Health,
+    heartbeat::Heartbeat,
+    messages::Messages,
+    notifications::Notifications,
+    presence::Presence,
+    reading::Reading,
+    recovery::{Recovery, Returning},
+    rooms::Rooms,
+    sending::{Publisher, Sending},
+    sync::CatchUp,
+    typing::Typing,
+    users::Users,
+};
+pub use self::{
+    core::Core,
+    health::DatabaseHealth,
+    uploads::{Links, StoredFile, Uploads},
+};
 use crate::{
-    config::Config,
-    db::{Db, DbError},
-    domain::UserId,
-    hub::Hub,
-    limits::Limits,
-    protocol::ListConversations,
+    config::{Config, Secret},
+    db::DbError,
+    storage::Storage,
 };
 
-/// The chat service.
+/// The chat: its services.
 pub struct Chat {
-    core: Arc<Core>,
-    db: Db,
-    hub: Arc<Hub>,
-    max_message_chars: usize,
-    /// How often a message may be edited; `None` as often as one likes.
-    max_edits: Option<i32>,
-    stored_bytes: stored_bytes::StoredBytes,
-    last_told: last_told::LastTold,
-    max_metadata_bytes: usize,
-    lanes: sending::Lanes,
-    typing: typing::TypingState,
-    uploads: Uploads,
-    /// Files are to go, without waiting for the next round.
-    files_due: Notify,
-    accounts: accounts::Accounts,
-    /// What an app asks for from all its tabs when something happens.
-    lists: Coalesced<(UserId, ListConversations), Arc<Listed>>,
-    unread: Coalesced<UserId, i64>,
-    read_turns: reading::ReadTurns,
-    online: online::OnlineState,
-    health: health::HealthState,
-    /// What is done behind the sending path.
-    behind: Behind,
-}
-
-/// The queues behind the sending path.
-struct Behind {
-    deliveries: mpsc::Sender<delivery::Delivered>,
-    notifications: mpsc::Sender<notifications::Task>,
+    /// What the services share.
+    pub core: Arc<Core>,
+    /// Who someone is, and finding users.
+    pub users: Arc<Users>,
+    /// Opening and listing conversations.
+    pub conversations: Conversations,
+    /// Reading and changing messages.
+    pub messages: Arc<Messages>,
+    /// Sending messages.
+    pub sending: Sending,
+    /// Read marks and unread counts.
+    pub reading: Arc<Reading>,
+    /// Entering and leaving conversations.
+    pub rooms: Arc<Rooms>,
+    /// Typing indicators.
+    pub typing: Arc<Typing>,
+    /// Who is online.
+    pub presence: Arc<Presence>,
+    /// Blocking.
+    pub blocks: Blocks,
+    /// Files.
+    pub uploads: Arc<Uploads>,
+    /// Catching up by number.
+    pub sync: CatchUp,
+    /// Connection state recovery.
+    pub recovery: Recovery,
+    /// Health checks.
+    pub health: Arc<Health>,
+    heartbeat: Arc<Heartbeat>,
 }
 
 impl Chat {
-    /// Starts the service and its background tasks: the writer's lanes, delivery marks, presence, typing.
+    /// Registers this server, and starts the services with their background tasks.
     ///
     /// # Errors
-    /// [`DbError`] when this server cannot be registered.
-    pub async fn start(core: Core, uploads: Uploads, config: &Config) -> std::result::Result<Arc<Self>, DbError> {
-        let (deliveries, delivery_queue) = mpsc::channel(delivery::QUEUE);
-        let (notifications, notification_queue) = mpsc::channel(notifications::QUEUE);
-        let (typing, typing_queue) = typing::TypingState::new();
-        let (accounts, lookups) = accounts::Accounts::new();
-        let (lanes, queues) = sending::Lanes::new(config);
-        let chat = Arc::new(Self {
-            read_turns: reading::ReadTurns::new(core.db.reads_at_once()),
-            db: core.db.clone(),
-            hub: core.hub.clone(),
-            core: Arc::new(core),
-            max_message_chars: config.max_message_chars,
-            max_edits: i32::try_from(config.limits.max_edits_per_message).ok().filter(|max| *max > 0),
-            stored_bytes: stored_bytes::StoredBytes::new(config.limits.max_stored_bytes_per_user),
-            last_told: last_told::LastTold::default(),
-            max_metadata_bytes: config.max_metadata_bytes,
-            lanes,
+    /// [`DbError`] if this server cannot be registered.
+    pub async fn start(core: Core, storage: Storage, secret: &Secret, config: &Config) -> Result<Arc<Self>, DbError> {
+        let core = Arc::new(core);
+        let returning = Arc::new(Returning::new(core.clone()));
+        let heartbeat = Arc::new(Heartbeat::new(core.clone(), returning.clone()));
+        heartbeat.register().await?;
+        let users = Arc::new(Users::start(core.clone()));
+        let deliveries = Arc::new(Deliveries::start(&core));
+        let notifications = Arc::new(Notifications::start(&core));
+        let uploads = Arc::new(Uploads::start(core.clone(), storage, secret, config));
+        let typing = Arc::new(Typing::start(core.clone()));
+        let presence = Arc::new(Presence::new(core.clone(), Duration::from_secs(config.presence_grace)));
+        let messages = Arc::new(Messages::new(core.clone(), uploads.clone(), notifications.clone(), config));
+        let reading = Arc::new(Reading::new(core.clone()));
+        let rooms = Arc::new(Rooms::new(core.clone(), reading.clone(), typing.clone(), presence.clone()));
+        core.tasks.background(heartbeat.clone().run(presence.clone(), users.clone()));
+        if core.hub.recovers() {
+            core.tasks.background(returning.run());
+        }
+        core.tasks.background(core.hub.clone().watch_backlog(core.tasks.stop.clone()));
+        let publisher = Publisher {
+            core: core.clone(),
+            messages: messages.clone(),
+            uploads: uploads.clone(),
+            deliveries,
+            notifications,
+        };
+        let stored_bytes = uploads.stored_bytes.clone();
+        Ok(Arc::new(Self {
+            sending: Sending::start(core.clone(), typing.clone(), stored_bytes, &publisher, config),
+            conversations: Conversations::new(core.clone(), presence.clone(), config.max_metadata_bytes),
+            blocks: Blocks::new(core.clone(), presence.clone()),
+            sync: CatchUp::new(core.clone(), uploads.clone(), rooms.clone()),
+            recovery: Recovery::new(core.clone(), uploads.clone(), rooms.clone()),
+            health: Arc::new(Health::new(core.clone())),
+            core,
+            users,
+            messages,
+            reading,
+            rooms,
             typing,
+            presence,
             uploads,
-            files_due: Notify::new(),
-            accounts,
-            lists: Coalesced::new(),
-            unread: Coalesced::new(),
-            online: online::OnlineState::new(Duration::from_secs(config.presence_grace)),
-            health: health::HealthState::default(),
-            behind: Behind { deliveries, notifications },
-        });
-        chat.register_server().await?;
-        for lane in queues {
-            sending::spawn(&chat, lane, config.writer_batch);
-        }
-        chat.core.tasks.background(accounts::run(chat.clone(), lookups));
-        chat.core.tasks.background(delivery::run(chat.clone(), delivery_queue));
-        chat.core.tasks.background(notifications::run(chat.clone(), notification_queue));
-        // What an earlier life of this server, or SQL users meanwhile, left to be done.
-        chat.redact_notifications();
-        chat.core.tasks.background(stored_bytes::run(chat.clone()));
-        chat.core.tasks.background(typing::run(chat.clone(), typing_queue));
-        chat.core.tasks.background(online::run(chat.clone()));
-        if chat.hub.recovers() {
-            chat.core.tasks.background(after_restart::run(chat.clone()));
-        }
-        chat.core.tasks.background(files::run(chat.clone()));
-        chat.core.tasks.background(chat.hub.clone().watch_backlog(chat.core.tasks.stop.clone()));
-        Ok(chat)
+            heartbeat,
+        }))
     }
 
-    /// The sockets.
-    #[must_use]
-    pub fn hub(&self) -> &Arc<Hub> {
-        &self.hub
-    }
-
-    /// How much each may ask for.
-    #[must_use]
-    pub fn limits(&self) -> &Arc<Limits> {
-        &self.core.limits
-    }
-
-    /// The repository.
-    #[must_use]
-    pub fn db(&self) -> &Db {
-        &self.db
-    }
-
-    /// What has to be finished before the process may end: hold a token while at it.
+    /// Work that has to be finished before the process may end: hold a token during it.
     #[must_use]
     pub fn in_flight(&self) -> &TaskTracker {
         &self.core.tasks.in_flight
     }
 
-    /// Whether the service is shutting down and takes no new work.
+    /// Whether the server is stopping and takes no new work.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.core.tasks.is_stopping()
     }
 
-    /// Takes no new work, finishes what is in flight within `limit`, marks this server's users offline.
+    /// Takes no new work, finishes what is in flight within `limit`, and marks this server's users offline.
     pub async fn shut_down(&self, limit: Duration) {
         self.core.tasks.finish(limit).await;
-        self.unregister_server().await;
+        self.heartbeat.unregister().await;
     }
 }

@@ -1,6 +1,7 @@
-//! Notifications for participants who have no socket on this server (contract §Notifications): one that another server holds is told of
-//! nothing by this one, so the row is all they get. Written in batches behind the sending path; one that cannot be written
-//! costs a line in the log and nothing else. When a message is deleted for everyone, its text goes from its notifications.
+//! Notifications for members who have no socket on this server (contract §Notifications). Servers are not linked, so for a
+//! user whose socket is on another server the row is all they get. Notifications are written in batches, off the sending
+//! path; one that cannot be written costs a line in the log and nothing else. When a message is deleted for everyone, its
+//! text is taken out of its notifications.
 
 use std::{
     sync::Arc,
@@ -11,14 +12,14 @@ use serde_json::json;
 use tokio::{sync::mpsc, time::timeout};
 use uuid::Uuid;
 
-use super::{Chat, sending::Sent};
+use super::core::Core;
 use crate::{
     db::{DbResult, Notification, NotificationTable, in_time},
-    domain::{MessageId, UserId, is_blank},
+    domain::{Message, MessageId, User, UserId, is_blank},
 };
 
 /// Notifications that may wait.
-pub const QUEUE: usize = 20_000;
+const QUEUE: usize = 20_000;
 const BATCH: usize = 256;
 /// How long one whose user's row somebody holds a lock on is tried again, and how often.
 const LOCKED_FOR: Duration = Duration::from_mins(2);
@@ -31,11 +32,11 @@ const FORGET: i64 = 5_000;
 /// Messages that may wait to be looked at again, while the shop's table refuses.
 const MAX_UNCHECKED: usize = 10_000;
 
-/// What is done behind the sending path.
-pub enum Task {
+/// A task for the writer.
+enum Task {
     /// Writes a notification.
     Write(Notification),
-    /// Takes the text out of those whose message was deleted for everyone.
+    /// Takes the text out of notifications whose message was deleted for everyone.
     Redact,
 }
 
@@ -48,27 +49,54 @@ impl Task {
     }
 }
 
-/// What the offline are told of a message.
-pub fn notification(sent: &Sent, user_id: UserId) -> Notification {
-    let m = sent.message();
-    let is_reply = sent.is_reply();
+/// The queue of notifications.
+pub struct Notifications {
+    queue: mpsc::Sender<Task>,
+}
+
+impl Notifications {
+    pub(super) fn start(core: &Arc<Core>) -> Self {
+        let (queue, tasks) = mpsc::channel(QUEUE);
+        core.tasks.background(run(core.clone(), tasks));
+        let notifications = Self { queue };
+        // What an earlier life of this server, or SQL users meanwhile, left to be done.
+        notifications.redact();
+        notifications
+    }
+
+    /// Queues a notification of a new message for `user`. If the queue is full, it is lost.
+    pub fn queue(&self, message: &Message, sender: &User, user: UserId) {
+        if self.queue.try_send(Task::Write(notification(message, sender, user))).is_err() {
+            tracing::warn!("notifications are behind, one was dropped");
+        }
+    }
+
+    /// Has the texts of deleted messages taken out of their notifications. If the queue is full, the next look finds them.
+    pub fn redact(&self) {
+        self.queue.try_send(Task::Redact).ok();
+    }
+}
+
+/// What a user who is away is told of a message.
+fn notification(message: &Message, sender: &User, user_id: UserId) -> Notification {
+    let is_reply = message.reply_to_message_id.is_some();
     let mut metadata = json!({
-        "conversation_id": m.conversation_id,
-        "message_id": m.id,
-        "sender_id": m.sender_id,
-        "sender_name": sent.sender.name(),
+        "conversation_id": message.conversation_id,
+        "message_id": message.id,
+        "sender_id": message.sender_id,
+        "sender_name": sender.name(),
     });
-    if let Some(reply_to) = m.reply_to_message_id {
+    if let Some(reply_to) = message.reply_to_message_id {
         metadata["reply_to_message_id"] = json!(reply_to);
     }
     Notification {
         id: Uuid::new_v4(),
-        message_id: m.id,
+        message_id: message.id,
         user_id,
         title: if is_reply { "New Reply" } else { "New Message" },
-        message: format!("{}: {}", sent.sender.name(), preview(&m.text)),
+        message: format!("{}: {}", sender.name(), preview(&message.text)),
         metadata,
-        action_url: format!("/messages/{}", m.conversation_id),
+        action_url: format!("/messages/{}", message.conversation_id),
         action_text: if is_reply { "View Reply" } else { "View Message" },
     }
 }
@@ -81,15 +109,8 @@ fn preview(text: &str) -> String {
     }
 }
 
-impl Chat {
-    /// Says that texts of notifications must go. Where the queue is full, the next look finds them.
-    pub(super) fn redact_notifications(&self) {
-        self.behind.notifications.try_send(Task::Redact).ok();
-    }
-}
-
-/// Writes, and takes out texts, until the service stops.
-pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Task>) {
+/// Writes, and takes out texts, until the server stops.
+async fn run(core: Arc<Core>, mut queue: mpsc::Receiver<Task>) {
     let mut waiting = Vec::with_capacity(BATCH);
     let mut table: Option<NotificationTable> = None;
     let mut locked: Vec<(Notification, Instant)> = Vec::new();
@@ -98,17 +119,17 @@ pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Task>) {
     loop {
         // Now and then without being told: SQL users delete messages too, and a server may have stopped in between.
         let pause = if locked.is_empty() { LOOK_EVERY } else { LOCKED_PAUSE };
-        if let Ok(false) = timeout(pause, chat.core.tasks.next_batch(&mut queue, &mut waiting, BATCH)).await {
+        if let Ok(false) = timeout(pause, core.tasks.next_batch(&mut queue, &mut waiting, BATCH)).await {
             return;
         }
         let new: Vec<Notification> = waiting.drain(..).filter_map(Task::notification).collect();
-        let mut done = in_time(write(&chat, &mut table, &new)).await;
+        let mut done = in_time(write(&core, &mut table, &new)).await;
         if done.as_ref().is_err_and(|e| e.is_locked() || e.is_statement_fault() && new.len() > 1) {
-            done = write_each(&chat, &mut table, &new, &mut locked).await;
+            done = write_each(&core, &mut table, &new, &mut locked).await;
         }
         texts.check_again(&new);
         if looked_at.elapsed() >= LOCKED_PAUSE && !locked.is_empty() {
-            locked = write_locked(&chat, &mut table, locked, &mut texts).await;
+            locked = write_locked(&core, &mut table, locked, &mut texts).await;
             looked_at = Instant::now();
         }
         if let Err(e) = done {
@@ -117,10 +138,10 @@ pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Task>) {
             table = None;
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        texts.redact_if_due(&chat, &mut table).await;
+        texts.redact_if_due(&core, &mut table).await;
         if forgot_at.elapsed() >= LOOK_EVERY {
             forgot_at = Instant::now();
-            if let Err(e) = in_time(chat.db.forget_old_notifications(FORGET)).await {
+            if let Err(e) = in_time(core.db.forget_old_notifications(FORGET)).await {
                 tracing::warn!(error = %e, "old notes of notifications not forgotten");
             }
         }
@@ -130,14 +151,14 @@ pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Task>) {
 /// Writes each by itself: a rule of the shop's refused one of them, or somebody holds a lock on one user's row, and it must
 /// not take the others with it. Those that met a lock are kept in `locked`.
 async fn write_each(
-    chat: &Chat,
+    core: &Core,
     table: &mut Option<NotificationTable>,
     new: &[Notification],
     locked: &mut Vec<(Notification, Instant)>,
 ) -> DbResult<()> {
     let mut done = Ok(());
     for one in new {
-        match in_time(write(chat, table, std::slice::from_ref(one))).await {
+        match in_time(write(core, table, std::slice::from_ref(one))).await {
             Err(e) if e.is_locked() && locked.len() < QUEUE => locked.push((one.clone(), Instant::now())),
             Err(e) => done = Err(e),
             Ok(()) => {}
@@ -148,7 +169,7 @@ async fn write_each(
 
 /// Tries again those whose user's row was locked; returns those for which it still is.
 async fn write_locked(
-    chat: &Chat,
+    core: &Core,
     table: &mut Option<NotificationTable>,
     locked: Vec<(Notification, Instant)>,
     texts: &mut Texts,
@@ -156,7 +177,7 @@ async fn write_locked(
     let mut left = Vec::new();
     for (one, since) in locked {
         let list = std::slice::from_ref(&one);
-        let done = in_time(write(chat, table, list)).await;
+        let done = in_time(write(core, table, list)).await;
         texts.check_again(list);
         match done {
             Err(e) if e.is_locked() && since.elapsed() < LOCKED_FOR => left.push((one, since)),
@@ -167,18 +188,18 @@ async fn write_locked(
     left
 }
 
-async fn known<'t>(chat: &Chat, table: &'t mut Option<NotificationTable>) -> DbResult<Option<&'t NotificationTable>> {
+async fn known<'t>(core: &Core, table: &'t mut Option<NotificationTable>) -> DbResult<Option<&'t NotificationTable>> {
     if table.is_none() {
-        *table = chat.db.notification_table().await?;
+        *table = core.db.notification_table().await?;
     }
     Ok(table.as_ref())
 }
 
-async fn write(chat: &Chat, table: &mut Option<NotificationTable>, new: &[Notification]) -> DbResult<()> {
+async fn write(core: &Core, table: &mut Option<NotificationTable>, new: &[Notification]) -> DbResult<()> {
     if !new.is_empty()
-        && let Some(table) = known(chat, table).await?
+        && let Some(table) = known(core, table).await?
     {
-        chat.db.notify(table, new).await?;
+        core.db.notify(table, new).await?;
     }
     Ok(())
 }
@@ -197,11 +218,11 @@ impl Texts {
         self.unchecked.extend(new.iter().map(|n| n.message_id).take(room));
     }
 
-    async fn redact_if_due(&mut self, chat: &Chat, table: &mut Option<NotificationTable>) {
+    async fn redact_if_due(&mut self, core: &Core, table: &mut Option<NotificationTable>) {
         if Instant::now() < self.not_before {
             return;
         }
-        match in_time(redact(chat, table, &self.unchecked)).await {
+        match in_time(redact(core, table, &self.unchecked)).await {
             Ok(()) => self.unchecked.clear(),
             Err(e) => {
                 tracing::warn!(error = %e, "texts of deleted messages not taken out of notifications");
@@ -212,9 +233,9 @@ impl Texts {
 }
 
 /// Takes out the texts that are marked, and those of `unchecked` messages that are deleted by now.
-async fn redact(chat: &Chat, table: &mut Option<NotificationTable>, unchecked: &[MessageId]) -> DbResult<()> {
-    if let Some(table) = known(chat, table).await? {
-        while chat.db.redact_notifications(table, unchecked).await? {}
+async fn redact(core: &Core, table: &mut Option<NotificationTable>, unchecked: &[MessageId]) -> DbResult<()> {
+    if let Some(table) = known(core, table).await? {
+        while core.db.redact_notifications(table, unchecked).await? {}
     }
     Ok(())
 }

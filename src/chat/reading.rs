@@ -1,93 +1,87 @@
-//! Turns at reading what may be large: pages of messages, earlier texts. A user has one at a time, so that one who asks for a
-//! hundred keeps a processor at most from the others; all together have as many as the machine has use for.
+//! Reading: the watermark moves to the newest message, and the other members hear of it once.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
-
+use super::{coalesce::Coalesced, core::Core};
 use crate::{
-    domain::UserId,
-    limits::{Shares, Turn},
+    db::ReadMark,
+    domain::{ConversationId, User, UserId},
+    error::{Error, Result},
+    hub::{Audience, Connection, Event},
+    protocol::{Happening, MessagesRead, What, events::outgoing},
 };
 
-/// Longest that a turn is waited for, and kept: a database that is slow or gone is no reason to keep others from it.
-const TURN: Duration = Duration::from_secs(1);
-/// Longest that a user waits for those of their own.
-const OWN_TURN: Duration = Duration::from_secs(5);
-/// How many a user has at a time.
-const OF_A_USER: usize = 1;
-
-/// Who reads.
-pub struct ReadTurns {
-    users: Arc<Shares>,
-    /// All together, where that is limited.
-    all: Option<Arc<Semaphore>>,
+/// How far each member has read.
+pub struct Reading {
+    core: Arc<Core>,
+    unread: Coalesced<UserId, i64>,
 }
 
-/// A turn, to be kept until what was read is written out, which takes as long as reading it.
-pub struct ReadTurn {
-    _own: Option<Turn>,
-    _of_all: Option<OwnedSemaphorePermit>,
-}
-
-impl ReadTurns {
-    pub fn new(at_once: Option<usize>) -> Self {
-        Self { users: Shares::new(OF_A_USER), all: at_once.map(|turns| Arc::new(Semaphore::new(turns))) }
+impl Reading {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self { core, unread: Coalesced::new() }
     }
 
-    /// What `reading` finds, with the turn in which it was read; without one where that took long.
-    pub async fn read<T>(&self, user: UserId, reading: impl Future<Output = T>) -> (T, Option<ReadTurn>) {
-        let turn = self.turn(user).await;
-        let mut reading = pin!(reading);
-        if let Ok(found) = timeout(TURN, reading.as_mut()).await {
-            return (found, Some(turn));
+    /// Marks everything in a conversation as read by `user`. Each other member's sockets, and the caller's other
+    /// sockets, are told if anything changed. A calling socket enters the room. Returns how many became read.
+    ///
+    /// # Errors
+    /// [`Error::ConversationNotFound`], [`Error::NotAuthorized`], [`Error::Internal`].
+    pub async fn mark_read(
+        self: &Arc<Self>,
+        user: &Arc<User>,
+        conversation: ConversationId,
+        from: Option<&Arc<Connection>>,
+    ) -> Result<i64> {
+        let (reading, user, from) = (self.clone(), user.clone(), from.cloned());
+        self.core.tasks.to_the_end(async move { reading.mark_and_tell(&user, conversation, from.as_ref()).await }).await
+    }
+
+    async fn mark_and_tell(
+        &self,
+        user: &User,
+        conversation: ConversationId,
+        from: Option<&Arc<Connection>>,
+    ) -> Result<i64> {
+        let mark = self.core.db.mark_read(conversation, user.id).await?.ok_or(Error::ConversationNotFound)?;
+        if !mark.is_member {
+            return Err(Error::NotAuthorized);
         }
-        drop(turn);
-        (reading.await, None)
+        self.core.membership.remember(conversation, &mark.members).await;
+        if let Some(connection) = from {
+            self.core.hub.join(connection, conversation);
+        }
+        if mark.marked > 0 {
+            self.tell_read(user, conversation, &mark, from).await;
+        }
+        Ok(mark.marked)
     }
 
-    async fn turn(&self, user: UserId) -> ReadTurn {
-        let own = timeout(OWN_TURN, self.users.turn(user)).await.ok();
-        let of_all = match self.all.clone() {
-            Some(all) => timeout(TURN, all.acquire_owned()).await.ok().and_then(Result::ok),
-            None => None,
+    async fn tell_read(
+        &self,
+        user: &User,
+        conversation_id: ConversationId,
+        mark: &ReadMark,
+        from: Option<&Arc<Connection>>,
+    ) {
+        let payload = MessagesRead {
+            user_id: user.id,
+            conversation_id,
+            read_at: mark.read_at,
+            last_read_seq: mark.last_read_seq,
         };
-        ReadTurn { _own: own, _of_all: of_all }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures::FutureExt as _;
-    use uuid::Uuid;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_user_reads_one_thing_at_a_time_until_it_is_written_out_and_others_do_not_wait() {
-        let turns = ReadTurns::new(Some(2));
-        let (a, b) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
-        let ((), first) = turns.read(a, async {}).await;
-        let mut second = Box::pin(turns.read(a, async {}));
-        assert!((&mut second).now_or_never().is_none(), "the first one is not written out yet");
-        assert!(turns.read(b, async {}).now_or_never().is_some());
-        drop(first);
-        assert!(second.now_or_never().is_some());
+        let users = &*self.core.membership.without_blocked(user.id, &mark.members).await;
+        let audience = Audience { users, not_socket: from.map(|c| c.id), ..Audience::default() };
+        let what = What::Read { by: user.id, last_read_seq: mark.last_read_seq };
+        let happening = Happening { conversation: conversation_id, at: mark.read_at, what };
+        self.core.hub.emit(&audience, &Event::new(outgoing::MESSAGES_READ, &payload).recoverable(happening));
     }
 
-    #[tokio::test]
-    async fn what_takes_long_is_read_without_a_turn() {
-        let turns = Arc::new(ReadTurns::new(Some(1)));
-        let user = UserId(Uuid::from_u128(1));
-        let forever = turns.clone();
-        let reading = tokio::spawn(async move { forever.read(user, std::future::pending::<()>()).await });
-        tokio::task::yield_now().await;
-        let ((), turn) =
-            timeout(TURN * 2, turns.read(user, async {})).await.expect("it waits for one that gets no answer");
-        assert!(turn.is_some());
-        reading.abort();
+    /// Messages by others that `user` has not read, over all conversations.
+    ///
+    /// # Errors
+    /// [`Error::Internal`].
+    pub async fn unread_count(&self, user: &User) -> Result<i64> {
+        self.unread.get(user.id, async { Ok(self.core.db.unread_count(user.id).await?) }).await
     }
 }

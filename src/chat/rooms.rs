@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Chat;
+use super::{core::Core, presence::Presence, reading::Reading, typing::Typing};
 use crate::{
     domain::{ConversationId, UserId},
     error::Result,
@@ -10,22 +10,34 @@ use crate::{
     protocol::{RoomMember, events::outgoing},
 };
 
-impl Chat {
+/// The rooms of conversations.
+pub struct Rooms {
+    core: Arc<Core>,
+    reading: Arc<Reading>,
+    typing: Arc<Typing>,
+    presence: Arc<Presence>,
+}
+
+impl Rooms {
+    pub(super) fn new(core: Arc<Core>, reading: Arc<Reading>, typing: Arc<Typing>, presence: Arc<Presence>) -> Self {
+        Self { core, reading, typing, presence }
+    }
+
     /// Enters the room; what was unread there becomes read; the others in the room hear of it.
     ///
     /// # Errors
-    /// As [`Chat::mark_read`].
-    pub async fn join(self: &Arc<Self>, connection: &Arc<Connection>, conversation: ConversationId) -> Result<()> {
-        self.mark_read(&connection.user(), conversation, Some(connection)).await?;
+    /// As [`Reading::mark_read`].
+    pub async fn join(&self, connection: &Arc<Connection>, conversation: ConversationId) -> Result<()> {
+        self.reading.mark_read(&connection.user(), conversation, Some(connection)).await?;
         let members = self.core.membership.members(conversation).await?;
         self.tell_room(outgoing::USER_JOINED, connection, conversation, &members).await;
         Ok(())
     }
 
     /// Leaves the room; the others there hear of it, and that the caller types no more.
-    /// False, and silence, for a socket that was not inside.
+    /// False, and nobody is told, if the socket was not inside.
     pub async fn leave(&self, connection: &Connection, conversation: ConversationId) -> bool {
-        if !self.hub.leave(connection, conversation) {
+        if !self.core.hub.leave(connection, conversation) {
             return false;
         }
         self.left(connection, conversation).await;
@@ -34,10 +46,10 @@ impl Chat {
 
     /// A socket is gone: out of its rooms, it types no more, and its user has one connection less. One whose line `is_lost` may
     /// come back.
-    pub async fn disconnected(&self, connection: &Connection, is_lost: bool) {
-        let rooms = self.hub.remove(connection, is_lost);
-        self.user_disconnected(connection);
-        self.stop_typing_of(connection);
+    pub async fn gone(&self, connection: &Connection, is_lost: bool) {
+        let rooms = self.core.hub.remove(connection, is_lost);
+        self.presence.disconnected(connection);
+        self.typing.stop_of(connection);
         for room in rooms {
             self.left(connection, room).await;
         }
@@ -51,7 +63,7 @@ impl Chat {
     }
 
     async fn left(&self, connection: &Connection, conversation: ConversationId) {
-        self.stop_typing_on(connection, conversation);
+        self.typing.stop_on(connection, conversation);
         // Without the database nobody is told; those in the room see the presence change when it is back.
         if let Ok(members) = self.core.membership.members(conversation).await {
             self.tell_room(outgoing::USER_LEFT, connection, conversation, &members).await;
@@ -70,6 +82,6 @@ impl Chat {
         let members = &*self.core.membership.without_blocked(user.id, members).await;
         let audience =
             Audience { room: Some(conversation), members, not_socket: Some(connection.id), ..Audience::default() };
-        self.hub.emit(&audience, &Event::new(event, &payload));
+        self.core.hub.emit(&audience, &Event::new(event, &payload));
     }
 }

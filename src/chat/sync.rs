@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::Chat;
+use super::{core::Core, rooms::Rooms, uploads::Uploads};
 use crate::{
     db::{Known, Page, Slice, SyncState},
     domain::{ConversationId, Message, User},
@@ -102,19 +102,30 @@ fn view(outcome: &Result<Missed>) -> SyncedView<'_> {
     }
 }
 
-impl Chat {
+/// Catching up.
+pub struct CatchUp {
+    core: Arc<Core>,
+    uploads: Arc<Uploads>,
+    rooms: Arc<Rooms>,
+}
+
+impl CatchUp {
+    pub(super) fn new(core: Arc<Core>, uploads: Arc<Uploads>, rooms: Arc<Rooms>) -> Self {
+        Self { core, uploads, rooms }
+    }
+
     /// What the caller missed. A conversation that is not theirs fails alone.
     ///
     /// # Errors
     /// [`Error::Internal`].
-    pub async fn sync(&self, user: &User, request: SyncRequest) -> Result<Synced> {
+    pub async fn catch_up(&self, user: &User, request: SyncRequest) -> Result<Synced> {
         // The database's clock, by which it is compared when it comes back, and before anything is read.
-        let server_time = self.db.now().await?;
+        let server_time = self.core.db.now().await?;
         let (named, reset) = match request.known {
             KnownToClient::Conversations(named) => (named, false),
             KnownToClient::Since(since) => {
                 let since = since - TimeDelta::seconds(MARGIN_SECONDS.into());
-                let active = self.db.active_since(user.id, since, MAX_GAP + 1, MAX_CONVERSATIONS + 1).await?;
+                let active = self.core.db.active_since(user.id, since, MAX_GAP + 1, MAX_CONVERSATIONS + 1).await?;
                 let reset = active.len() > usize::try_from(MAX_CONVERSATIONS).unwrap_or(usize::MAX);
                 let missed = self.missed(user, &active[..active.len() - usize::from(reset)], request.limit).await?;
                 let conversations =
@@ -145,18 +156,18 @@ impl Chat {
         Ok(Synced { conversations, reset, server_time })
     }
 
-    /// Enters the room like [`Chat::join`], and says what was missed after `last_seq`. The caller's socket must be on
+    /// Enters the room like [`Rooms::join`], and says what was missed after `last_seq`. The caller's socket must be on
     /// hold meanwhile, so that nothing newer comes first.
     ///
     /// # Errors
-    /// As [`Chat::join`].
+    /// As [`Rooms::join`].
     pub async fn join_after(
-        self: &Arc<Self>,
+        &self,
         connection: &Arc<Connection>,
         conversation: ConversationId,
         last_seq: i64,
     ) -> Result<Missed> {
-        self.join(connection, conversation).await?;
+        self.rooms.join(connection, conversation).await?;
         let known = Known { conversation, seq: last_seq, since: None };
         let missed = self.missed(&connection.user(), &[known], join_limit()).await?;
         missed.into_iter().find(|m| m.state.is_member).ok_or(Error::NotAuthorized)
@@ -166,7 +177,7 @@ impl Chat {
     async fn missed(&self, user: &User, known: &[Known], limit: i64) -> Result<Vec<Missed>> {
         let states = match known {
             [] => Vec::new(),
-            known => self.db.sync_states(user.id, known, MARGIN_SECONDS, MAX_CHANGES + 1).await?,
+            known => self.core.db.sync_states(user.id, known, MARGIN_SECONDS, MAX_CHANGES + 1).await?,
         };
         let mut left = MAX_MESSAGES;
         let mut slices = Vec::new();
@@ -178,9 +189,9 @@ impl Chat {
         let place: HashMap<ConversationId, usize> =
             missed.iter().enumerate().map(|(n, m)| (m.state.known.conversation, n)).collect();
         let watermarks = |id| place.get(&id).map(|n| missed[*n].state.watermarks.as_slice()).unwrap_or_default();
-        let messages = self.db.messages_of(user.id, &slices, watermarks).await?;
+        let messages = self.core.db.messages_of(user.id, &slices, watermarks).await?;
         for mut message in messages {
-            self.uploads.renew_links(&mut message, Utc::now());
+            self.uploads.links.renew(&mut message, Utc::now());
             if let Some(n) = place.get(&message.conversation_id) {
                 let m = &mut missed[*n];
                 let list = if m.reset || message.seq > m.state.known.seq { &mut m.messages } else { &mut m.changes };

@@ -1,4 +1,4 @@
-//! Who is typing. Memory is the truth; the table is a window for SQL readers, written at most once per change.
+//! Typing indicators. Memory is the truth; the table shows it to SQL readers, and is written at most once per change.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::{sync::mpsc, time::Instant};
 use uuid::Uuid;
 
-use super::Chat;
+use super::core::Core;
 use crate::{
     db::{DbError, in_time},
     domain::{ConversationId, User, UserId},
@@ -27,11 +27,11 @@ const QUEUE: usize = 10_000;
 
 type Key = (ConversationId, UserId);
 /// One change for the table.
-pub type Change = (ConversationId, UserId, bool);
+type Change = (ConversationId, UserId, bool);
 
 struct Typist {
     user: Arc<User>,
-    /// Who took part when it began: ending it must not wait for the database.
+    /// The members when it began: ending it must not wait for the database.
     members: Arc<[UserId]>,
     socket: Uuid,
     ends: Instant,
@@ -39,8 +39,8 @@ struct Typist {
     spell: Uuid,
 }
 
-/// Who is typing where, and in which conversations a socket was the last one to type for its user: its end is found
-/// without a look at everyone else.
+/// All who type, and by socket the conversations in which it was the last one to type for its user, so that the end of a
+/// socket needs no look at everyone else.
 #[derive(Default)]
 struct Typists {
     all: HashMap<Key, Typist>,
@@ -78,30 +78,30 @@ impl Typists {
     }
 }
 
-/// The typists, and the way to the table.
-pub struct TypingState {
+/// Typing indicators.
+pub struct Typing {
+    core: Arc<Core>,
     typists: Mutex<Typists>,
     table: mpsc::Sender<Change>,
 }
 
-impl TypingState {
-    pub fn new() -> (Self, mpsc::Receiver<Change>) {
+impl Typing {
+    pub(super) fn start(core: Arc<Core>) -> Self {
         let (table, queue) = mpsc::channel(QUEUE);
-        (Self { typists: Mutex::default(), table }, queue)
+        core.tasks.background(run(core.clone(), queue));
+        Self { core, typists: Mutex::default(), table }
     }
 
     fn note(&self, key: Key, is_typing: bool) {
         // A full queue costs a row that SQL readers see, not what users see.
         self.table.try_send((key.0, key.1, is_typing)).ok();
     }
-}
 
-impl Chat {
     /// Tells the others in the room that the caller types or stopped.
     ///
     /// # Errors
-    /// [`Error::NotAuthorized`] for who takes no part, [`Error::Internal`].
-    pub async fn typing(
+    /// [`Error::NotAuthorized`] if the caller is no member, [`Error::Internal`].
+    pub async fn set(
         self: &Arc<Self>,
         connection: &Connection,
         conversation: ConversationId,
@@ -119,17 +119,17 @@ impl Chat {
             return Ok(());
         }
         if is_typing {
-            self.begin_typing(connection, key, &members);
-        } else if self.typing.typists.lock().remove(&key).is_some() {
-            self.typing.note(key, false);
+            self.begin(connection, key, &members);
+        } else if self.typists.lock().remove(&key).is_some() {
+            self.note(key, false);
         }
-        self.tell_typing(user, conversation, &members, is_typing);
+        self.tell(user, conversation, &members, is_typing);
         Ok(())
     }
 
     /// Notes that it began, or goes on.
-    fn begin_typing(self: &Arc<Self>, connection: &Connection, key: Key, members: &Arc<[UserId]>) {
-        let mut typists = self.typing.typists.lock();
+    fn begin(self: &Arc<Self>, connection: &Connection, key: Key, members: &Arc<[UserId]>) {
+        let mut typists = self.typists.lock();
         let known = typists.all.get(&key).map(|t| t.spell);
         let spell = known.unwrap_or_else(Uuid::new_v4);
         let typist = Typist {
@@ -142,56 +142,50 @@ impl Chat {
         typists.insert(key, typist);
         drop(typists);
         if known.is_none() {
-            self.typing.note(key, true);
-            tokio::spawn(self.clone().end_typing(key, spell));
+            self.note(key, true);
+            tokio::spawn(self.clone().end(key, spell));
         }
     }
 
-    /// Who is typing in a conversation.
-    #[must_use]
-    pub fn typing_users(&self, conversation: ConversationId) -> Vec<UserId> {
-        self.typing.typists.lock().all.keys().filter(|k| k.0 == conversation).map(|k| k.1).collect()
-    }
-
     /// The caller sent something, so they type no more.
-    pub(super) fn stop_typing(&self, conversation: ConversationId, user: UserId) {
-        self.stop_typing_if((conversation, user), |_| true);
+    pub(super) fn stop(&self, conversation: ConversationId, user: UserId) {
+        self.stop_if((conversation, user), |_| true);
     }
 
     /// A socket is gone: where it was the last one to type for its user, the user types no more, whether or not it was in
     /// the room.
-    pub(super) fn stop_typing_of(&self, connection: &Connection) {
-        let conversations = self.typing.typists.lock().conversations_of(connection.id);
+    pub(super) fn stop_of(&self, connection: &Connection) {
+        let conversations = self.typists.lock().conversations_of(connection.id);
         for conversation in conversations {
-            self.stop_typing_on(connection, conversation);
+            self.stop_on(connection, conversation);
         }
     }
 
     /// A socket left a conversation, and if it was the last one to type there for its user, the user types no more.
-    pub(super) fn stop_typing_on(&self, connection: &Connection, conversation: ConversationId) {
-        self.stop_typing_if((conversation, connection.user_id), |t| t.socket == connection.id);
+    pub(super) fn stop_on(&self, connection: &Connection, conversation: ConversationId) {
+        self.stop_if((conversation, connection.user_id), |t| t.socket == connection.id);
     }
 
-    fn stop_typing_if(&self, key: Key, condition: impl FnOnce(&Typist) -> bool) {
+    fn stop_if(&self, key: Key, condition: impl FnOnce(&Typist) -> bool) {
         let stopped = {
-            let mut typists = self.typing.typists.lock();
+            let mut typists = self.typists.lock();
             match typists.all.get(&key) {
                 Some(t) if condition(t) => typists.remove(&key),
                 _ => None,
             }
         };
         if let Some(typist) = stopped {
-            self.typing.note(key, false);
-            self.tell_typing(&typist.user, key.0, &typist.members, false);
+            self.note(key, false);
+            self.tell(&typist.user, key.0, &typist.members, false);
         }
     }
 
-    async fn end_typing(self: Arc<Self>, key: Key, spell: Uuid) {
+    async fn end(self: Arc<Self>, key: Key, spell: Uuid) {
         loop {
-            let ends = self.typing.typists.lock().all.get(&key).filter(|t| t.spell == spell).map(|t| t.ends);
+            let ends = self.typists.lock().all.get(&key).filter(|t| t.spell == spell).map(|t| t.ends);
             let Some(ends) = ends else { return };
             if ends <= Instant::now() {
-                return self.stop_typing_if(key, |t| t.spell == spell && t.ends <= Instant::now());
+                return self.stop_if(key, |t| t.spell == spell && t.ends <= Instant::now());
             }
             tokio::select! {
                 () = tokio::time::sleep_until(ends) => {}
@@ -200,28 +194,28 @@ impl Chat {
         }
     }
 
-    fn tell_typing(&self, user: &User, conversation_id: ConversationId, members: &[UserId], is_typing: bool) {
+    fn tell(&self, user: &User, conversation_id: ConversationId, members: &[UserId], is_typing: bool) {
         let payload = UserTyping { user_id: user.id, display_name: user.name(), is_typing, conversation_id };
         let audience =
             Audience { room: Some(conversation_id), members, not_user: Some(user.id), ..Audience::default() };
-        self.hub.emit(&audience, &Event::new(outgoing::USER_TYPING, &payload));
+        self.core.hub.emit(&audience, &Event::new(outgoing::USER_TYPING, &payload));
     }
 }
 
-/// Writes the table, until the service stops.
-pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Change>) {
+/// Writes the table, until the server stops.
+async fn run(core: Arc<Core>, mut queue: mpsc::Receiver<Change>) {
     let mut waiting = Vec::new();
     loop {
-        if !chat.core.tasks.next_batch(&mut queue, &mut waiting, QUEUE).await {
+        if !core.tasks.next_batch(&mut queue, &mut waiting, QUEUE).await {
             return;
         }
         let latest: HashMap<Key, bool> = waiting.drain(..).map(|(c, u, t)| ((c, u), t)).collect();
         let changes: Vec<Change> = latest.into_iter().map(|((c, u), t)| (c, u, t)).collect();
-        let mut written = in_time(chat.db.write_typing(&changes)).await;
+        let mut written = in_time(core.db.write_typing(&changes)).await;
         if written.as_ref().is_err_and(DbError::is_locked) {
             // The others must not miss out for one conversation that is locked; that one does.
             for one in changes.chunks(1) {
-                written = in_time(chat.db.write_typing(one)).await;
+                written = in_time(core.db.write_typing(one)).await;
             }
         }
         if let Err(e) = written {

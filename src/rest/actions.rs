@@ -50,7 +50,7 @@ pub async fn edit(
     JsonBody(body): JsonBody,
 ) -> Answer {
     let text = NewText::from_field(&body, "message").0;
-    let message = s.chat.edit(&user, id.required()?, text).await.map_err(worded)?;
+    let message = s.chat.messages.edit(&user, id.required()?, text).await.map_err(worded)?;
     Ok(data(MessageView::from(&message)))
 }
 
@@ -63,7 +63,7 @@ pub async fn delete(
     JsonBody(body): JsonBody,
 ) -> Answer {
     let for_everyone = deletes_for_everyone(&body)? || deletes_for_everyone(&query)?;
-    let deleted = s.chat.delete(&user, id.required()?, for_everyone).await.map_err(worded)?;
+    let deleted = s.chat.messages.delete(&user, id.required()?, for_everyone).await.map_err(worded)?;
     let deletion_type = deleted.deletion_type;
     Ok(Json(json!({ "success": true, "deletionType": deletion_type, "data": { "deletionType": deletion_type } }))
         .into_response())
@@ -77,7 +77,7 @@ pub async fn add_reaction(
     JsonBody(body): JsonBody,
 ) -> Answer {
     let emoji = reaction(&body, true)?;
-    Ok(data(s.chat.react(&user, id.required()?, &emoji, true).await.map_err(worded)?.reactions))
+    Ok(data(s.chat.messages.react(&user, id.required()?, &emoji, true).await.map_err(worded)?.reactions))
 }
 
 /// `DELETE /messages/:id/reactions/:reaction`.
@@ -87,12 +87,14 @@ pub async fn remove_reaction(
     Path((id, emoji)): Path<(String, String)>,
 ) -> Answer {
     let emoji = Emoji::stored(&emoji).ok_or(Error::InvalidReaction)?;
-    Ok(data(s.chat.react(&user, MessagePath::from(id).required()?, &emoji, false).await.map_err(worded)?.reactions))
+    Ok(data(
+        s.chat.messages.react(&user, MessagePath::from(id).required()?, &emoji, false).await.map_err(worded)?.reactions,
+    ))
 }
 
 /// `GET /messages/:id/reactions`.
 pub async fn reactions(State(s): State<RestState>, Caller(user): Caller, id: MessagePath) -> Answer {
-    Ok(data(s.chat.reactions(&user, id.required()?).await.map_err(worded)?))
+    Ok(data(s.chat.messages.reactions(&user, id.required()?).await.map_err(worded)?))
 }
 
 /// `GET /messages/:id/history?limit&before`: a page, how many there are in all, and where the next page begins.
@@ -103,7 +105,7 @@ pub async fn history(
     QueryPayload(query): QueryPayload,
 ) -> Answer {
     let list = ListEdits::try_from(&query)?;
-    let (history, _turn) = s.chat.edit_history(&user, id.required()?, list).await.map_err(worded)?;
+    let (history, _turn) = s.chat.messages.history(&user, id.required()?, list).await.map_err(worded)?;
     let edits: Vec<_> = history.edits.iter().map(EditView::from).collect();
     let next = history.edits.last().filter(|_| history.has_more).map(|e| e.id);
     Ok(Json(json!({ "success": true, "data": edits, "count": history.count, "next": next })).into_response())
@@ -111,6 +113,6 @@ pub async fn history(
 
 /// `GET /messages/:id/details`.
 pub async fn details(State(s): State<RestState>, Caller(user): Caller, id: MessagePath) -> Answer {
-    let (details, _turn) = s.chat.details(&user, id.required()?).await.map_err(worded)?;
+    let (details, _turn) = s.chat.messages.details(&user, id.required()?).await.map_err(worded)?;
     Ok(data(MessageView::from(&details)))
 }

@@ -65,7 +65,7 @@ impl FromRequestParts<RestState> for Caller {
         note_caller(verified.user_id);
         let kind = parts.extensions.get().copied().unwrap_or(Kind::Action);
         limits.rates.check(kind, verified.user_id).map_err(failed)?;
-        let user = state.chat.recent_account(verified.user_id).await.map_err(failed)?;
+        let user = state.chat.users.recent(verified.user_id).await.map_err(failed)?;
         let user = user.ok_or_else(|| refuse("User not found"))?;
         if !user.active {
             return Err(Refused::Unknown(StatusCode::FORBIDDEN, "Account is not active"));

@@ -27,13 +27,13 @@ pub async fn unblock(state: State<RestState>, caller: Caller, id: Path<String>) 
 
 async fn set(State(s): State<RestState>, Caller(user): Caller, Path(id): Path<String>, blocked: bool) -> Answer {
     let other = UserId::parse(&id).ok_or(Error::UserNotFound)?;
-    s.chat.set_blocked(&user, other, blocked).await?;
+    s.chat.blocks.set(&user, other, blocked).await?;
     Ok(Json(Ack::new(json!({ "user_id": other, "blocked": blocked }))))
 }
 
 /// Whom the caller blocked.
 pub async fn list(State(s): State<RestState>, Caller(user): Caller) -> Result<Json<Value>, RestError> {
-    let found = s.chat.blocked_users(&user).await?;
+    let found = s.chat.blocks.list(&user).await?;
     let data: Vec<PersonView> = found.iter().map(PersonView::from).collect();
     Ok(Json(json!({ "success": true, "data": data, "count": data.len() })))
 }

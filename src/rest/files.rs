@@ -24,7 +24,7 @@ use super::{
     state::RestState,
 };
 use crate::{
-    chat::{Chat, StoredFile, Uploads},
+    chat::{Links, StoredFile, Uploads},
     domain::User,
     error::{Error, Result as ChatResult},
     limits::AskedTooMuch,
@@ -43,19 +43,19 @@ struct Received {
 /// `POST /upload`: field `files`, one or more.
 pub async fn upload(State(state): State<RestState>, Caller(user): Caller, headers: HeaderMap, form: Form) -> Answer {
     let base = base_url(&state, &headers);
-    let received = receive(&state.chat, &user, form).await?;
-    let mut response = answer(state.chat.uploads(), &base, &received);
+    let received = receive(&state.chat.uploads, &user, form).await?;
+    let mut response = answer(&state.chat.uploads.links, &base, &received);
     if received.failed.iter().any(|(_, e)| *e == Error::FileTooLarge) {
         response.extensions_mut().insert(AskedTooMuch);
     }
     Ok(response)
 }
 
-async fn receive(chat: &Chat, user: &User, mut form: Form) -> ChatResult<Received> {
+async fn receive(uploads: &Uploads, user: &User, mut form: Form) -> ChatResult<Received> {
     let mut received = Received::default();
-    let outcome = receive_all(chat, user, &mut form, &mut received).await;
+    let outcome = receive_all(uploads, user, &mut form, &mut received).await;
     if let Err(e) = outcome {
-        chat.take_back(user, &received.stored).await;
+        uploads.take_back(user, &received.stored).await;
         return Err(e);
     }
     if received.stored.is_empty() && received.failed.is_empty() {
@@ -64,7 +64,7 @@ async fn receive(chat: &Chat, user: &User, mut form: Form) -> ChatResult<Receive
     Ok(received)
 }
 
-async fn receive_all(chat: &Chat, user: &User, form: &mut Form, received: &mut Received) -> ChatResult<()> {
+async fn receive_all(uploads: &Uploads, user: &User, form: &mut Form, received: &mut Received) -> ChatResult<()> {
     while let Some(mut field) = form.next().await.map_err(|e| match e {
         FormError::HeadTooLong => Error::PartHeadTooLong,
         FormError::Broken(e) => broken(&e),
@@ -73,11 +73,11 @@ async fn receive_all(chat: &Chat, user: &User, form: &mut Form, received: &mut R
             while field.chunk().await.map_err(|e| broken(&e))?.is_some() {}
             continue;
         }
-        if received.stored.len() + received.failed.len() == chat.uploads().max_files {
+        if received.stored.len() + received.failed.len() == uploads.max_files {
             return Err(Error::TooManyFiles);
         }
         let name = field.file_name().unwrap_or("file").to_owned();
-        match receive_one(chat, user, &name, &mut field).await {
+        match receive_one(uploads, user, &name, &mut field).await {
             Ok(file) => received.stored.push(file),
             Err(e @ (Error::FileTooLarge | Error::FileTypeNotAllowed)) => {
                 received.failed.push((name, e));
@@ -89,12 +89,12 @@ async fn receive_all(chat: &Chat, user: &User, form: &mut Form, received: &mut R
     Ok(())
 }
 
-async fn receive_one(chat: &Chat, user: &User, name: &str, field: &mut Field<'_>) -> ChatResult<StoredFile> {
-    let mut receiving = chat.receive_file(user, name).await?;
+async fn receive_one(uploads: &Uploads, user: &User, name: &str, field: &mut Field<'_>) -> ChatResult<StoredFile> {
+    let mut receiving = uploads.receive(user, name).await?;
     loop {
         let pushed = match field.chunk().await {
             Ok(Some(bytes)) => receiving.push(&bytes).await,
-            Ok(None) => return chat.keep_file(user, receiving).await,
+            Ok(None) => return uploads.keep(user, receiving).await,
             Err(e) => Err(broken(&e)),
         };
         if let Err(e) = pushed {
@@ -113,13 +113,13 @@ fn broken(e: &MultipartError) -> Error {
     Error::InvalidPayload("The upload is broken off, or not a form with files".into())
 }
 
-fn answer(uploads: &Uploads, base: &str, received: &Received) -> Response {
+fn answer(links: &Links, base: &str, received: &Received) -> Response {
     let failed: Vec<Value> = received
         .failed
         .iter()
         .map(|(name, e)| json!({ "fileName": name, "error": e.to_string(), "code": e.code() }))
         .collect();
-    let uploaded: Vec<Value> = received.stored.iter().map(|file| file_json(uploads, base, file)).collect();
+    let uploaded: Vec<Value> = received.stored.iter().map(|file| file_json(links, base, file)).collect();
     if let (true, Some((_, error))) = (uploaded.is_empty(), received.failed.first()) {
         let body = json!({ "success": false, "message": error.to_string(), "code": error.code(),
                            "data": { "uploaded": uploaded, "failed": failed } });
@@ -128,8 +128,8 @@ fn answer(uploads: &Uploads, base: &str, received: &Received) -> Response {
     Json(json!({ "success": true, "data": { "uploaded": uploaded, "failed": failed } })).into_response()
 }
 
-fn file_json(uploads: &Uploads, base: &str, file: &StoredFile) -> Value {
-    let url = uploads.link(base, &file.path, &file.name, Uploads::link_expires(file.uploaded_at));
+fn file_json(links: &Links, base: &str, file: &StoredFile) -> Value {
+    let url = links.to(base, file);
     json!({
         "fileName": file.name,
         "fileType": file.kind.mime(),
@@ -160,10 +160,7 @@ pub async fn serve(
     QueryPayload(query): QueryPayload,
 ) -> Answer {
     let link = query.link().ok_or(Error::InvalidSignature)?;
-    let now = chrono::Utc::now();
-    state.chat.uploads().check(&path, &link, now)?;
-    state.chat.check_file(&path).await?;
-    let (kind, size, content) = state.chat.uploads().open(&path, &link, now).await?;
+    let (kind, size, content) = state.chat.uploads.open(&path, &link).await?;
     let disposition = if kind.is_shown_inline() { "inline" } else { "attachment" };
     let response = Response::builder()
         .header(header::CONTENT_TYPE, kind.mime())

@@ -28,7 +28,7 @@ pub async fn index() -> Json<Value> {
 /// `GET /api/v1/health`: 503 where the database does not do its work. A server that has much to do is degraded, but
 /// answers 200: to take it out or start it anew would make it worse for the others.
 pub async fn health(State(state): State<RestState>) -> Response {
-    let (status, trouble) = match state.chat.database_health().await {
+    let (status, trouble) = match state.chat.health.database().await {
         DatabaseHealth::Healthy => (StatusCode::OK, None),
         DatabaseHealth::Busy => (StatusCode::OK, Some(("database_busy", "Every connection to the database is in use"))),
         DatabaseHealth::NotWritable => {

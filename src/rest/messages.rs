@@ -38,7 +38,7 @@ pub async fn list(
 ) -> Answer {
     let worded = |e: Error| RestError::worded(e, NO_ACCESS);
     let id = id.required().map_err(worded)?;
-    let messages = state.chat.messages(&user, id, &ListMessages::from(&query)).await.map_err(worded)?;
+    let messages = state.chat.messages.page(&user, id, &ListMessages::from(&query)).await.map_err(worded)?;
     page(messages.view())
 }
 
@@ -55,9 +55,16 @@ pub async fn send_draft(
     asked: SendMessage,
 ) -> Answer {
     let (reply, told) = ReplyTo::task();
-    let destination = id.required().map(|id| state.chat.destination(id));
+    let destination = id.required().map(|id| state.chat.sending.destination(id));
     let (temp_id_again, permit) = (false, None);
-    state.chat.send(SendRequest { sender: user, destination, draft: asked.draft, temp_id_again, permit, reply });
+    state.chat.sending.send(SendRequest {
+        sender: user,
+        destination,
+        draft: asked.draft,
+        temp_id_again,
+        permit,
+        reply,
+    });
     let sent = told.await.unwrap_or(Err(Error::Internal)).map_err(|e| RestError::worded(e, NO_SEND))?;
     let answer = ack_around(&sent.json().with_temp_id(asked.temp_id.as_ref()));
     Ok((StatusCode::CREATED, json_body(answer)).into_response())
@@ -67,13 +74,13 @@ pub async fn send_draft(
 pub async fn mark_read(State(state): State<RestState>, Caller(user): Caller, id: ConversationPath) -> Answer {
     let worded = |e: Error| RestError::worded(e, NO_ACCESS);
     let id = id.required().map_err(worded)?;
-    let count = state.chat.mark_read(&user, id, None).await.map_err(worded)?;
+    let count = state.chat.reading.mark_read(&user, id, None).await.map_err(worded)?;
     let data = json!({ "success": true, "count": count });
     Ok(Json(json!({ "success": true, "count": count, "data": data })).into_response())
 }
 
 /// Unread messages over all conversations.
 pub async fn unread_count(State(state): State<RestState>, Caller(user): Caller) -> Answer {
-    let count = state.chat.unread_count(&user).await?;
+    let count = state.chat.reading.unread_count(&user).await?;
     Ok(Json(json!({ "success": true, "count": count, "data": { "count": count } })).into_response())
 }

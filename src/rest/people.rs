@@ -13,14 +13,14 @@ type Answer = Result<Json<Value>, RestError>;
 
 /// `GET /users/search`.
 pub async fn search(State(s): State<RestState>, Caller(user): Caller, QueryPayload(query): QueryPayload) -> Answer {
-    let found = s.chat.search_users(&user, &SearchUsers::from(&query)).await?;
+    let found = s.chat.users.search(&user, &SearchUsers::from(&query)).await?;
     let data: Vec<PersonView> = found.users.iter().map(PersonView::from).collect();
     Ok(Json(json!({ "success": true, "data": data, "count": data.len(), "complete": found.is_complete })))
 }
 
 /// `GET /users/available`.
 pub async fn available(State(s): State<RestState>, Caller(user): Caller) -> Answer {
-    let found = s.chat.available_users(&user).await?;
+    let found = s.chat.users.available(&user).await?;
     let of = |role: Role| -> Vec<PersonView> {
         found.iter().filter(|p: &&Person| p.role == role).map(PersonView::from).collect()
     };
@@ -35,7 +35,7 @@ pub async fn available(State(s): State<RestState>, Caller(user): Caller) -> Answ
 
 /// `GET /support-user`.
 pub async fn support(State(s): State<RestState>, Caller(user): Caller) -> Answer {
-    let p = s.chat.support_user(&user).await?;
+    let p = s.chat.users.support(&user).await?;
     let data = json!({ "supportUserId": p.id, "supportUserName": p.name, "supportUserRole": p.role });
     Ok(Json(json!({ "success": true, "data": data })))
 }

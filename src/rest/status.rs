@@ -19,7 +19,7 @@ pub async fn status(
     Path(id): Path<String>,
 ) -> Result<Json<Ack<Value>>, RestError> {
     let known = match UserId::parse(&id) {
-        Some(user) => state.chat.online_status(caller.id, user).await?.map(|s| (user, s)),
+        Some(user) => state.chat.presence.status(caller.id, user).await?.map(|s| (user, s)),
         None => None,
     };
     Ok(Json(Ack::new(match known {

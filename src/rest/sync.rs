@@ -11,6 +11,6 @@ pub async fn sync(
     Caller(user): Caller,
     QueryPayload(query): QueryPayload,
 ) -> Result<Response, RestError> {
-    let synced = state.chat.sync(&user, SyncRequest::try_from(&query)?).await?;
+    let synced = state.chat.sync.catch_up(&user, SyncRequest::try_from(&query)?).await?;
     page(synced.view())
 }

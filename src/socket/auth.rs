@@ -95,7 +95,7 @@ pub async fn admit(
     if rates.was_flooding(verified.user_id) {
         tokio::time::sleep(SLOWED_BY).await;
     }
-    let user = state.chat.account(verified.user_id).await.map_err(|_| Refusal::Database)?;
+    let user = state.chat.users.get(verified.user_id).await.map_err(|_| Refusal::Database)?;
     let user = user.ok_or(Refusal::UserNotFound)?;
     if !user.active {
         // Nor when they are active again: what was said meanwhile is for them to fetch.
@@ -143,7 +143,7 @@ async fn renewed(call: &Call) -> Result<i64, Refusal> {
     if verified.user_id != call.connection.user_id {
         return Err(Refusal::InvalidToken(TokenError::Invalid));
     }
-    match call.chat.account(verified.user_id).await {
+    match call.chat.users.get(verified.user_id).await {
         Ok(Some(user)) if user.active => Ok(verified.expires_at),
         Ok(Some(_)) => Err(Refusal::NotActive),
         Ok(None) => Err(Refusal::UserNotFound),

@@ -77,10 +77,10 @@ impl Authenticate {
         }
         let handle = extensions.get::<Handle>()?;
         // What events say of when they were is compared with it.
-        let mut pid = state.pids.fresh(state.chat.db().time());
+        let mut pid = state.pids.fresh(state.chat.recovery.now());
         if let Some((text, offset)) = auth.comes_back()
             && let Some(earlier) = state.pids.verify(text, user.id)
-            && state.chat.recover(user, arrival, earlier, offset).await
+            && state.chat.recovery.recover(user, arrival, earlier, offset).await
         {
             pid = earlier;
         }
@@ -121,8 +121,8 @@ impl ConnectHandler<LocalAdapter, Ordered> for OnConnect {
         let connection = Connection::new(session.id, session.user.clone(), session.expires_at, SocketRef::from(socket));
         let connection = Arc::new(connection.with_pid(session.pid));
         let rooms = arrival.complete(&connection);
-        self.0.chat.user_connected(&connection);
-        self.0.chat.came_back(&connection, rooms);
+        self.0.chat.presence.connected(&connection);
+        self.0.chat.recovery.came_back(&connection, rooms);
         let next = session.inbox.open(connection);
         proceed(&self.0, session, next);
     }

@@ -56,7 +56,7 @@ async fn handle(state: &SocketState, session: &Arc<Session>, connection: &Arc<Co
         Incoming::Disconnected => {
             session.give_up_place();
             session.sends_done().await;
-            state.chat.disconnected(connection, session.is_lost.load(Ordering::Relaxed)).await;
+            state.chat.rooms.gone(connection, session.is_lost.load(Ordering::Relaxed)).await;
         }
     }
 }

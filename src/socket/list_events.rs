@@ -11,7 +11,7 @@ pub async fn get_conversations(call: &mut Call) -> Result<()> {
     let list = ListConversations::try_from(&call.payload)?;
     let (hub, connection) = (call.hub.clone(), call.connection.clone());
     let _hold = hub.hold(&connection);
-    let list = call.chat.conversations(&connection.user(), list).await?;
+    let list = call.chat.conversations.list(&connection.user(), list).await?;
     let view = list.view();
     call.emit_now(outgoing::CONVERSATIONS, &view);
     call.succeed_page(view, list.next.as_deref());
@@ -23,7 +23,7 @@ pub async fn get_messages(call: &mut Call) -> Result<()> {
     let conversation_id = list.conversation.required()?;
     let (hub, connection) = (call.hub.clone(), call.connection.clone());
     let _hold = hub.hold(&connection);
-    let page = call.chat.messages(&connection.user(), conversation_id, &list).await?;
+    let page = call.chat.messages.page(&connection.user(), conversation_id, &list).await?;
     let view = MessagesPage { conversation_id, messages: page.view() };
     call.emit_now(outgoing::MESSAGES, &view);
     call.succeed(view);
@@ -34,7 +34,7 @@ pub async fn sync(call: &mut Call) -> Result<()> {
     let request = SyncRequest::try_from(&call.payload)?;
     let (hub, connection) = (call.hub.clone(), call.connection.clone());
     let hold = hub.hold(&connection);
-    let synced = call.chat.sync(&connection.user(), request).await?;
+    let synced = call.chat.sync.catch_up(&connection.user(), request).await?;
     for (conversation, seq) in synced.covers() {
         hold.tell(conversation, seq);
     }

@@ -9,7 +9,7 @@ use crate::{
 pub async fn edit_message(call: &mut Call) -> Result<()> {
     let id = MessageRef::from(&call.payload).required()?;
     let text = NewText::from_field(&call.payload, "newText").0;
-    let message = call.chat.edit(&call.connection.user(), id, text).await?;
+    let message = call.chat.messages.edit(&call.connection.user(), id, text).await?;
     call.succeed(MessageView::from(&message));
     Ok(())
 }
@@ -17,7 +17,7 @@ pub async fn edit_message(call: &mut Call) -> Result<()> {
 pub async fn delete_message(call: &mut Call) -> Result<()> {
     let id = MessageRef::from(&call.payload).required()?;
     let for_everyone = deletes_for_everyone(&call.payload)?;
-    let deleted = call.chat.delete(&call.connection.user(), id, for_everyone).await?;
+    let deleted = call.chat.messages.delete(&call.connection.user(), id, for_everyone).await?;
     call.succeed(deleted);
     Ok(())
 }
@@ -33,7 +33,7 @@ pub async fn remove_reaction(call: &mut Call) -> Result<()> {
 async fn react(call: &mut Call, add: bool) -> Result<()> {
     let id = MessageRef::from(&call.payload).required()?;
     let emoji = reaction(&call.payload, add)?;
-    let changed = call.chat.react(&call.connection.user(), id, &emoji, add).await?;
+    let changed = call.chat.messages.react(&call.connection.user(), id, &emoji, add).await?;
     call.succeed(changed);
     Ok(())
 }

@@ -21,7 +21,7 @@ pub async fn send_reply(call: &mut Call) -> Result<()> {
 
 async fn send(call: &mut Call, asked: SendMessage, is_reply: bool) -> Result<()> {
     let SendMessage { conversation, draft, temp_id, raw_conversation_id } = asked;
-    let destination = conversation.required().map(|id| call.chat.destination(id));
+    let destination = conversation.required().map(|id| call.chat.sending.destination(id));
     if let Ok(destination) = destination {
         // In another lane it could overtake what is still on its way in this one.
         let next = destination.lane();
@@ -35,7 +35,7 @@ async fn send(call: &mut Call, asked: SendMessage, is_reply: bool) -> Result<()>
     let temp_id_again = temp_id.as_ref().is_some_and(|id| call.session.is_temp_id_again(id));
     let (sender, permit) = (call.connection.user(), Some(permit));
     let reply = reply_to(call, temp_id, raw_conversation_id, is_reply);
-    call.chat.send(SendRequest { sender, destination, draft, temp_id_again, permit, reply });
+    call.chat.sending.send(SendRequest { sender, destination, draft, temp_id_again, permit, reply });
     Ok(())
 }
 

@@ -30,7 +30,7 @@ async fn every_installation_is_adopted_and_a_second_start_changes_nothing() {
         compare::sql(&world.pool(), &model).await;
         compare::api(&world, &model).await;
 
-        assert_eq!(world.chat.db().migrate().await.unwrap(), 0);
+        assert_eq!(world.chat.core.db.migrate().await.unwrap(), 0);
         let world = World::on(world.stop().await).await;
         assert_eq!(schema(&world.pool()).await, schema_after);
         assert_eq!(rows(&world.pool()).await, after);

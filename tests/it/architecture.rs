@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["domain"],
     &["protocol"],
     &["auth", "pid", "limits"],
-    &["db", "hub", "presence", "storage"],
+    &["db", "hub", "storage"],
     &["chat"],
     &["socket", "rest"],
     &["app"],

@@ -26,8 +26,8 @@ impl Talk {
         let asked = world.send(&goes, id, "from the one who goes").await.unwrap();
         world.send(&stays, id, "from the one who stays").await.unwrap();
         let thumb = Emoji::parse("👍").unwrap();
-        world.chat.react(&goes, asked.id, &thumb, true).await.unwrap();
-        world.chat.react(&stays, asked.id, &thumb, true).await.unwrap();
+        world.chat.messages.react(&goes, asked.id, &thumb, true).await.unwrap();
+        world.chat.messages.react(&stays, asked.id, &thumb, true).await.unwrap();
         let draft = souk::domain::Draft { text: "an answer".into(), reply_to: Some(asked.id), ..Default::default() };
         world.send_draft(&stays, id, draft).await.unwrap();
         world.send(&goes, id, "the last word").await.unwrap();
@@ -63,11 +63,11 @@ async fn their_messages_stay_without_a_gap() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_they_wrote_is_unread_until_it_is_read() {
     let talk = Talk::new().await;
-    let before = talk.world.chat.unread_count(&talk.stays).await.unwrap();
+    let before = talk.world.chat.reading.unread_count(&talk.stays).await.unwrap();
     talk.delete().await;
-    assert_eq!((before, talk.world.chat.unread_count(&talk.stays).await.unwrap()), (2, 2));
-    assert_eq!(talk.world.chat.mark_read(&talk.stays, talk.id, None).await.unwrap(), 2);
-    assert_eq!(talk.world.chat.unread_count(&talk.stays).await.unwrap(), 0);
+    assert_eq!((before, talk.world.chat.reading.unread_count(&talk.stays).await.unwrap()), (2, 2));
+    assert_eq!(talk.world.chat.reading.mark_read(&talk.stays, talk.id, None).await.unwrap(), 2);
+    assert_eq!(talk.world.chat.reading.unread_count(&talk.stays).await.unwrap(), 0);
     talk.world.close().await;
 }
 
@@ -132,7 +132,7 @@ async fn a_message_of_theirs_names_a_deleted_sender() {
     let talk = Talk::new().await;
     talk.delete().await;
     let first = talk.world.messages(&talk.stays, talk.id).await.unwrap()[0].id;
-    let (details, _turn) = talk.world.chat.details(&talk.stays, first).await.unwrap();
+    let (details, _turn) = talk.world.chat.messages.details(&talk.stays, first).await.unwrap();
     let view = serde_json::to_value(souk::protocol::MessageView::from(&details)).unwrap();
     assert_eq!(view["senderName"], "Deleted user");
     talk.world.close().await;
@@ -142,13 +142,13 @@ async fn a_message_of_theirs_names_a_deleted_sender() {
 async fn presence_search_and_blocks_know_nothing_of_them() {
     let talk = Talk::new().await;
     let (world, stays, goes) = (&talk.world, &talk.stays, &talk.goes);
-    world.chat.db().set_online("test", &[(goes.id, uuid::Uuid::new_v4())]).await.unwrap();
-    world.chat.set_blocked(stays, goes.id, true).await.unwrap();
+    world.chat.core.db.set_online("test", &[(goes.id, uuid::Uuid::new_v4())]).await.unwrap();
+    world.chat.blocks.set(stays, goes.id, true).await.unwrap();
     talk.delete().await;
-    assert!(world.chat.db().online_status(goes.id).await.unwrap().is_none());
-    assert!(world.chat.blocked_users(stays).await.unwrap().is_empty());
-    assert_eq!(world.chat.set_blocked(stays, goes.id, false).await, Err(Error::UserNotFound));
-    let found = world.chat.available_users(stays).await.unwrap();
+    assert!(world.chat.core.db.online_status(goes.id).await.unwrap().is_none());
+    assert!(world.chat.blocks.list(stays).await.unwrap().is_empty());
+    assert_eq!(world.chat.blocks.set(stays, goes.id, false).await, Err(Error::UserNotFound));
+    let found = world.chat.users.available(stays).await.unwrap();
     assert!(found.iter().all(|p| p.id != goes.id));
     assert_eq!(world.open(stays, goes).await, Err(Error::ParticipantNotFound));
     talk.world.close().await;

@@ -90,7 +90,7 @@ async fn sessions_that_were_opened_while_the_server_was_read_only_are_replaced()
     run(&mut s.admin, &format!("ALTER ROLE {role} RESET default_transaction_read_only")).await;
     let healed = Instant::now();
     // The message of meanwhile may be among them.
-    assert!(s.world.chat.mark_read(&s.b, s.id, None).await.unwrap() >= 1);
+    assert!(s.world.chat.reading.mark_read(&s.b, s.id, None).await.unwrap() >= 1);
     assert!(healed.elapsed() < HEALED, "a call took {:?}", healed.elapsed());
     sent.await.unwrap().unwrap();
     assert!(healed.elapsed() < HEALED, "a message took {:?}", healed.elapsed());
@@ -108,7 +108,7 @@ async fn a_role_that_is_locked_out_for_a_while_is_served_once_it_is_let_in() {
     s.set("NOLOGIN").await;
     let sent = s.world.begin_send(&s.a, s.id, souk::domain::Draft { text: "meanwhile".into(), ..Default::default() });
     let (chat, b, id) = (s.world.chat.clone(), s.b.clone(), s.id);
-    let unread = tokio::spawn(async move { chat.mark_read(&b, id, None).await });
+    let unread = tokio::spawn(async move { chat.reading.mark_read(&b, id, None).await });
     // Both have met the refusal.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let role = s.role.clone();

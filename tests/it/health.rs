@@ -39,13 +39,13 @@ async fn a_pool_that_is_in_use_is_no_database_that_does_not_answer() {
     let started = Instant::now();
     let mut was_busy = false;
     while !was_busy || started.elapsed() < Duration::from_secs(4) {
-        let health = world.chat.database_health().await;
+        let health = world.chat.health.database().await;
         assert_ne!(health, DatabaseHealth::Unavailable, "after {:?}", started.elapsed());
         was_busy |= health == DatabaseHealth::Busy;
         assert!(started.elapsed() < Duration::from_secs(30), "nobody notices that the pool is in use");
     }
     askers.shutdown().await;
-    while world.chat.database_health().await != DatabaseHealth::Healthy {
+    while world.chat.health.database().await != DatabaseHealth::Healthy {
         assert!(started.elapsed() < Duration::from_secs(60), "the pool is free again");
     }
     world.close().await;
@@ -57,10 +57,10 @@ async fn a_database_that_stops_answering_while_the_pool_is_in_use_is_noticed_wit
     let (config, line) = Line::before(fresh_config().await).await;
     let world = Arc::new(world_with_one_connection(config).await);
     let mut askers = keep_busy(&world);
-    while world.chat.database_health().await != DatabaseHealth::Busy {}
+    while world.chat.health.database().await != DatabaseHealth::Busy {}
     line.answers_held.send_replace(true);
     let stopped = Instant::now();
-    while world.chat.database_health().await != DatabaseHealth::Unavailable {
+    while world.chat.health.database().await != DatabaseHealth::Unavailable {
         assert!(stopped.elapsed() < Duration::from_secs(4), "not noticed");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -68,7 +68,7 @@ async fn a_database_that_stops_answering_while_the_pool_is_in_use_is_noticed_wit
     assert!(took < Duration::from_millis(2500), "noticed after {took:?}");
     line.answers_held.send_replace(false);
     askers.shutdown().await;
-    while world.chat.database_health().await != DatabaseHealth::Healthy {
+    while world.chat.health.database().await != DatabaseHealth::Healthy {
         assert!(stopped.elapsed() < Duration::from_secs(60), "it answers again");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

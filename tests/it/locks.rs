@@ -152,7 +152,7 @@ async fn edits_of_a_locked_message_are_refused_as_busy_and_change_nothing() {
     let edits: Vec<_> = (0..20)
         .map(|n| {
             let (chat, customer) = (s.world.chat.clone(), customer.clone());
-            tokio::spawn(async move { chat.edit(&customer, message, format!("text {n}")).await })
+            tokio::spawn(async move { chat.messages.edit(&customer, message, format!("text {n}")).await })
         })
         .collect();
     s.others_go_on().await;
@@ -164,7 +164,7 @@ async fn edits_of_a_locked_message_are_refused_as_busy_and_change_nothing() {
     }
     run(&mut holder, "COMMIT").await;
     assert_eq!(s.world.messages(&customer, id).await.unwrap().pop().unwrap().text, "first");
-    s.world.chat.edit(&customer, message, "changed".into()).await.unwrap();
+    s.world.chat.messages.edit(&customer, message, "changed".into()).await.unwrap();
     s.world.close().await;
 }
 
@@ -214,8 +214,8 @@ async fn calls_that_wait_for_a_lock_leave_the_connections_to_others() {
             let (s, seller, customer) = (s.clone(), s.seller.clone(), customer.clone());
             tokio::spawn(async move {
                 match n % 2 {
-                    0 => s.world.chat.mark_read(&seller, id, None).await.map(|_| ()),
-                    _ => s.world.chat.edit(&customer, message, format!("text {n}")).await.map(|_| ()),
+                    0 => s.world.chat.reading.mark_read(&seller, id, None).await.map(|_| ()),
+                    _ => s.world.chat.messages.edit(&customer, message, format!("text {n}")).await.map(|_| ()),
                 }
             })
         })
@@ -225,7 +225,7 @@ async fn calls_that_wait_for_a_lock_leave_the_connections_to_others() {
     let mut slowest = Duration::ZERO;
     while started.elapsed() < Duration::from_secs(3) {
         let asked = Instant::now();
-        s.world.chat.mark_read(&s.seller, s.talks[1].1, None).await.unwrap();
+        s.world.chat.reading.mark_read(&s.seller, s.talks[1].1, None).await.unwrap();
         slowest = slowest.max(asked.elapsed());
         assert!(s.backends(&mut watcher).await <= CONNECTIONS);
     }
@@ -246,7 +246,7 @@ async fn a_call_goes_on_once_a_short_lock_is_gone() {
     let (_, id) = s.locked();
     let mut holder = s.stranger().await;
     run(&mut holder, &format!("BEGIN; SELECT FROM conversations WHERE id = '{id}' FOR UPDATE")).await;
-    let (marked, ()) = tokio::join!(s.world.chat.mark_read(&s.seller, *id, None), async {
+    let (marked, ()) = tokio::join!(s.world.chat.reading.mark_read(&s.seller, *id, None), async {
         // Longer than a statement waits for a lock.
         run(&mut holder, "SELECT pg_sleep(1); COMMIT").await;
     });
@@ -271,7 +271,7 @@ async fn delivery_marks_of_others_do_not_wait_for_a_locked_member() {
             recipients: vec![s.seller.id],
         })
         .collect();
-    tokio::time::timeout(SOON, s.world.chat.db().mark_delivered(&deliveries)).await.unwrap().unwrap();
+    tokio::time::timeout(SOON, s.world.chat.core.db.mark_delivered(&deliveries)).await.unwrap().unwrap();
     let marked = "SELECT count(*) FROM conversation_members WHERE last_delivered_seq = 1";
     until(&s.world, marked, 19, SOON).await;
     run(&mut holder, "COMMIT").await;
@@ -320,7 +320,7 @@ async fn the_shop_is_no_deadlocks_victim_for_delivery_marks() {
         seq: 1,
         recipients: vec![s.talks[talk].0.id],
     });
-    let db = s.world.chat.db().clone();
+    let db = s.world.chat.core.db.clone();
     let marked = tokio::spawn(async move { db.mark_delivered(&deliveries).await });
     let mut watcher = s.stranger().await;
     loop {

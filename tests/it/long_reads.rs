@@ -13,7 +13,7 @@ async fn who_waits_for_their_own_connections_keeps_nobody_from_searching() {
     let config = Config { database_max_connections: 8, database_max_connections_per_user: 1, ..fresh_config().await };
     let world = World::on(config).await;
     let (busy, other) = (world.user(Role::Customer).await, world.user(Role::Customer).await);
-    let db = world.chat.db();
+    let db = &world.chat.core.db;
     let held = for_caller(Some(busy.id), world.pool().acquire()).await.unwrap();
     let search = |id| for_caller(Some(id), db.available_users(id, &[Role::Seller]));
     let mut waiting = Box::pin(join_all((0..8).map(|_| search(busy.id))));
@@ -39,9 +39,9 @@ async fn which_notification_tells_of_which_message_is_forgotten_after_ninety_day
     .execute(&world.pool())
     .await
     .unwrap();
-    world.chat.db().forget_old_notifications(1).await.unwrap();
+    world.chat.core.db.forget_old_notifications(1).await.unwrap();
     assert_eq!(left().await, 3);
-    world.chat.db().forget_old_notifications(9).await.unwrap();
+    world.chat.core.db.forget_old_notifications(9).await.unwrap();
     assert_eq!(left().await, 2);
     world.close().await;
 }

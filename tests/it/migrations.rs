@@ -28,7 +28,7 @@ async fn schema(world: &World) -> Vec<(String, String, String)> {
 async fn a_second_start_changes_nothing() {
     let world = World::new().await;
     let before = schema(&world).await;
-    assert_eq!(world.chat.db().migrate().await.unwrap(), 0);
+    assert_eq!(world.chat.core.db.migrate().await.unwrap(), 0);
     let world = World::on(world.stop().await).await;
     assert_eq!(schema(&world).await, before);
     world.close().await;
@@ -246,8 +246,8 @@ async fn notifications_from_before_they_were_noted_lose_their_text_with_their_me
     const WITH_TEXT: &str =
         "SELECT count(*) FROM notifications WHERE message LIKE '%secret%' AND metadata ? 'sender_name'";
     until(&world, WITH_TEXT, 1, Duration::from_secs(20)).await;
-    let sender = world.chat.db().user(UserId(sender)).await.unwrap().unwrap();
-    world.chat.delete(&sender, MessageId(kept), true).await.unwrap();
+    let sender = world.chat.core.db.user(UserId(sender)).await.unwrap().unwrap();
+    world.chat.messages.delete(&sender, MessageId(kept), true).await.unwrap();
     until(&world, WITH_TEXT, 0, Duration::from_secs(20)).await;
     const OTHERS: &str = "SELECT count(*) FROM notifications WHERE message = 'Ada: secret'";
     until(&world, OTHERS, 2, Duration::from_secs(20)).await;

@@ -33,12 +33,12 @@ impl Scene {
         let reply = souk::domain::Draft { text: "two".into(), reply_to: Some(first.id), ..Default::default() };
         let message = world.send_draft(&b, id, reply).await.unwrap().id;
         let chat = &world.chat;
-        chat.edit(&b, message, "two, again".into()).await.unwrap();
-        chat.mark_read(&a, id, None).await.unwrap();
+        chat.messages.edit(&b, message, "two, again".into()).await.unwrap();
+        chat.reading.mark_read(&a, id, None).await.unwrap();
         let hidden = world.send(&a, id, "three").await.unwrap();
-        chat.delete(&a, hidden.id, false).await.unwrap();
+        chat.messages.delete(&a, hidden.id, false).await.unwrap();
         let gone = world.send(&a, id, "four").await.unwrap();
-        chat.delete(&a, gone.id, true).await.unwrap();
+        chat.messages.delete(&a, gone.id, true).await.unwrap();
         sqlx::query("INSERT INTO user_online_status (user_id, last_seen_at) SELECT id, now() FROM users")
             .execute(&world.pool())
             .await
@@ -70,15 +70,15 @@ impl Scene {
             let view = |m| serde_json::to_string(&MessageView::from(m)).unwrap();
             assert!(found.iter().map(view).all(|text| !text.contains("infinity")));
         }
-        let (details, _turn) = chat.details(a, self.message).await?;
+        let (details, _turn) = chat.messages.details(a, self.message).await?;
         assert_eq!(details.edit_history.len(), 1);
         serde_json::to_string(&MessageView::from(&details)).unwrap();
-        chat.online_status(a.id, self.b.id).await?;
-        chat.mark_read(a, self.id, None).await?;
-        chat.unread_count(a).await?;
-        chat.account(a.id).await?.expect("the user is there");
+        chat.presence.status(a.id, self.b.id).await?;
+        chat.reading.mark_read(a, self.id, None).await?;
+        chat.reading.unread_count(a).await?;
+        chat.users.get(a.id).await?.expect("the user is there");
         let known = serde_json::json!({ "conversations": { self.id.to_string(): 1 }, "since": "2020-01-01T00:00:00Z" });
-        let synced = chat.sync(a, SyncRequest::try_from(&Payload::from(known))?).await?;
+        let synced = chat.sync.catch_up(a, SyncRequest::try_from(&Payload::from(known))?).await?;
         serde_json::to_string(&synced.view()).unwrap();
         self.world.send(&self.b, self.id, "and on it goes").await?;
         sqlx::query("DELETE FROM messages WHERE message_text = 'and on it goes'")

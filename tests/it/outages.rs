@@ -68,7 +68,7 @@ impl Scene {
     }
 
     async fn works_soon(&mut self, well: Instant) {
-        self.world.chat.mark_read(&self.b, self.id, None).await.unwrap();
+        self.world.chat.reading.mark_read(&self.b, self.id, None).await.unwrap();
         assert!(well.elapsed() < HEALED, "a call took {:?}", well.elapsed());
         for n in 0..20 {
             let sent = self.begin(&format!("after {n}")).await.unwrap().unwrap();
@@ -241,13 +241,13 @@ async fn an_edit_that_is_ended_by(function: &str) {
     )
     .await;
     let (chat, a, message) = (s.world.chat.clone(), s.a.clone(), s.first.id);
-    let edited = tokio::spawn(async move { chat.edit(&a, message, "changed".into()).await });
+    let edited = tokio::spawn(async move { chat.messages.edit(&a, message, "changed".into()).await });
     count(&mut admin, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'", 1).await;
     run(&mut admin, &format!("SELECT {function}(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")).await;
     assert_eq!(edited.await.unwrap().unwrap_err(), Error::Busy, "it may be tried again");
     run(&mut admin, "DROP TRIGGER slow ON messages").await;
     assert_eq!(s.world.messages(&s.b, s.id).await.unwrap()[0].text, "before");
-    s.world.chat.edit(&s.a, message, "changed".into()).await.unwrap();
+    s.world.chat.messages.edit(&s.a, message, "changed".into()).await.unwrap();
     s.world.close().await;
 }
 

@@ -56,7 +56,7 @@ async fn pages_that_get_no_answer_keep_nobody_else_from_asking() {
     // Statements that wait for a lock longer than this test takes.
     let config = souk::config::Config { database_lock_timeout_ms: 4000, ..fresh_config().await };
     let world = World::on(config).await;
-    let Some(turns) = world.chat.db().reads_at_once() else { return };
+    let Some(turns) = world.chat.core.db.reads_at_once() else { return };
     let seller = world.user(Role::Seller).await;
     let mut readers = Vec::new();
     for _ in 0..=turns {
@@ -73,7 +73,7 @@ async fn pages_that_get_no_answer_keep_nobody_else_from_asking() {
             let chat = world.chat.clone();
             tokio::spawn(async move {
                 let list = souk::protocol::ListMessages::from(&souk::protocol::Payload::from(json!({})));
-                chat.messages(&user, id, &list).await.map(|list| list.messages.len())
+                chat.messages.page(&user, id, &list).await.map(|list| list.messages.len())
             })
         })
         .collect();

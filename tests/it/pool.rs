@@ -258,19 +258,19 @@ async fn where_no_connection_is_free_every_use_case_answers_busy() {
     let list = ListConversations::try_from(&Payload::default()).unwrap();
     let thumb = Emoji::parse("👍").unwrap();
     let refusals = [
-        ("conversations", chat.conversations(&a, list).await.err()),
+        ("conversations", chat.conversations.list(&a, list).await.err()),
         ("open", world.open(&a, &b).await.err()),
         ("messages", world.messages(&a, id).await.err()),
-        ("unread", chat.unread_count(&a).await.err()),
-        ("read", chat.mark_read(&a, id, None).await.err()),
-        ("edit", chat.edit(&a, sent.id, "after".into()).await.err()),
-        ("delete", chat.delete(&a, sent.id, true).await.err()),
-        ("react", chat.react(&a, sent.id, &thumb, true).await.err()),
-        ("details", chat.details(&a, sent.id).await.err()),
-        ("search", chat.search_users(&a, &SearchUsers::from(&Payload::default())).await.err()),
-        ("available", chat.available_users(&a).await.err()),
-        ("support", chat.support_user(&a).await.err()),
-        ("account", chat.account(b.id).await.err()),
+        ("unread", chat.reading.unread_count(&a).await.err()),
+        ("read", chat.reading.mark_read(&a, id, None).await.err()),
+        ("edit", chat.messages.edit(&a, sent.id, "after".into()).await.err()),
+        ("delete", chat.messages.delete(&a, sent.id, true).await.err()),
+        ("react", chat.messages.react(&a, sent.id, &thumb, true).await.err()),
+        ("details", chat.messages.details(&a, sent.id).await.err()),
+        ("search", chat.users.search(&a, &SearchUsers::from(&Payload::default())).await.err()),
+        ("available", chat.users.available(&a).await.err()),
+        ("support", chat.users.support(&a).await.err()),
+        ("account", chat.users.get(b.id).await.err()),
     ];
     for (what, refusal) in refusals {
         let refusal = refusal.unwrap_or_else(|| panic!("{what} was done without a connection"));

@@ -34,7 +34,7 @@ async fn work_hard(world: &Arc<World>) {
             for n in 0..20 {
                 let id = world.open(&a, &b).await.unwrap();
                 let sent = world.send(&a, id, &format!("message {n}")).await.unwrap();
-                world.chat.react(&b, sent.id, &souk::domain::Emoji::parse("👍").unwrap(), true).await.unwrap();
+                world.chat.messages.react(&b, sent.id, &souk::domain::Emoji::parse("👍").unwrap(), true).await.unwrap();
                 let page = world.messages(&b, id).await.unwrap();
                 assert_eq!(page.last().unwrap().id, sent.id);
                 assert_eq!(world.conversations(&b, serde_json::json!({})).await.len(), 1);
@@ -67,7 +67,7 @@ async fn statements_of_two_servers_that_share_backends_never_meet() {
 #[ignore = "needs PgBouncer: scripts/test starts one and runs it"]
 async fn a_pooler_that_nobody_told_of_is_noticed_at_start() {
     let world = Arc::new(world_behind_pooler(Pooler::Auto).await);
-    assert!(world.chat.db().is_behind_pooler());
+    assert!(world.chat.core.db.is_behind_pooler());
     work_hard(&world).await;
     assert_eq!(named_statements(&world).await, 0);
     Arc::into_inner(world).unwrap().close().await;
@@ -76,7 +76,7 @@ async fn a_pooler_that_nobody_told_of_is_noticed_at_start() {
 #[tokio::test]
 async fn where_there_is_no_pooler_none_is_seen_and_statements_stay_prepared() {
     let world = World::new().await;
-    assert!(!world.chat.db().is_behind_pooler());
+    assert!(!world.chat.core.db.is_behind_pooler());
     assert!(named_statements(&world).await > 0);
     world.close().await;
 }

@@ -14,7 +14,7 @@ const JUST_NOW: Duration = Duration::ZERO;
 async fn a_user_is_online_while_any_server_holds_them() {
     let world = World::new().await;
     let user = world.user(Role::Customer).await.id;
-    let db = world.chat.db();
+    let db = &world.chat.core.db;
     for server in ["one", "two"] {
         db.heartbeat(server).await.unwrap();
     }
@@ -30,7 +30,7 @@ async fn a_user_is_online_while_any_server_holds_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_was_last_seen_when_their_own_last_socket_went() {
     let world = World::new().await;
-    let db = world.chat.db();
+    let db = &world.chat.core.db;
     db.heartbeat("one").await.unwrap();
     let mut gone = Vec::new();
     for seconds in [300, 100, 200] {
@@ -51,7 +51,7 @@ async fn each_was_last_seen_when_their_own_last_socket_went() {
 async fn a_dead_servers_users_go_offline_when_it_is_swept() {
     let world = World::new().await;
     let (dead, held) = (world.user(Role::Customer).await.id, world.user(Role::Customer).await.id);
-    let db = world.chat.db();
+    let db = &world.chat.core.db;
     for server in ["dead", "alive"] {
         db.heartbeat(server).await.unwrap();
     }
@@ -75,10 +75,10 @@ async fn a_restarted_server_lets_go_of_its_earlier_life() {
     let world = World::new().await;
     let user = world.user(Role::Customer).await.id;
     // The chat of this test is called "test": as if it had been killed with a user connected.
-    world.chat.db().set_online("test", &[(user, Uuid::new_v4())]).await.unwrap();
+    world.chat.core.db.set_online("test", &[(user, Uuid::new_v4())]).await.unwrap();
     let config = world.stop_without_goodbye().await;
     let world = World::on(config).await;
-    assert!(!world.chat.db().online_status(user).await.unwrap().unwrap().is_online);
+    assert!(!world.chat.core.db.online_status(user).await.unwrap().unwrap().is_online);
     world.close().await;
 }
 
@@ -96,7 +96,7 @@ async fn thousands_who_come_after_a_few_are_online_soon() {
     .execute(&world.pool())
     .await
     .unwrap();
-    let db = world.chat.db();
+    let db = &world.chat.core.db;
     let users: Vec<(UserId, Uuid)> = ids.iter().map(|id| (UserId(*id), Uuid::new_v4())).collect();
     let gone: Vec<(UserId, Duration)> = users.iter().map(|(id, _)| (*id, JUST_NOW)).collect();
     // Known to be empty, as after a night.

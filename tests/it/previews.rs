@@ -28,7 +28,7 @@ impl Talk {
     }
 
     async fn delete(&self, message: MessageId, for_everyone: bool) {
-        self.world.chat.delete(&self.a, message, for_everyone).await.unwrap();
+        self.world.chat.messages.delete(&self.a, message, for_everyone).await.unwrap();
     }
 
     /// What this user's list shows.
@@ -111,7 +111,7 @@ async fn of_a_file_without_text_it_is_the_name() {
     let named = Draft { text: "look".into(), attachments: vec![file("lamp.png")], ..Draft::default() };
     talk.world.send_draft(&talk.a, talk.id, named).await.unwrap();
     assert_eq!(talk.shown(&talk.b).await, "look");
-    talk.world.chat.delete(&talk.a, sent.id, true).await.unwrap();
+    talk.world.chat.messages.delete(&talk.a, sent.id, true).await.unwrap();
     talk.world.close().await;
 }
 
@@ -120,11 +120,11 @@ async fn an_edit_of_the_message_that_it_shows_changes_it() {
     let talk = Talk::new().await;
     let one = talk.say("one").await;
     let two = talk.say("two").await;
-    talk.world.chat.edit(&talk.a, one.id, "first".into()).await.unwrap();
+    talk.world.chat.messages.edit(&talk.a, one.id, "first".into()).await.unwrap();
     assert_eq!(talk.shown(&talk.b).await, "two", "an older one is not what it shows");
     talk.delete(two.id, true).await;
     assert_eq!(talk.shown(&talk.b).await, "first");
-    talk.world.chat.edit(&talk.a, one.id, "the first".into()).await.unwrap();
+    talk.world.chat.messages.edit(&talk.a, one.id, "the first".into()).await.unwrap();
     assert_eq!(talk.shown(&talk.b).await, "the first");
     assert_eq!(talk.stored().await.as_deref(), Some("the first"));
     talk.world.close().await;
@@ -199,16 +199,16 @@ async fn it_is_right_after_whatever_happens() {
             }
             (2, Some(m)) => {
                 let text = format!("edited {n}");
-                if talk.world.chat.edit(&users[who], model[m].0, text.clone()).await.is_ok() {
+                if talk.world.chat.messages.edit(&users[who], model[m].0, text.clone()).await.is_ok() {
                     model[m].2 = text;
                 }
             }
             (3, Some(m)) => {
-                talk.world.chat.delete(&users[who], model[m].0, false).await.unwrap();
+                talk.world.chat.messages.delete(&users[who], model[m].0, false).await.unwrap();
                 model[m].4[who] = true;
             }
             (_, Some(m)) => {
-                model[m].3 |= talk.world.chat.delete(&users[who], model[m].0, true).await.is_ok();
+                model[m].3 |= talk.world.chat.messages.delete(&users[who], model[m].0, true).await.is_ok();
             }
         }
         let there: Vec<_> = model.iter().filter(|m| !m.3).collect();

@@ -78,7 +78,7 @@ async fn operate(world: &World, rng: &mut StdRng, users: &[Arc<User>], model: &m
             }
         }
         (12..17, Some(id)) => {
-            let marked = world.chat.mark_read(user, id, None).await;
+            let marked = world.chat.reading.mark_read(user, id, None).await;
             let modelled = model.get_mut(&id).unwrap();
             assert_eq!(marked.is_ok(), modelled.members.contains(&user.id));
             if let Ok(n) = marked {
@@ -102,7 +102,7 @@ async fn operate(world: &World, rng: &mut StdRng, users: &[Arc<User>], model: &m
 async fn compare(world: &World, user: &User, users: &[Arc<User>], model: &Model) {
     let mine: Vec<_> = model.iter().filter(|(_, m)| m.members.contains(&user.id)).collect();
     let total: i64 = mine.iter().map(|(_, m)| m.unread(user.id)).sum();
-    assert_eq!(world.chat.unread_count(user).await.unwrap(), total);
+    assert_eq!(world.chat.reading.unread_count(user).await.unwrap(), total);
     let function: i32 = sqlx::query_scalar("SELECT get_unread_message_count($1)")
         .bind(user.id.0)
         .fetch_one(&world.pool())

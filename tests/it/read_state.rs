@@ -13,10 +13,10 @@ async fn reading_moves_every_message_to_read_at_once() {
         world.send(&a, id, "x").await.unwrap();
     }
     world.send(&b, id, "own").await.unwrap();
-    assert_eq!(world.chat.unread_count(&b).await.unwrap(), 3);
-    assert_eq!(world.chat.mark_read(&b, id, None).await.unwrap(), 3);
-    assert_eq!(world.chat.mark_read(&b, id, None).await.unwrap(), 0, "a second time changes nothing");
-    assert_eq!(world.chat.unread_count(&b).await.unwrap(), 0);
+    assert_eq!(world.chat.reading.unread_count(&b).await.unwrap(), 3);
+    assert_eq!(world.chat.reading.mark_read(&b, id, None).await.unwrap(), 3);
+    assert_eq!(world.chat.reading.mark_read(&b, id, None).await.unwrap(), 0, "a second time changes nothing");
+    assert_eq!(world.chat.reading.unread_count(&b).await.unwrap(), 0);
     let messages = world.messages(&a, id).await.unwrap();
     for m in &messages[..3] {
         assert_eq!(m.read_by, [a.id, b.id]);
@@ -35,7 +35,7 @@ async fn who_takes_no_part_reads_nothing() {
     let id = world.open(&a, &b).await.unwrap();
     world.send(&a, id, "secret").await.unwrap();
     assert_eq!(world.messages(&stranger, id).await.unwrap_err(), Error::NotAuthorized);
-    assert_eq!(world.chat.mark_read(&stranger, id, None).await.unwrap_err(), Error::NotAuthorized);
+    assert_eq!(world.chat.reading.mark_read(&stranger, id, None).await.unwrap_err(), Error::NotAuthorized);
     let nowhere = souk::domain::ConversationId(uuid::Uuid::new_v4());
     assert_eq!(world.messages(&stranger, nowhere).await.unwrap_err(), Error::ConversationNotFound);
     assert!(world.conversations(&stranger, serde_json::json!({})).await.is_empty());
@@ -54,12 +54,12 @@ async fn sends_racing_with_reads_never_count_as_ones_own_unread() {
     };
     let reads = async {
         for _ in 0..60 {
-            world.chat.mark_read(&a, id, None).await.unwrap();
+            world.chat.reading.mark_read(&a, id, None).await.unwrap();
         }
     };
     futures::future::join(sends, reads).await;
-    assert_eq!(world.chat.unread_count(&a).await.unwrap(), 0);
-    assert_eq!(world.chat.unread_count(&b).await.unwrap(), 60);
+    assert_eq!(world.chat.reading.unread_count(&a).await.unwrap(), 0);
+    assert_eq!(world.chat.reading.unread_count(&b).await.unwrap(), 60);
     world.close().await;
 }
 

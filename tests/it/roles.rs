@@ -56,7 +56,7 @@ impl Shop {
         .execute(&self.owner)
         .await
         .unwrap();
-        Arc::new(world.chat.db().user(id).await.unwrap().unwrap())
+        Arc::new(world.chat.core.db.user(id).await.unwrap().unwrap())
     }
 
     async fn connect(&self) -> PgConnection {
@@ -93,56 +93,56 @@ async fn messages(world: &World, a: &Arc<User>, b: &Arc<User>) {
     // Each of them has a notification, which goes with its message.
     const TOLD: &str = "SELECT count(*) FROM notifications WHERE message LIKE '%first%' OR message LIKE '%second%'";
     until(world, TOLD, 2, Duration::from_secs(10)).await;
-    chat.edit(a, first.id, "first, again".into()).await.unwrap();
+    chat.messages.edit(a, first.id, "first, again".into()).await.unwrap();
     let thumb = Emoji::parse("👍").unwrap();
-    chat.react(b, first.id, &thumb, true).await.unwrap();
-    chat.react(b, first.id, &thumb, false).await.unwrap();
-    assert_eq!(chat.mark_read(b, id, None).await.unwrap(), 1);
-    assert_eq!(chat.unread_count(a).await.unwrap(), 1);
-    chat.details(a, first.id).await.unwrap();
+    chat.messages.react(b, first.id, &thumb, true).await.unwrap();
+    chat.messages.react(b, first.id, &thumb, false).await.unwrap();
+    assert_eq!(chat.reading.mark_read(b, id, None).await.unwrap(), 1);
+    assert_eq!(chat.reading.unread_count(a).await.unwrap(), 1);
+    chat.messages.details(a, first.id).await.unwrap();
     assert_eq!(world.messages(b, id).await.unwrap().len(), 2);
     assert_eq!(world.conversations(a, json!({})).await.len(), 1);
     let known = SyncRequest::try_from(&Payload::from(json!({ "conversations": { id.to_string(): 0 } }))).unwrap();
-    chat.sync(a, known).await.unwrap();
-    chat.delete(b, first.id, false).await.unwrap();
-    chat.delete(a, first.id, true).await.unwrap();
+    chat.sync.catch_up(a, known).await.unwrap();
+    chat.messages.delete(b, first.id, false).await.unwrap();
+    chat.messages.delete(a, first.id, true).await.unwrap();
     until(world, TOLD, 1, Duration::from_secs(10)).await;
-    chat.db().forget_old_notifications(10).await.unwrap();
-    chat.db().write_typing(&[(id, a.id, true)]).await.unwrap();
-    chat.db().add_stored_bytes(&[(a.id, 10)]).await.unwrap();
+    chat.core.db.forget_old_notifications(10).await.unwrap();
+    chat.core.db.write_typing(&[(id, a.id, true)]).await.unwrap();
+    chat.core.db.add_stored_bytes(&[(a.id, 10)]).await.unwrap();
 }
 
 async fn users(world: &World, a: &User, b: &User) {
     let chat = &world.chat;
-    let found = chat.search_users(a, &SearchUsers::from(&Payload::from(json!({ "search": "name" })))).await.unwrap();
+    let found = chat.users.search(a, &SearchUsers::from(&Payload::from(json!({ "search": "name" })))).await.unwrap();
     assert_eq!(found.users.iter().map(|u| u.id).collect::<Vec<_>>(), [b.id]);
-    assert_eq!(chat.available_users(a).await.unwrap().len(), 1);
-    assert!(chat.support_user(a).await.is_err(), "there is no staff");
-    chat.set_blocked(a, b.id, true).await.unwrap();
-    assert_eq!(chat.blocked_users(a).await.unwrap().len(), 1);
-    chat.set_blocked(a, b.id, false).await.unwrap();
+    assert_eq!(chat.users.available(a).await.unwrap().len(), 1);
+    assert!(chat.users.support(a).await.is_err(), "there is no staff");
+    chat.blocks.set(a, b.id, true).await.unwrap();
+    assert_eq!(chat.blocks.list(a).await.unwrap().len(), 1);
+    chat.blocks.set(a, b.id, false).await.unwrap();
 }
 
 async fn files(world: &World, a: &User) {
     let chat = &world.chat;
-    let mut receiving = chat.receive_file(a, "note.txt").await.unwrap();
+    let mut receiving = chat.uploads.receive(a, "note.txt").await.unwrap();
     receiving.push(b"a text").await.unwrap();
-    let file = chat.keep_file(a, receiving).await.unwrap();
-    chat.find_unused_files().await.unwrap();
-    chat.take_back(a, &[file]).await;
-    chat.db().forget_old_days().await.unwrap();
+    let file = chat.uploads.keep(a, receiving).await.unwrap();
+    chat.uploads.find_unused().await.unwrap();
+    chat.uploads.take_back(a, &[file]).await;
+    chat.core.db.forget_old_days().await.unwrap();
     until(world, "SELECT count(*) FROM chat_files", 0, Duration::from_secs(10)).await;
 }
 
 async fn presence(world: &World, a: &User) {
-    let db = world.chat.db();
+    let db = &world.chat.core.db;
     db.heartbeat("one").await.unwrap();
     assert!(db.probe(db.connection().await.unwrap(), "one").await.unwrap());
     db.set_online("one", &[(a.id, Uuid::new_v4())]).await.unwrap();
     assert_eq!(db.set_offline("one", &[(a.id, Duration::ZERO)]).await.unwrap().len(), 1);
     db.set_online("one", &[(a.id, Uuid::new_v4())]).await.unwrap();
     db.sweep_servers(Some("one"), 45).await.unwrap();
-    assert!(!world.chat.online_status(a.id, a.id).await.unwrap().unwrap().is_online);
+    assert!(!world.chat.presence.status(a.id, a.id).await.unwrap().unwrap().is_online);
 }
 
 /// The server's statements, as they are prepared, each with the number of its parameters.

@@ -136,7 +136,7 @@ async fn what_is_refused_within_a_batch_leaves_no_gap_and_counts_for_nothing() {
         };
         written.iter().map(outcome).collect()
     };
-    let first_time = outcomes(world.chat.db().write_messages(&batch, false).await.unwrap());
+    let first_time = outcomes(world.chat.core.db.write_messages(&batch, false).await.unwrap());
     let expected = [
         "2 2 ",
         "NotMember 0",
@@ -150,7 +150,7 @@ async fn what_is_refused_within_a_batch_leaves_no_gap_and_counts_for_nothing() {
     ];
     assert_eq!(first_time, expected);
     // Tried again after its answer was lost, it is the same.
-    assert_eq!(outcomes(world.chat.db().write_messages(&batch, true).await.unwrap()), expected);
+    assert_eq!(outcomes(world.chat.core.db.write_messages(&batch, true).await.unwrap()), expected);
     let texts: Vec<_> = world.messages(&b, x).await.unwrap().into_iter().map(|m| (m.seq, m.text)).collect();
     assert_eq!(texts, [(1, "first".into()), (2, "second".into()), (3, "third".into()), (4, "fourth".into())]);
     let list = world.conversations(&a, serde_json::json!({})).await;
@@ -158,7 +158,7 @@ async fn what_is_refused_within_a_batch_leaves_no_gap_and_counts_for_nothing() {
         |id: ConversationId| list.iter().find(|c| c["id"] == id.to_string()).unwrap()["last_message_text"].clone();
     assert_eq!([last(x), last(y)], ["fourth", "elsewhere"]);
     for (user, unread) in [(&a, 1), (&b, 3), (&c, 1)] {
-        assert_eq!(world.chat.unread_count(user).await.unwrap(), unread);
+        assert_eq!(world.chat.reading.unread_count(user).await.unwrap(), unread);
     }
     world.close().await;
 }
@@ -197,19 +197,19 @@ async fn a_message_inserted_by_sql_gets_the_next_number_and_counts_as_unread() {
     let (a, b) = (world.user(Role::Customer).await, world.user(Role::Seller).await);
     let id = world.open(&a, &b).await.unwrap();
     world.send(&a, id, "one").await.unwrap();
-    world.chat.mark_read(&b, id, None).await.unwrap();
+    world.chat.reading.mark_read(&b, id, None).await.unwrap();
     sqlx::query("INSERT INTO messages (conversation_id, sender_id, message_text) VALUES ($1, $2, 'two')")
         .bind(id.0)
         .bind(a.id.0)
         .execute(&world.pool())
         .await
         .unwrap();
-    assert_eq!(world.chat.unread_count(&b).await.unwrap(), 1);
+    assert_eq!(world.chat.reading.unread_count(&b).await.unwrap(), 1);
     world.send(&a, id, "three").await.unwrap();
     let texts: Vec<_> = world.messages(&b, id).await.unwrap().into_iter().map(|m| (m.seq, m.text)).collect();
     assert_eq!(texts, [(1, "one".into()), (2, "two".into()), (3, "three".into())]);
-    assert_eq!(world.chat.unread_count(&b).await.unwrap(), 2);
-    assert_eq!(world.chat.unread_count(&a).await.unwrap(), 0);
+    assert_eq!(world.chat.reading.unread_count(&b).await.unwrap(), 2);
+    assert_eq!(world.chat.reading.unread_count(&a).await.unwrap(), 0);
     world.close().await;
 }
 
@@ -252,7 +252,7 @@ async fn a_stored_message_counts_as_stored_though_its_sender_was_removed_meanwhi
         temp_id_again: false,
         reply_to: None,
     };
-    let db = world.chat.db();
+    let db = &world.chat.core.db;
     db.write_messages(&[&message], false).await.unwrap();
     sqlx::query("UPDATE conversations SET participant_ids = jsonb_build_array($1::text)")
         .bind(b.id.to_string())

@@ -36,7 +36,7 @@ async fn a_page_of_messages_takes_at_most_three_statements_whatever_is_on_it() {
         let reply_to = (n % 2 == 0).then_some(first.id);
         let sent = world.send_draft(&b, id, Draft { text: n.to_string(), reply_to, ..Draft::default() }).await.unwrap();
         if n % 3 == 0 {
-            world.chat.react(&a, sent.id, &Emoji::parse("👍").unwrap(), true).await.unwrap();
+            world.chat.messages.react(&a, sent.id, &Emoji::parse("👍").unwrap(), true).await.unwrap();
         }
     }
     // Once for each, so that sqlx's own questions about types are asked and answered.

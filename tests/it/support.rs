@@ -10,7 +10,7 @@ use souk::storage::Storage;
 use souk::{
     app::Store,
     chat::{
-        Chat, Core, Uploads,
+        Chat, Core,
         sending::{ReplyTo, SendRequest},
     },
     config::Config,
@@ -142,16 +142,16 @@ impl World {
     /// A chat on the database that `config` names.
     pub async fn on(config: Config) -> Self {
         let store = Store::open(&config).await.unwrap();
-        let uploads = Uploads::new(Storage::open(&config).unwrap(), &store.secret, &config);
+        let storage = Storage::open(&config).unwrap();
         let hub = Arc::new(Hub::new(&config));
         let core = Core::new(store.db.clone(), hub, Arc::new(Limits::new(&config.limits)), "test".into());
-        let chat = Chat::start(core, uploads, &config).await.unwrap();
+        let chat = Chat::start(core, storage, &store.secret, &config).await.unwrap();
         let dir = config.database_url.is_none().then(|| config.data_dir.clone());
         Self { chat, config, store: Some(store), dir }
     }
 
     pub fn pool(&self) -> Pool {
-        self.chat.db().pool()
+        self.chat.core.db.pool()
     }
 
     pub async fn user(&self, role: Role) -> Arc<User> {
@@ -164,7 +164,7 @@ impl World {
             .execute(&self.pool())
             .await
             .unwrap();
-        Arc::new(self.chat.db().user(id).await.unwrap().unwrap())
+        Arc::new(self.chat.core.db.user(id).await.unwrap().unwrap())
     }
 
     pub async fn open(&self, from: &User, with: &User) -> Result<ConversationId, Error> {
@@ -173,7 +173,7 @@ impl World {
 
     pub async fn open_with(&self, from: &User, body: serde_json::Value) -> Result<ConversationId, Error> {
         let asked = CreateConversation::try_from(&Payload::from(body))?;
-        let opened = self.chat.open_conversation(from, asked).await?;
+        let opened = self.chat.conversations.open(from, asked).await?;
         let view = serde_json::to_value(opened.view()).unwrap();
         Ok(ConversationId::parse(view["id"].as_str().unwrap()).unwrap())
     }
@@ -195,9 +195,9 @@ impl World {
     ) -> oneshot::Receiver<Result<Message, Error>> {
         let (tell, told) = oneshot::channel();
         let (reply, outcome) = ReplyTo::task();
-        let (sender, destination) = (from.clone(), Ok(self.chat.destination(to)));
+        let (sender, destination) = (from.clone(), Ok(self.chat.sending.destination(to)));
         let (temp_id_again, permit) = (false, None);
-        self.chat.send(SendRequest { sender, destination, draft: Ok(draft), temp_id_again, permit, reply });
+        self.chat.sending.send(SendRequest { sender, destination, draft: Ok(draft), temp_id_again, permit, reply });
         tokio::spawn(async move {
             if let Ok(outcome) = outcome.await {
                 tell.send(outcome.map(|sent| sent.message().clone())).ok();
@@ -212,13 +212,13 @@ impl World {
 
     pub async fn page(&self, user: &User, of: ConversationId, q: serde_json::Value) -> Result<Vec<Message>, Error> {
         let list = ListMessages::from(&Payload::from(q));
-        Ok(self.chat.messages(user, of, &list).await?.messages)
+        Ok(self.chat.messages.page(user, of, &list).await?.messages)
     }
 
     /// The caller's conversations as the wire carries them.
     pub async fn conversations(&self, user: &User, query: serde_json::Value) -> Vec<serde_json::Value> {
         let list = ListConversations::try_from(&Payload::from(query)).unwrap();
-        let listed = self.chat.conversations(user, list).await.unwrap();
+        let listed = self.chat.conversations.list(user, list).await.unwrap();
         listed.view().iter().map(|v| serde_json::to_value(v).unwrap()).collect()
     }
 

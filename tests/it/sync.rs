@@ -11,7 +11,7 @@ use crate::support::World;
 
 async fn sync(world: &World, user: &User, body: Value) -> Value {
     let request = SyncRequest::try_from(&Payload::from(body)).unwrap();
-    serde_json::to_value(world.chat.sync(user, request).await.unwrap().view()).unwrap()
+    serde_json::to_value(world.chat.sync.catch_up(user, request).await.unwrap().view()).unwrap()
 }
 
 async fn missed(world: &World, user: &User, id: ConversationId, last_seq: usize) -> Value {
@@ -50,12 +50,14 @@ async fn whatever_happened_a_client_that_catches_up_has_what_the_server_has() {
             let actor = if rng.random() { &a } else { &b };
             let target = (!sent.is_empty()).then(|| sent[rng.random_range(0..sent.len())]);
             match (rng.random_range(0..10), target) {
-                (0, Some(message)) => drop(world.chat.delete(actor, message, rng.random()).await),
-                (1, Some(message)) => drop(world.chat.edit(actor, message, format!("edited in {round}")).await),
-                (2, Some(message)) => {
-                    drop(world.chat.react(actor, message, &Emoji::parse("👍").unwrap(), rng.random()).await);
+                (0, Some(message)) => drop(world.chat.messages.delete(actor, message, rng.random()).await),
+                (1, Some(message)) => {
+                    drop(world.chat.messages.edit(actor, message, format!("edited in {round}")).await)
                 }
-                (3, _) => drop(world.chat.mark_read(actor, id, None).await.unwrap()),
+                (2, Some(message)) => {
+                    drop(world.chat.messages.react(actor, message, &Emoji::parse("👍").unwrap(), rng.random()).await);
+                }
+                (3, _) => drop(world.chat.reading.mark_read(actor, id, None).await.unwrap()),
                 _ => sent.push(world.send(actor, id, &format!("message {}", sent.len() + 1)).await.unwrap().id),
             }
         }
@@ -70,7 +72,7 @@ async fn whatever_happened_a_client_that_catches_up_has_what_the_server_has() {
             }
         }
         let all = ListMessages::from(&Payload::from(json!({ "after": 0, "limit": 200 })));
-        let stored = world.chat.messages(&a, id, &all).await.unwrap();
+        let stored = world.chat.messages.page(&a, id, &all).await.unwrap();
         let mut wanted: Vec<Value> = stored.view().iter().map(|m| serde_json::to_value(m).unwrap()).collect();
         let mut got: Vec<Value> = history.values().cloned().collect();
         for message in wanted.iter_mut().chain(&mut got) {
@@ -113,7 +115,7 @@ async fn a_page_of_which_the_caller_deleted_everything_still_leads_on() {
     for n in 1..=4 {
         let message = world.send(&a, id, &n.to_string()).await.unwrap();
         if n <= 2 {
-            world.chat.delete(&b, message.id, false).await.unwrap();
+            world.chat.messages.delete(&b, message.id, false).await.unwrap();
         }
     }
     let answer = sync(&world, &b, json!({ "conversations": { id.to_string(): 0 }, "limit": 2 })).await;
@@ -146,7 +148,7 @@ async fn since_a_time_brings_every_conversation_in_which_something_happened() {
     assert_eq!(first["conversations"].as_object().unwrap().len(), 2);
     let since = first["server_time"].clone();
     assert_eq!(sync(&world, &a, json!({ "since": since })).await["conversations"], json!({}), "nothing happened");
-    world.chat.edit(&b, old.id, "edited".into()).await.unwrap();
+    world.chat.messages.edit(&b, old.id, "edited".into()).await.unwrap();
     let second = sync(&world, &a, json!({ "since": since })).await;
     let only = &second["conversations"][with_b.to_string()];
     assert_eq!(second["conversations"].as_object().unwrap().len(), 1);

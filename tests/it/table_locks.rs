@@ -49,7 +49,7 @@ async fn refused_while_others_go_on(s: &Scene, waiting: Vec<Pending>, watcher: &
         let mut sent = std::pin::pin!(sent);
         let refused = loop {
             let asked = Instant::now();
-            s.world.chat.available_users(&s.seller).await.unwrap();
+            s.world.chat.users.available(&s.seller).await.unwrap();
             assert!(asked.elapsed() < SOON, "who needs other tables waited {:?}", asked.elapsed());
             assert!(s.backends(watcher).await <= CONNECTIONS);
             if let Ok(refused) = tokio::time::timeout(Duration::from_millis(100), &mut sent).await {

@@ -48,7 +48,7 @@ impl Scene {
     }
 
     async fn unread(&self, user: &User) -> i64 {
-        self.world.chat.unread_count(user).await.unwrap()
+        self.world.chat.reading.unread_count(user).await.unwrap()
     }
 }
 

@@ -7,11 +7,14 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     job::{Held, Job},
-    lanes::Destination,
+    lanes::{Destination, Lanes},
+    publish::Publisher,
     reply::ReplyTo,
+    writer::spawn,
 };
 use crate::{
-    chat::Chat,
+    chat::{core::Core, typing::Typing, uploads::StoredBytes},
+    config::Config,
     db::NewMessage,
     domain::{ConversationId, Draft, MessageId, User},
     error::{Error, Result},
@@ -33,7 +36,30 @@ pub struct SendRequest {
     pub reply: ReplyTo,
 }
 
-impl Chat {
+/// Sending messages.
+pub struct Sending {
+    core: Arc<Core>,
+    typing: Arc<Typing>,
+    stored_bytes: Arc<StoredBytes>,
+    lanes: Lanes,
+    max_chars: usize,
+}
+
+impl Sending {
+    pub(in crate::chat) fn start(
+        core: Arc<Core>,
+        typing: Arc<Typing>,
+        stored_bytes: Arc<StoredBytes>,
+        publisher: &Publisher,
+        config: &Config,
+    ) -> Self {
+        let (lanes, ends) = Lanes::new(config);
+        for lane in ends {
+            spawn(lane, config.writer_batch, publisher.clone());
+        }
+        Self { core, typing, stored_bytes, lanes, max_chars: config.max_message_chars }
+    }
+
     /// Finds the lane of a conversation's messages.
     #[must_use]
     pub fn destination(&self, conversation: ConversationId) -> Destination {
@@ -47,7 +73,7 @@ impl Chat {
             Ok(checked) => checked,
             Err(e) => return reply.failed(&e),
         };
-        self.stop_typing(destination.conversation, sender.id);
+        self.typing.stop(destination.conversation, sender.id);
         let message = NewMessage {
             id: MessageId::new(),
             conversation_id: destination.conversation,
@@ -74,9 +100,9 @@ impl Chat {
         draft: Result<Draft>,
     ) -> Result<(Destination, Draft)> {
         let draft = draft?;
-        draft.check(self.max_message_chars)?;
+        draft.check(self.max_chars)?;
         let destination = destination?;
         self.stored_bytes.check(sender.id)?;
-        if self.is_stopping() { Err(Error::Busy) } else { Ok((destination, draft)) }
+        if self.core.tasks.is_stopping() { Err(Error::Busy) } else { Ok((destination, draft)) }
     }
 }

@@ -20,9 +20,8 @@ mod set_aside;
 mod small_batches;
 mod writer;
 
-pub use accept::SendRequest;
+pub use accept::{SendRequest, Sending};
 pub use lanes::Destination;
-pub(super) use lanes::Lanes;
+pub(super) use publish::Publisher;
 pub use reply::{ReplyTo, SenderSocket};
 pub use sent::Sent;
-pub(super) use writer::spawn;

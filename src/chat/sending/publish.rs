@@ -15,11 +15,7 @@ use super::{
     sent::{Sent, bytes_of, message_of},
 };
 use crate::{
-    chat::{
-        Chat,
-        delivery::Delivered,
-        notifications::{Task, notification},
-    },
+    chat::{core::Core, deliveries::Deliveries, messages::Messages, notifications::Notifications, uploads::Uploads},
     db::{Outcome, Written, in_time},
     domain::{ConversationId, Details, Message, User, UserId},
     error::{Error, Result},
@@ -36,8 +32,13 @@ const LOOKS: usize = 5;
 type Repeated = HashMap<(ConversationId, i64), Message>;
 
 /// Tells what a lane wrote.
+#[derive(Clone)]
 pub struct Publisher {
-    chat: Arc<Chat>,
+    pub core: Arc<Core>,
+    pub messages: Arc<Messages>,
+    pub uploads: Arc<Uploads>,
+    pub deliveries: Arc<Deliveries>,
+    pub notifications: Arc<Notifications>,
 }
 
 /// The members of the conversations in which a batch stored something.
@@ -48,16 +49,12 @@ fn members(batch: &Batch) -> HashMap<ConversationId, &Arc<[UserId]>> {
 }
 
 impl Publisher {
-    pub const fn new(chat: Arc<Chat>) -> Self {
-        Self { chat }
-    }
-
     /// Publishes a lane's batches until its writer ends.
     pub async fn run(self, mut batches: mpsc::Receiver<Batch>) {
         while let Some(batch) = batches.recv().await {
             let repeated = self.repeated_in(&batch).await;
             for (conversation, members) in members(&batch) {
-                self.chat.core.membership.remember(conversation, members).await;
+                self.core.membership.remember(conversation, members).await;
             }
             for (job, outcome) in batch {
                 let published = AssertUnwindSafe(self.publish(job, outcome, &repeated)).catch_unwind().await;
@@ -78,7 +75,7 @@ impl Publisher {
         if repeated.is_empty() {
             return Repeated::new();
         }
-        in_time(self.chat.db.stored_messages(&repeated)).await.unwrap_or_else(|e| {
+        in_time(self.core.db.stored_messages(&repeated)).await.unwrap_or_else(|e| {
             tracing::warn!(error = %e, "stored messages not found again");
             Repeated::new()
         })
@@ -91,7 +88,7 @@ impl Publisher {
         };
         let refusal = match outcome {
             Outcome::Stored { seq, created_at, reply_to } => {
-                self.chat.stored_bytes.add(job.sender.id, bytes_of(&job.message));
+                self.uploads.stored_bytes.add(job.sender.id, bytes_of(&job.message));
                 // All that is held is held to the end.
                 let Job { message, sender, reply, quote, repeats, held: _held, .. } = job;
                 let message = message_of(message, seq, created_at, reply_to);
@@ -116,16 +113,16 @@ impl Publisher {
 
     /// Tells of a message that was just stored: its sender and those of its repeats, then everyone else.
     async fn publish_new(&self, mut sent: Sent, members: &[UserId], reply: ReplyTo, repeats: Vec<Job>) {
-        let chat = &self.chat;
+        let hub = &self.core.hub;
         let socket = reply.socket();
         if let Some(socket) = socket {
-            chat.hub.join(&socket.connection, sent.message().conversation_id);
+            hub.join(&socket.connection, sent.message().conversation_id);
         }
         let not_socket = socket.filter(|socket| socket.draws_itself()).map(|socket| socket.connection.id);
         let others: Vec<UserId> = members.iter().copied().filter(|id| *id != sent.sender.id).collect();
-        let mut quote_hidden = chat.quote_hidden_from(sent.message().reply_to_message_id).await;
+        let mut quote_hidden = self.messages.quote_hidden(sent.message().reply_to_message_id).await;
         // Before anyone is told: a user who leaves after that was here when it came.
-        let here = chat.hub.present(others.iter().copied());
+        let here = hub.present(others.iter().copied());
         let mut tell = Some(|sent: &Sent, quote_hidden: &[UserId]| {
             reply.sent(sent);
             self.answer(sent, repeats);
@@ -136,19 +133,19 @@ impl Publisher {
             // It was edited or deleted before it was told, or the message that it answers was.
             let now = if looks.next().is_some() { self.sent_now(&sent).await } else { None };
             let Some(now) = now else {
-                let sent = sent.with_nothing_gone(chat.last_told.of(sent.message().id).is_deleted());
+                let sent = sent.with_nothing_gone(self.messages.last_told.of(sent.message().id).is_deleted());
                 tell.take().into_iter().for_each(|tell| tell(&sent, &quote_hidden));
                 break;
             };
             sent = now;
-            quote_hidden = chat.quote_hidden_from(sent.message().reply_to_message_id).await;
+            quote_hidden = self.messages.quote_hidden(sent.message().reply_to_message_id).await;
         }
         self.after_sending(&sent, others, here);
     }
 
     /// Tells of a new message by `tell`, unless something newer was told of it or of the one that it answers.
     fn tell_unless_older(&self, sent: &Sent, tell: impl FnOnce()) -> bool {
-        let (message, last_told) = (sent.message(), &self.chat.last_told);
+        let (message, last_told) = (sent.message(), &self.messages.last_told);
         let quoted = match &sent.details.reply_to {
             Some(full) => Some(last_told.quoted(&full.message)),
             None => last_told.quoted_by(message),
@@ -158,16 +155,16 @@ impl Publisher {
 
     /// The same message as it is in the database now; `None` if that does not say.
     async fn sent_now(&self, sent: &Sent) -> Option<Sent> {
-        let look = self.chat.look(UserId::NOBODY, sent.message().id, |_| true);
+        let look = self.messages.look(UserId::NOBODY, sent.message().id, |_| true);
         let message = timeout(QUOTE_WITHIN, look).await.ok()?.ok()?;
         Some(self.sent(message, sent.sender.clone(), None).await)
     }
 
     /// A stored message as it is told, with what it quotes.
     async fn sent(&self, mut message: Message, sender: Arc<User>, ahead: Option<QuoteAhead>) -> Sent {
-        self.chat.uploads.renew_links(&mut message, Utc::now());
+        self.uploads.links.renew(&mut message, Utc::now());
         // Without the database the reply goes out all the same, quoting in short.
-        let quoted = quoted(&self.chat, message.reply_to_message_id, &sender, ahead);
+        let quoted = quoted(&self.messages, message.reply_to_message_id, &sender, ahead);
         let reply_to = timeout(QUOTE_WITHIN, quoted).await.ok().flatten();
         let (edit_history, edit_history_count) = (Vec::new(), 0);
         let details = Details { message, sender: Some(sender.clone()), edit_history, edit_history_count, reply_to };
@@ -185,7 +182,7 @@ impl Publisher {
     fn answer(&self, sent: &Sent, jobs: impl IntoIterator<Item = Job>) {
         for job in jobs {
             if let Some(socket) = job.reply.socket() {
-                self.chat.hub.join(&socket.connection, sent.message().conversation_id);
+                self.core.hub.join(&socket.connection, sent.message().conversation_id);
             }
             job.reply.sent(sent);
         }
@@ -216,21 +213,17 @@ impl Publisher {
         let audience = Audience { room: Some(conversation_id), members, users: others, not_socket, not_user: None };
         let event = if sent.is_reply() { outgoing::NEW_REPLY } else { outgoing::NEW_MESSAGE };
         let event = Event::of_json(event, sent.json().as_str()).of_message(conversation_id, seq);
-        self.chat.hub.emit(&audience, &event.recoverable(sent.comes()));
+        self.core.hub.emit(&audience, &event.recoverable(sent.comes()));
     }
 
     /// What can wait: delivery marks for users who are here, notifications for those who are not. A full queue costs a
     /// mark or a notification, never a message.
     fn after_sending(&self, sent: &Sent, others: Vec<UserId>, here: Vec<UserId>) {
-        let behind = &self.chat.behind;
-        let away = others.into_iter().filter(|id| !here.contains(id) && !sent.message().is_deleted);
-        for user in away {
-            if behind.notifications.try_send(Task::Write(notification(sent, user))).is_err() {
-                tracing::warn!("notifications are behind, one was dropped");
-            }
+        for user in others.into_iter().filter(|id| !here.contains(id) && !sent.message().is_deleted) {
+            self.notifications.queue(sent.message(), &sent.sender, user);
         }
-        if !here.is_empty() && behind.deliveries.try_send(Delivered::new(sent.message(), here)).is_err() {
-            tracing::warn!("delivery marks are behind, one was dropped");
+        if !here.is_empty() {
+            self.deliveries.queue(sent.message(), here);
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::job::{Job, QuoteAhead};
 use crate::{
-    chat::{Chat, details::BYTES_IN_AN_EVENT},
+    chat::messages::{BYTES_IN_AN_EVENT, Messages},
     domain::{Details, MessageId, User},
 };
 
@@ -18,7 +18,7 @@ use crate::{
 const GOOD_FOR: Duration = Duration::from_secs(1);
 
 /// Begins to read what the replies of a batch quote, one after the other, in the order in which they will be told.
-pub fn read_ahead(chat: &Arc<Chat>, batch: &mut [Job]) {
+pub fn read_ahead(messages: &Arc<Messages>, batch: &mut [Job]) {
     let mut wanted: Vec<(Arc<User>, MessageId, oneshot::Sender<_>)> = Vec::new();
     for job in batch {
         if let Some(id) = job.message.reply_to {
@@ -30,12 +30,12 @@ pub fn read_ahead(chat: &Arc<Chat>, batch: &mut [Job]) {
     if wanted.is_empty() {
         return;
     }
-    let chat = chat.clone();
+    let messages = messages.clone();
     tokio::spawn(async move {
         for (sender, id, tell) in wanted {
             // A reply that was refused needs none.
             if !tell.is_closed()
-                && let Ok(quoted) = chat.quoted(&sender, Some(id), BYTES_IN_AN_EVENT).await
+                && let Ok(quoted) = messages.quoted(&sender, Some(id), BYTES_IN_AN_EVENT).await
             {
                 tell.send((Instant::now(), quoted)).ok();
             }
@@ -45,7 +45,7 @@ pub fn read_ahead(chat: &Arc<Chat>, batch: &mut [Job]) {
 
 /// What a reply quotes, in full: as it was read ahead, or as it is now.
 pub async fn quoted(
-    chat: &Chat,
+    messages: &Messages,
     reply_to: Option<MessageId>,
     sender: &User,
     ahead: Option<QuoteAhead>,
@@ -57,5 +57,5 @@ pub async fn quoted(
     {
         return quoted;
     }
-    chat.quoted(sender, reply_to, BYTES_IN_AN_EVENT).await.ok().flatten()
+    messages.quoted(sender, reply_to, BYTES_IN_AN_EVENT).await.ok().flatten()
 }

@@ -3,7 +3,6 @@
 
 use std::{
     pin::pin,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -22,10 +21,7 @@ use super::{
     set_aside::SetAside,
     small_batches::SmallBatches,
 };
-use crate::{
-    chat::Chat,
-    db::{NewMessage, Written},
-};
+use crate::db::{NewMessage, Written};
 
 /// How often a lane looks, while it writes, who has waited for too long.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -34,7 +30,7 @@ const PUBLISH_QUEUE: usize = 4;
 
 /// What a lane's writer keeps from one batch to the next.
 struct Writer {
-    chat: Arc<Chat>,
+    publisher: Publisher,
     lane: Lane,
     /// Most messages of one statement.
     max: usize,
@@ -42,19 +38,19 @@ struct Writer {
     waiting: Vec<Job>,
     aside: SetAside,
     small: SmallBatches,
-    publisher: mpsc::Sender<Batch>,
+    written: mpsc::Sender<Batch>,
 }
 
 /// The lane's publisher is gone.
 struct Ended;
 
 /// Starts a lane's writer and publisher.
-pub fn spawn(chat: &Arc<Chat>, lane: Lane, max: usize) {
-    let (publisher, written) = mpsc::channel(PUBLISH_QUEUE);
+pub fn spawn(lane: Lane, max: usize, publisher: Publisher) {
+    let (written, to_publish) = mpsc::channel(PUBLISH_QUEUE);
     let (waiting, aside, small) = (Vec::with_capacity(max), SetAside::default(), SmallBatches::default());
-    let writer = Writer { chat: chat.clone(), lane, max, waiting, aside, small, publisher };
+    let writer = Writer { publisher: publisher.clone(), lane, max, waiting, aside, small, written };
     tokio::spawn(writer.run());
-    tokio::spawn(Publisher::new(chat.clone()).run(written));
+    tokio::spawn(publisher.run(to_publish));
 }
 
 impl Writer {
@@ -76,25 +72,26 @@ impl Writer {
 
     /// Writes the next batch.
     async fn step(&mut self) -> Result<(), Ended> {
-        let Self { chat, lane: Lane { queue, turn }, max, waiting, aside, small, publisher } = self;
+        let Self { publisher: Publisher { core, messages, .. }, lane: Lane { queue, turn }, .. } = self;
+        let Self { max, waiting, aside, small, written, .. } = self;
         let turn = turn.take(queue, waiting, *max).await;
         aside.take_from(waiting);
-        let found = aside.look(&chat.db, waiting).await;
+        let found = aside.look(&core.db, waiting).await;
         if !found.is_empty() {
             // Told before anything newer of these conversations is written.
-            publisher.send(found).await.map_err(|_| Ended)?;
+            written.send(found).await.map_err(|_| Ended)?;
         }
         fail_overdue(waiting, small.expected());
         let mut batch = join_repeats(small.next_of(waiting, *max));
         if batch.is_empty() {
             return Ok(());
         }
-        read_ahead(chat, &mut batch);
+        read_ahead(messages, &mut batch);
         let started = Instant::now();
         let outcomes = {
             let messages: Vec<&NewMessage> = batch.iter().map(|job| &job.message).collect();
             let since: Vec<Instant> = batch.iter().map(|job| job.since).collect();
-            let mut attempt = pin!(write_batch(&chat.db, &messages, &since));
+            let mut attempt = pin!(write_batch(&core.db, &messages, &since));
             loop {
                 // Whoever waits behind it is answered in time, however long it takes.
                 if let Ok(outcomes) = timeout(LOOK_EVERY, attempt.as_mut()).await {
@@ -112,7 +109,7 @@ impl Writer {
             small.begin(too_long.len());
             waiting.splice(0..0, too_long);
         }
-        publisher.send(known).await.map_err(|_| Ended)
+        written.send(known).await.map_err(|_| Ended)
     }
 }
 

@@ -207,7 +207,7 @@ fn message_view(m: &Kept, view: &Map<String, Value>) {
 pub async fn api(world: &World, model: &Model) {
     let users: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM users").fetch_all(&world.pool()).await.unwrap();
     for user in users {
-        let Some(user) = world.chat.db().user(UserId(user)).await.unwrap() else { continue };
+        let Some(user) = world.chat.core.db.user(UserId(user)).await.unwrap() else { continue };
         let mine: Vec<_> = model.iter().filter(|(_, t)| t.members.contains(&user.id.0)).collect();
         let listed = world.conversations(&user, json!({ "limit": 100 })).await;
         assert_eq!(listed.len(), mine.len());
@@ -236,6 +236,6 @@ pub async fn api(world: &World, model: &Model) {
                 assert_eq!(shown.is_deleted, kept.gone);
             }
         }
-        assert_eq!(world.chat.unread_count(&user).await.unwrap(), total);
+        assert_eq!(world.chat.reading.unread_count(&user).await.unwrap(), total);
     }
 }

@@ -1,38 +1,29 @@
-//! Connection state recovery: a socket whose line broke comes back, and is told what it missed as if it had been there.
-//!
-//! While it was away the hub kept what it would have been told (`hub/ghosts`), without any text. Who may see what is looked
-//! up anew when it comes back, and messages are told as they are by then.
+//! What a client that is back is told again: what it missed, as its user may see it now.
 
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
-    time::Duration,
 };
 
 use chrono::Utc;
 
-use super::Chat;
 use crate::{
-    db::{DbResult, Watermark, in_time},
+    chat::{core::Core, uploads::Uploads},
+    db::{DbResult, Watermark},
     domain::{ConversationId, Details, Message, MessageId, User, UserId},
-    hub::{Arrival, Connection, Event, MAX_ROOMS, MissedEvents},
-    pid::Pid,
+    hub::{Event, MAX_ROOMS, MissedEvents},
     protocol::{
-        Happening, MessageDeleted, MessageJson, MessageView, MessagesRead, Position, ReactionChanged, What,
-        events::outgoing,
+        Happening, MessageDeleted, MessageJson, MessageView, MessagesRead, ReactionChanged, What, events::outgoing,
     },
 };
 
-/// Most events that are told again; whoever missed more fetches it.
-pub(super) const MAX_MISSED: usize = 1000;
-/// How long the end of a line may take whose client is back already.
-const END_WITHIN: Duration = Duration::from_secs(5);
+/// Most events that are told again; a client that missed more fetches it.
+pub const MAX_MISSED: usize = 1000;
 
 /// What is told again, and where the socket is again.
-#[derive(Default)]
-struct Replay {
-    rooms: Vec<ConversationId>,
-    events: Vec<Event>,
+pub struct Replay {
+    pub rooms: Vec<ConversationId>,
+    pub events: Vec<Event>,
 }
 
 /// What the database says now of that which was missed.
@@ -44,50 +35,19 @@ struct Facts {
     blocked: HashSet<UserId>,
 }
 
-impl Chat {
-    /// Lets a client take the place of its earlier socket, if it says with a good `pid` which that was, and `offset` is the
-    /// position of the last event that it got. False if it starts anew: then it has to fetch what it needs.
-    pub async fn recover(&self, user: &User, arrival: &mut Arrival, pid: Pid, offset: Option<&str>) -> bool {
-        let known = match offset.map(Position::parse) {
-            Some(None) => return false,
-            known => known.flatten(),
-        };
-        let missed = match arrival.take_over(pid.id, known.as_ref(), END_WITHIN).await {
-            Some(missed) => missed,
-            None => match self.of_earlier_life(user, arrival, pid, known.as_ref()).await {
-                Some(missed) => missed,
-                None => return false,
-            },
-        };
-        let replay = match in_time(self.replay(user, missed)).await {
-            Ok(replay) => replay,
-            Err(e) => {
-                tracing::warn!(error = %e, "a client is not told what it missed");
-                None
-            }
-        };
-        let resumed = replay.is_some_and(|Replay { rooms, events }| arrival.resume(rooms, events));
-        if !resumed {
-            arrival.start_anew();
-        }
-        resumed
+/// Reads what is told again.
+pub struct Replayer {
+    core: Arc<Core>,
+    uploads: Arc<Uploads>,
+}
+
+impl Replayer {
+    pub fn new(core: Arc<Core>, uploads: Arc<Uploads>) -> Self {
+        Self { core, uploads }
     }
 
-    /// A socket is in the rooms again in which its user was; the others there hear of it.
-    pub fn came_back(self: &Arc<Self>, connection: &Arc<Connection>, rooms: Vec<ConversationId>) {
-        if rooms.is_empty() {
-            return;
-        }
-        let (chat, connection) = (self.clone(), connection.clone());
-        self.core.tasks.in_flight.spawn(async move {
-            for room in rooms {
-                chat.entered_again(&connection, room).await;
-            }
-        });
-    }
-
-    /// In up to five statements, however much was missed. `None` where it is too much, or not known.
-    async fn replay(&self, user: &User, missed: MissedEvents) -> DbResult<Option<Replay>> {
+    /// In up to five statements, however much was missed. `None` if it is too much, or not known.
+    pub async fn replay(&self, user: &User, missed: MissedEvents) -> DbResult<Option<Replay>> {
         let Some(happenings) = missed.happenings else { return Ok(None) };
         if happenings.len() > MAX_MISSED || missed.rooms.len() > MAX_ROOMS {
             return Ok(None);
@@ -104,20 +64,21 @@ impl Chat {
         let conversations: Vec<_> = conversations.into_iter().collect();
         let watermarks = match conversations.as_slice() {
             [] => HashMap::new(),
-            conversations => self.db.watermarks_of(conversations).await?,
+            conversations => self.core.db.watermarks_of(conversations).await?,
         };
         let ids: HashSet<_> = missed.iter().filter_map(|h| h.message()).collect();
         let ids: Vec<_> = ids.into_iter().collect();
         let of = |id| watermarks.get(&id).map(Vec::as_slice).unwrap_or_default();
-        let mut messages = self.db.messages_by_id(user, &ids, of).await?;
+        let mut messages = self.core.db.messages_by_id(user, &ids, of).await?;
         for message in messages.values_mut() {
-            self.uploads.renew_links(message, Utc::now());
+            self.uploads.links.renew(message, Utc::now());
         }
         let senders: HashSet<_> = messages.values().map(|message| message.sender_id).collect();
         let senders: Vec<_> = senders.into_iter().collect();
-        let senders = if senders.is_empty() { Vec::new() } else { self.db.users(&senders).await? };
+        let senders = if senders.is_empty() { Vec::new() } else { self.core.db.users(&senders).await? };
         let has_read = missed.iter().any(|h| matches!(h.what, What::Read { .. }));
-        let blocked = if has_read { self.db.blocks_around(user).await?.into_iter().collect() } else { HashSet::new() };
+        let blocked =
+            if has_read { self.core.db.blocks_around(user).await?.into_iter().collect() } else { HashSet::new() };
         let senders = senders.into_iter().map(|sender| (sender.id, sender)).collect();
         Ok(Facts { user, watermarks, messages, senders, blocked })
     }

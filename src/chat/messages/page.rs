@@ -1,8 +1,8 @@
-//! Paging through messages.
+//! Reading a page of messages.
 
 use chrono::Utc;
 
-use super::{Chat, reading::ReadTurn};
+use super::{Messages, turns::ReadTurn};
 use crate::{
     db::Page,
     domain::{ConversationId, Message, User},
@@ -26,30 +26,25 @@ impl MessageList {
     }
 }
 
-impl Chat {
+impl Messages {
     /// A page of a conversation, oldest first: one statement whatever its size, and one more where messages were edited,
     /// deleted, reacted to or are replies. Pages are read in the order in which they are asked for, as many at a time as the
     /// machine has use for: with more, each would wait longer for its share of the processors.
     ///
     /// # Errors
     /// [`Error::ConversationNotFound`], [`Error::NotAuthorized`], [`Error::Internal`].
-    pub async fn messages(
-        &self,
-        user: &User,
-        conversation: ConversationId,
-        list: &ListMessages,
-    ) -> Result<MessageList> {
+    pub async fn page(&self, user: &User, conversation: ConversationId, list: &ListMessages) -> Result<MessageList> {
         let page = Page { limit: list.limit, offset: list.offset, before: list.before, after: list.after };
-        // In a box: every event's future has room for what few need.
-        let reading = Box::pin(self.db.page(conversation, user.id, page));
-        let (found, turn) = self.read_turns.read(user.id, reading).await;
+        // Boxed, so that the future of every other event is not as large as this one.
+        let reading = Box::pin(self.core.db.page(conversation, user.id, page));
+        let (found, turn) = self.turns.read(user.id, reading).await;
         let (access, mut messages) = found?.ok_or(Error::ConversationNotFound)?;
         if !access.is_member {
             return Err(Error::NotAuthorized);
         }
         let now = Utc::now();
         for message in &mut messages {
-            self.uploads.renew_links(message, now);
+            self.uploads.links.renew(message, now);
         }
         Ok(MessageList { messages, _turn: turn })
     }

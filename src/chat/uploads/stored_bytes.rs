@@ -1,13 +1,13 @@
-//! How much text each user has stored, for a limit. What is stored is counted here and added to the database behind the
-//! sending path, which waits for nothing: at a user's first message, which tells what there was before, and then whenever
-//! much has come together.
+//! How many bytes of text each user has stored, for a limit. They are counted here and added to the database off the sending
+//! path, which waits for nothing: at a user's first message, which returns what there was before, and then whenever enough
+//! has come together.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
-use super::Chat;
 use crate::{
+    chat::core::Core,
     db::in_time,
     domain::UserId,
     error::{Error, Result},
@@ -40,7 +40,13 @@ struct Stored {
 }
 
 impl StoredBytes {
-    pub fn new(max: u64) -> Self {
+    pub(super) fn start(core: &Arc<Core>, max: u64) -> Arc<Self> {
+        let stored = Arc::new(Self::new(max));
+        core.tasks.background(run(core.clone(), stored.clone()));
+        stored
+    }
+
+    fn new(max: u64) -> Self {
         Self { max, users: Mutex::default() }
     }
 
@@ -102,24 +108,24 @@ impl StoredBytes {
     }
 }
 
-/// Adds up, until the service stops, and then all that is left.
-pub async fn run(chat: Arc<Chat>) {
+/// Adds to the database, until the server stops, and then all that is left.
+async fn run(core: Arc<Core>, stored: Arc<StoredBytes>) {
     let mut ticks = tokio::time::interval(EVERY);
-    while chat.core.tasks.stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        add_up(&chat, false).await;
+    while core.tasks.stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        add_up(&core, &stored, false).await;
     }
-    add_up(&chat, true).await;
+    add_up(&core, &stored, true).await;
 }
 
-async fn add_up(chat: &Chat, all: bool) {
-    for batch in chat.stored_bytes.take_unwritten(all).chunks(BATCH) {
-        match in_time(chat.db.add_stored_bytes(batch)).await {
-            Ok(totals) => chat.stored_bytes.know(totals),
+async fn add_up(core: &Core, stored: &StoredBytes, all: bool) {
+    for batch in stored.take_unwritten(all).chunks(BATCH) {
+        match in_time(core.db.add_stored_bytes(batch)).await {
+            Ok(totals) => stored.know(totals),
             Err(e) => {
                 // It is counted again with what comes next.
                 tracing::warn!(error = %e, users = batch.len(), "stored bytes not added up");
                 for (user, bytes) in batch {
-                    chat.stored_bytes.add(*user, usize::try_from(*bytes).unwrap_or_default());
+                    stored.add(*user, usize::try_from(*bytes).unwrap_or_default());
                 }
             }
         }

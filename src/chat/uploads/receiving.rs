@@ -1,15 +1,15 @@
-//! A file while it is received: it is looked at while it streams to the store, and is nowhere if anything is wrong with it.
+//! A file while it is received. Its content is checked while it streams to the store, and nothing is left of a file that is
+//! refused.
 
 use std::{sync::Arc, time::Duration};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 
-use super::StoredFile;
 use crate::{
     domain::{ContentCheck, FileKind, FilePath, HEAD_BYTES, UserId, clean_file_name},
     error::{Error, Result},
     limits::Shares,
-    storage::{Storage, Writing},
+    storage::{Storage, StorageError, Writing},
 };
 
 /// How often a file that is being stored looks whether there still is space.
@@ -41,6 +41,28 @@ impl Pace {
         let _turn = self.turns.turn(owner).await;
         let micros = bytes.saturating_mul(1_000_000) / self.bytes_per_second;
         tokio::time::sleep(Duration::from_micros(micros)).await;
+    }
+}
+
+/// A stored file.
+#[derive(Clone, Debug)]
+pub struct StoredFile {
+    /// Name as shown.
+    pub name: String,
+    /// Kind, by content.
+    pub kind: FileKind,
+    /// Bytes.
+    pub size: u64,
+    /// Where it is in the store.
+    pub path: String,
+    /// When it was stored.
+    pub uploaded_at: DateTime<Utc>,
+}
+
+impl From<StorageError> for Error {
+    fn from(e: StorageError) -> Self {
+        tracing::error!(error = %e, "file store");
+        Self::Internal
     }
 }
 

@@ -23,7 +23,7 @@ const SHARDS: usize = 16;
 /// Entries of a map after which those that were not used meanwhile are dropped.
 const GENERATION: usize = 1024;
 
-/// How long a change of a message waits for those before it.
+/// How long a change of a message waits for the changes before it.
 const TURN_WITHIN: Duration = Duration::from_secs(4);
 
 /// What was told about messages that something happened to, or is happening to.

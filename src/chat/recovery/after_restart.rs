@@ -1,15 +1,15 @@
-//! Connection state recovery after a restart of the server: the sockets that may come back are kept in the database, with their
-//! rooms and without anything that they were told. What one of them missed is found by the position of the last event that its
-//! client got: that message's number is exact in its own conversation; of the others the times tell, by the database's clock,
-//! unless something was said there at about the same time. Where it cannot be told, the client starts anew.
+//! Connection state recovery after a restart of the server. The client's socket has a row in the database ([`super::returning`]).
+//! What it missed is found by the position of the last event that the client got: exactly, by number, in that message's
+//! conversation; by time, by the database's clock, in the others, unless something was stored there at about the same time.
+//! A client for which this is not known starts anew.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use uuid::Uuid;
 
-use super::{Chat, recovery::MAX_MISSED};
+use super::replay::MAX_MISSED;
 use crate::{
+    chat::core::Core,
     db::{Came, Changed, DbResult, ReadSince, in_time},
     domain::{ConversationId, MessageId, User, UserId},
     hub::{Arrival, MissedEvents},
@@ -17,14 +17,11 @@ use crate::{
     protocol::{Happening, Position, What},
 };
 
-/// Two events of different conversations that were stored within so many seconds may have been told in either order, or the
-/// older one not at all: for so long a lane may not know whether a message was stored, and tells of it then.
+/// Two events of different conversations that were stored within this many seconds of each other may have been told in either
+/// order, or the older one not at all: for so long a lane may not know whether a message was stored, and tells of it then.
 const MARGIN_SECONDS: u8 = 30;
 /// Most conversations of which something was missed.
 const MAX_CONVERSATIONS: usize = 100;
-/// What changes at once is written at once.
-const GATHER: Duration = Duration::from_millis(50);
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// What was missed, in order, and the newest number of each conversation in it.
 struct Found {
@@ -32,9 +29,18 @@ struct Found {
     up_to: Vec<(ConversationId, i64)>,
 }
 
-impl Chat {
-    /// What the client of a socket of an earlier life of this server missed. `None` where that is not known.
-    pub(super) async fn of_earlier_life(
+/// Finds what clients of an earlier life of this server missed.
+pub struct AfterRestart {
+    core: Arc<Core>,
+}
+
+impl AfterRestart {
+    pub fn new(core: Arc<Core>) -> Self {
+        Self { core }
+    }
+
+    /// What the client of a socket of an earlier life missed. `None` if that is not known.
+    pub async fn missed(
         &self,
         user: &User,
         arrival: &mut Arrival,
@@ -44,8 +50,8 @@ impl Chat {
         // An event of before this pid was given out says where an earlier socket was, whose client started anew since.
         let known = known.filter(|known| known.message().is_some() && known.at() >= pid.since)?;
         let found = async {
-            let window = self.hub.recovery_window().as_secs_f64();
-            let taken = self.db.take_returning(&self.core.server_name, pid.id, user.id, known, window).await?;
+            let window = self.core.hub.recovery_window().as_secs_f64();
+            let taken = self.core.db.take_returning(&self.core.server_name, pid.id, user.id, known, window).await?;
             let Some(rooms) = taken else { return Ok(None) };
             arrival.expect_in(&rooms);
             Ok(self.found_since(user.id, known).await?.map(|found| (rooms, found)))
@@ -62,13 +68,13 @@ impl Chat {
         Some(MissedEvents { rooms, happenings: Some(happenings) })
     }
 
-    /// What happened after the client got the message at `known`; `None` where that is too much or cannot be told.
+    /// What happened after the client got the message at `known`; `None` if that is too much or not known.
     async fn found_since(&self, user: UserId, known: &Position) -> DbResult<Option<Found>> {
         let since = known.at() - margin();
         let limit = i64::try_from(MAX_MISSED).unwrap_or(i64::MAX) + 1;
-        let came = self.db.came_since(user, known, MARGIN_SECONDS.into(), limit).await?;
-        let changed = self.db.changed_since(user, since, limit).await?;
-        let reads = self.db.read_since(user, since, limit).await?;
+        let came = self.core.db.came_since(user, known, MARGIN_SECONDS.into(), limit).await?;
+        let changed = self.core.db.changed_since(user, since, limit).await?;
+        let reads = self.core.db.read_since(user, since, limit).await?;
         if [came.len(), changed.len(), reads.len()].iter().any(|n| *n > MAX_MISSED) {
             return Ok(None);
         }
@@ -94,56 +100,14 @@ impl Chat {
         let happenings = found.into_iter().map(|(_, happening)| Arc::new(happening)).collect();
         Ok((up_to.len() <= MAX_CONVERSATIONS).then_some(Found { happenings, up_to }))
     }
-
-    /// Before this server registers, and when it ends: its sockets may come back to its next life.
-    pub(super) async fn keep_for_return(&self) -> DbResult<()> {
-        self.db.inherit_returning(&self.core.server_name).await?;
-        self.db.forget_returning(&self.core.server_name, self.hub.recovery_window().as_secs_f64()).await
-    }
-
-    /// Forgets those that were away for too long.
-    pub(super) async fn forget_returning(&self) -> DbResult<()> {
-        if !self.hub.recovers() {
-            return Ok(());
-        }
-        self.db.forget_returning(&self.core.server_name, self.hub.recovery_window().as_secs_f64()).await
-    }
-
-    /// Writes the sockets that changed since.
-    async fn write_returning(&self) -> DbResult<()> {
-        let (sockets, gone) = self.hub.take_returning();
-        if sockets.is_empty() && gone.is_empty() {
-            return Ok(());
-        }
-        let pids: Vec<Uuid> = gone.iter().map(|(pid, _)| *pid).collect();
-        let written = in_time(self.db.write_returning(&self.core.server_name, &sockets, &pids)).await;
-        if written.is_err() {
-            self.hub.put_back_returning(sockets.iter().map(|s| (s.pid, s.user)).chain(gone));
-        }
-        written
-    }
-}
-
-/// Writes sockets as they come and go, until the service stops.
-pub async fn run(chat: Arc<Chat>) {
-    while chat.core.tasks.stop.run_until_cancelled(chat.hub.returning_changed()).await.is_some() {
-        chat.core.tasks.stop.run_until_cancelled(tokio::time::sleep(GATHER)).await;
-        if let Err(e) = chat.write_returning().await {
-            tracing::warn!(error = %e, "the sockets that may come back after a restart are not written");
-            chat.core.tasks.stop.run_until_cancelled(tokio::time::sleep(RETRY_PAUSE)).await;
-        }
-    }
-    if let Err(e) = chat.write_returning().await {
-        tracing::warn!(error = %e, "clients may start anew after the restart");
-    }
 }
 
 fn margin() -> TimeDelta {
     TimeDelta::seconds(MARGIN_SECONDS.into())
 }
 
-/// New messages, and their deletions, with the times that put them in order. `None` where one of them may be known to the client,
-/// or one is the user's own: the socket that sent it hears of it by `chat:message_sent`, another may not at all.
+/// New messages, and their deletions, with the times that put them in order. `None` if the client may know one of them, or one
+/// is the user's own: the socket that sent it hears of it by `chat:message_sent`, another may not at all.
 fn told_of(user: UserId, known: &Position, came: &[Came]) -> Option<Vec<(DateTime<Utc>, Happening)>> {
     let (own, _) = known.message()?;
     let until = known.at() + margin();
@@ -166,7 +130,7 @@ fn told_of(user: UserId, known: &Position, came: &[Came]) -> Option<Vec<(DateTim
     Some(told)
 }
 
-/// Whether the client was told of this before the message that it got last. Told again after that, it would be taken for a read
+/// Whether the client was told of this before the message that it got last. Told again after that, it would look like a read
 /// of that message too.
 fn is_known(read: &ReadSince, known: &Position) -> bool {
     known
@@ -174,7 +138,7 @@ fn is_known(read: &ReadSince, known: &Position) -> bool {
         .is_some_and(|(own, seq)| read.conversation == own && read.last_read_seq < seq && read.at < known.at())
 }
 
-/// What is told of a change; `None` where that is not known: somebody took a reaction away.
+/// What is told of a change; `None` if that is not known: a user took a reaction away.
 fn what(change: &Changed) -> Option<Vec<What>> {
     let &Changed { message, version, .. } = change;
     if change.is_hidden || change.is_deleted {

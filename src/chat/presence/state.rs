@@ -1,6 +1,6 @@
 //! Who is online here. A connection is not a user: someone with three tabs comes once and goes once, and a user who is back
 //! within the grace (a page that is loaded again) never went.
-//! Pure: sockets come and go, changes come out; writing and telling them is `chat::online`'s.
+//! Pure: sockets come and go, changes come out; writing and telling them is the service's (`chat/presence`).
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -13,7 +13,7 @@ use crate::domain::UserId;
 
 /// Connections per user, and what the world was last told of each.
 #[derive(Debug, Default)]
-pub struct Presence {
+pub struct PresenceState {
     /// How long after their last connection went a user counts as online.
     grace: Duration,
     connections: HashMap<UserId, Vec<Uuid>>,
@@ -55,7 +55,7 @@ impl Changes {
     }
 }
 
-impl Presence {
+impl PresenceState {
     /// Nobody is here. Who goes is offline after `grace`.
     #[must_use]
     pub fn new(grace: Duration) -> Self {
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn three_tabs_are_one_user() {
-        let (mut p, now) = (Presence::default(), Instant::now());
+        let (mut p, now) = (PresenceState::default(), Instant::now());
         for n in 1..=3 {
             p.connect(user(1), tab(n));
         }
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_reconnect_between_two_looks_is_no_change() {
-        let (mut p, now) = (Presence::default(), Instant::now());
+        let (mut p, now) = (PresenceState::default(), Instant::now());
         p.connect(user(1), tab(1));
         p.take_changes(now);
         p.disconnect(user(1), tab(1), now);
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_reconnect_within_the_grace_is_no_change_and_the_next_end_has_a_grace_of_its_own() {
-        let (mut p, start) = (Presence::new(GRACE), Instant::now());
+        let (mut p, start) = (PresenceState::new(GRACE), Instant::now());
         p.connect(user(1), tab(1));
         p.take_changes(start);
         p.disconnect(user(1), tab(1), start);
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_service_that_stops_waits_for_nobody() {
-        let (mut p, now) = (Presence::new(GRACE), Instant::now());
+        let (mut p, now) = (PresenceState::new(GRACE), Instant::now());
         p.connect(user(1), tab(1));
         p.take_changes(now);
         p.disconnect(user(1), tab(1), now);
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn what_could_not_be_told_is_told_later() {
-        let (mut p, now) = (Presence::new(GRACE), Instant::now());
+        let (mut p, now) = (PresenceState::new(GRACE), Instant::now());
         p.connect(user(1), tab(1));
         let changes = p.take_changes(now);
         p.put_back(&changes);
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn who_is_back_while_their_end_could_not_be_told_is_told_online_again() {
-        let (mut p, now) = (Presence::default(), Instant::now());
+        let (mut p, now) = (PresenceState::default(), Instant::now());
         p.connect(user(1), tab(1));
         p.take_changes(now);
         p.disconnect(user(1), tab(1), now);
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_second_disconnect_of_the_same_tab_changes_nothing() {
-        let (mut p, now) = (Presence::default(), Instant::now());
+        let (mut p, now) = (PresenceState::default(), Instant::now());
         p.connect(user(1), tab(1));
         p.connect(user(1), tab(2));
         p.take_changes(now);

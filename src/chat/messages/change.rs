@@ -1,13 +1,13 @@
-//! What a member does to a message that is there already: edit, delete, react.
-//! The message's own conversation decides who may act and who is told, whatever the client says of it.
+//! Changing a message: edit, delete, react. The message's own conversation decides who may act and who is told, whatever
+//! the client says.
 //!
-//! Each runs to its end in a task of its own: what was stored is told, even if its caller stopped waiting. And each has a
-//! turn at its message, so that changes are told in the order in which they were stored (`last_told`).
+//! Each change runs to its end in a task of its own: what was stored is told, even if the caller stopped waiting. And each
+//! waits for its turn at the message, so that changes are told in the order in which they were stored (`last_told`).
 
 use std::sync::Arc;
 
 use super::{
-    Chat,
+    Messages,
     last_told::{Entry, Shown},
 };
 use crate::{
@@ -18,10 +18,10 @@ use crate::{
     protocol::{Happening, MessageDeleted, MessageView, ReactionChanged, What, events::outgoing},
 };
 
-/// How often a message is read again where something newer was told of it, or of the one that it answers, meanwhile.
+/// How often a message is read again if something newer was told of it, or of the one that it answers, meanwhile.
 const LOOKS: usize = 10;
 
-impl Chat {
+impl Messages {
     /// Changes a message's text, keeps the old one, and tells everyone in the conversation.
     ///
     /// # Errors
@@ -29,19 +29,19 @@ impl Chat {
     /// [`Error::TooManyEdits`], [`Error::StorageFull`].
     pub async fn edit(self: &Arc<Self>, user: &Arc<User>, id: MessageId, text: String) -> Result<Message> {
         let draft = Draft { text, ..Draft::default() };
-        draft.check(self.max_message_chars)?;
-        self.stored_bytes.check(user.id)?;
-        let (chat, user) = (self.clone(), user.clone());
-        self.core.tasks.to_the_end(async move { chat.edit_in_turn(&user, id, &draft.text).await }).await
+        draft.check(self.max_chars)?;
+        self.uploads.stored_bytes.check(user.id)?;
+        let (messages, user) = (self.clone(), user.clone());
+        self.core.tasks.to_the_end(async move { messages.edit_in_turn(&user, id, &draft.text).await }).await
     }
 
     async fn edit_in_turn(&self, user: &User, id: MessageId, text: &str) -> Result<Message> {
         let entry = self.last_told.of(id);
         let _turn = entry.turn().await?;
-        let action = self.db.edit_message(id, user.id, text, self.max_edits).await?;
+        let action = self.core.db.edit_message(id, user.id, text, self.max_edits).await?;
         let (changed, _) = judge(&action, Error::NotYoursToEdit)?;
         if changed {
-            self.stored_bytes.add(user.id, text.len());
+            self.uploads.stored_bytes.add(user.id, text.len());
         }
         // The same text again is told as well: the app closes its editor when it hears of the edit.
         self.tell_edited(user, &entry, id, &action.members).await
@@ -52,8 +52,8 @@ impl Chat {
     async fn tell_edited(&self, user: &User, entry: &Arc<Entry>, id: MessageId, members: &[UserId]) -> Result<Message> {
         for _ in 0..LOOKS {
             let message = self.look(UserId::NOBODY, id, |_| true).await?;
-            let hidden = self.db.hidden_from(id).await?;
-            let quote_hidden = self.quote_hidden_from(message.reply_to_message_id).await;
+            let hidden = self.core.db.hidden_from(id).await?;
+            let quote_hidden = self.quote_hidden(message.reply_to_message_id).await;
             let sees: Vec<UserId> = members.iter().copied().filter(|m| !hidden.contains(m)).collect();
             let (blank, full): (Vec<UserId>, Vec<UserId>) = sees.into_iter().partition(|m| quote_hidden.contains(m));
             let with_blank_quote = message.clone().with_blank_quote();
@@ -68,7 +68,7 @@ impl Chat {
             }
         }
         tracing::warn!(message = %id, "an edit was not told: its message, or the one it answers, changed all the time");
-        self.message(user, id).await
+        self.get(user, id).await
     }
 
     fn tell_text(&self, sender: &User, users: &[UserId], message: &Message) {
@@ -77,14 +77,14 @@ impl Chat {
             let what = What::Edited { message: message.id, version: message.version };
             let event = Event::new(outgoing::MESSAGE_EDITED, &view);
             let event = event.recoverable(self.happens(message.conversation_id, what));
-            self.hub.emit(&Audience { users, ..Audience::default() }, &event);
+            self.core.hub.emit(&Audience { users, ..Audience::default() }, &event);
         }
     }
 
-    /// Who deleted a quoted message for themselves. Without the database: nobody is known to have.
-    pub(super) async fn quote_hidden_from(&self, quoted: Option<MessageId>) -> Vec<UserId> {
+    /// The users who deleted a quoted message for themselves. Without the database: nobody.
+    pub async fn quote_hidden(&self, quoted: Option<MessageId>) -> Vec<UserId> {
         match quoted {
-            Some(id) => in_time(self.db.hidden_from(id)).await.unwrap_or_default(),
+            Some(id) => in_time(self.core.db.hidden_from(id)).await.unwrap_or_default(),
             None => Vec::new(),
         }
     }
@@ -94,14 +94,14 @@ impl Chat {
     /// # Errors
     /// [`Error::MessageNotFound`], [`Error::NotAuthorized`], [`Error::NotYoursToDelete`].
     pub async fn delete(self: &Arc<Self>, user: &User, id: MessageId, for_everyone: bool) -> Result<MessageDeleted> {
-        let (chat, user) = (self.clone(), user.id);
-        self.core.tasks.to_the_end(async move { chat.delete_in_turn(user, id, for_everyone).await }).await
+        let (messages, user) = (self.clone(), user.id);
+        self.core.tasks.to_the_end(async move { messages.delete_in_turn(user, id, for_everyone).await }).await
     }
 
     async fn delete_in_turn(&self, user: UserId, message_id: MessageId, for_everyone: bool) -> Result<MessageDeleted> {
         let entry = self.last_told.of(message_id);
         let _turn = entry.turn().await?;
-        let action = self.db.delete_message(message_id, user, for_everyone).await?;
+        let action = self.core.db.delete_message(message_id, user, for_everyone).await?;
         let (changed, conversation_id) = judge(&action, Error::NotYoursToDelete)?;
         let deletion_type = if for_everyone { "for_everyone" } else { "for_me" };
         let version = for_everyone.then_some(action.version);
@@ -110,8 +110,8 @@ impl Chat {
         let event = Event::new(outgoing::MESSAGE_DELETED, &deleted).recoverable(self.happens(conversation_id, what));
         if changed && for_everyone {
             entry.tell_deletion(action.version, || self.tell(&action.members, &event));
-            self.redact_notifications();
-            self.files_due.notify_one();
+            self.notifications.redact();
+            self.uploads.remove_soon();
         } else if changed {
             self.tell(&[user], &event);
         }
@@ -129,14 +129,14 @@ impl Chat {
         emoji: &Emoji,
         add: bool,
     ) -> Result<ReactionChanged> {
-        let (chat, user, emoji) = (self.clone(), user.id, emoji.clone());
-        self.core.tasks.to_the_end(async move { chat.react_in_turn(user, id, &emoji, add).await }).await
+        let (messages, user, emoji) = (self.clone(), user.id, emoji.clone());
+        self.core.tasks.to_the_end(async move { messages.react_in_turn(user, id, &emoji, add).await }).await
     }
 
     async fn react_in_turn(&self, user: UserId, id: MessageId, emoji: &Emoji, add: bool) -> Result<ReactionChanged> {
         let entry = self.last_told.of(id);
         let _turn = entry.turn().await?;
-        let action = self.db.react(id, user, emoji.as_str(), add).await?;
+        let action = self.core.db.react(id, user, emoji.as_str(), add).await?;
         let (changed, conversation_id) = judge(&action, Error::NotAuthorized)?;
         let (reactions, version) = (action.reactions.clone(), action.version);
         let mut payload = ReactionChanged { message_id: id, conversation_id, reactions, user_id: user, version };
@@ -161,12 +161,12 @@ impl Chat {
 
     /// Something that happens now, by the database's clock.
     fn happens(&self, conversation: ConversationId, what: What) -> Happening {
-        Happening { conversation, at: self.db.time(), what }
+        Happening { conversation, at: self.core.db.time(), what }
     }
 
     /// Tells every socket of these users, in the room or not.
     fn tell(&self, users: &[UserId], event: &Event) {
-        self.hub.emit(&Audience { users, ..Audience::default() }, event);
+        self.core.hub.emit(&Audience { users, ..Audience::default() }, event);
     }
 }
 

@@ -1,5 +1,5 @@
-//! Delivery marks: that a message reached someone who was connected. Written in batches, off the sending path,
-//! and told once they are written, so that nobody is told what the next query denies.
+//! Delivery marks: a message reached a user who was connected. They are written in batches, off the sending path, and told
+//! after they are written, so that nobody is told what the next query denies.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use super::Chat;
+use super::core::Core;
 use crate::{
     db::{Delivery, Member, in_time},
     domain::{Message, UserId},
@@ -18,51 +18,58 @@ use crate::{
 };
 
 /// Marks that may wait.
-pub const QUEUE: usize = 20_000;
+const QUEUE: usize = 20_000;
 const BATCH: usize = QUEUE;
-/// From so many at once on there is so much to mark that it goes at a pace.
+/// From this many waiting marks on, statements are at least `PACE` apart.
 const CROWD: usize = 16;
-/// From one statement to the next, then. The later messages of a conversation cover the earlier ones: to wait makes fewer
-/// rows of them.
+/// The pause between statements. A later message of a conversation covers the earlier ones, so waiting makes fewer rows.
 const PACE: Duration = Duration::from_millis(100);
 
-/// How long a mark is tried again whose row somebody holds a lock on.
+/// How long a mark whose row is locked is tried again.
 const TRY_FOR: Duration = Duration::from_secs(30);
 
-/// A message that reached someone, and who wants to know.
-pub struct Delivered {
+/// A message that reached users who were connected.
+struct Delivered {
     sender: UserId,
     delivery: Delivery,
     since: Instant,
 }
 
-impl Delivered {
-    pub fn new(message: &Message, recipients: Vec<UserId>) -> Self {
-        Self {
-            sender: message.sender_id,
-            delivery: Delivery {
-                message_id: message.id,
-                conversation_id: message.conversation_id,
-                seq: message.seq,
-                recipients,
-            },
-            since: Instant::now(),
+/// The queue of delivery marks.
+pub struct Deliveries {
+    queue: mpsc::Sender<Delivered>,
+}
+
+impl Deliveries {
+    pub(super) fn start(core: &Arc<Core>) -> Self {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        core.tasks.background(run(core.clone(), waiting));
+        Self { queue }
+    }
+
+    /// Queues that a message reached `recipients`. If the queue is full, the mark is lost; reading makes up for it.
+    pub fn queue(&self, message: &Message, recipients: Vec<UserId>) {
+        let &Message { id: message_id, conversation_id, seq, .. } = message;
+        let delivery = Delivery { message_id, conversation_id, seq, recipients };
+        let delivered = Delivered { sender: message.sender_id, delivery, since: Instant::now() };
+        if self.queue.try_send(delivered).is_err() {
+            tracing::warn!("delivery marks are behind, one was dropped");
         }
     }
 }
 
-/// Writes and tells, until the service stops.
-pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Delivered>) {
+/// Writes the marks and tells of them, until the server stops.
+async fn run(core: Arc<Core>, mut queue: mpsc::Receiver<Delivered>) {
     let mut waiting: Vec<Delivered> = Vec::new();
     let mut next = Instant::now();
     loop {
         // What met a lock is tried again without waiting for more to come.
         if waiting.is_empty() {
-            if !chat.core.tasks.next_batch(&mut queue, &mut waiting, BATCH).await {
+            if !core.tasks.next_batch(&mut queue, &mut waiting, BATCH).await {
                 return;
             }
             sleep_until(next).await;
-        } else if chat.core.tasks.stop.is_cancelled() {
+        } else if core.tasks.stop.is_cancelled() {
             return;
         } else {
             sleep(PACE).await;
@@ -75,7 +82,7 @@ pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Delivered>) {
         next = Instant::now() + if waiting.len() < CROWD { Duration::ZERO } else { PACE };
         let (about, deliveries): (Vec<_>, Vec<_>) =
             waiting.drain(..).map(|d| ((d.sender, d.since), d.delivery)).unzip();
-        let (at, left) = match in_time(chat.db.mark_delivered(&deliveries)).await {
+        let (at, left) = match in_time(core.db.mark_delivered(&deliveries)).await {
             Ok(marked) => marked,
             Err(e) => {
                 // Lost marks are made up for by reading; the pause keeps a dead database from filling the log.
@@ -90,7 +97,7 @@ pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Delivered>) {
             let is_left = |user: &UserId| left.contains(&(conversation, *user));
             let later: Vec<UserId> = delivery.recipients.extract_if(.., |user| is_left(user)).collect();
             if !delivery.recipients.is_empty() {
-                tell(&chat, sender, &delivery, at);
+                tell(&core, sender, &delivery, at);
             }
             if !later.is_empty() && since.elapsed() < TRY_FOR {
                 waiting.push(Delivered { sender, delivery: Delivery { recipients: later, ..delivery }, since });
@@ -99,10 +106,10 @@ pub async fn run(chat: Arc<Chat>, mut queue: mpsc::Receiver<Delivered>) {
     }
 }
 
-fn tell(chat: &Chat, sender: UserId, delivery: &Delivery, delivered_at: DateTime<Utc>) {
+fn tell(core: &Core, sender: UserId, delivery: &Delivery, delivered_at: DateTime<Utc>) {
     let &Delivery { message_id, conversation_id, .. } = delivery;
     let payload = MessageDelivered { message_id, conversation_id, delivered_at };
     let users: Vec<UserId> = delivery.recipients.iter().copied().chain([sender]).collect();
     let audience = Audience { users: &users, ..Audience::default() };
-    chat.hub.emit(&audience, &Event::new(outgoing::MESSAGE_DELIVERED, &payload));
+    core.hub.emit(&audience, &Event::new(outgoing::MESSAGE_DELIVERED, &payload));
 }
