@@ -167,15 +167,15 @@ async fn run_batch(
         &attachments as &[Option<&Value>],
         &client_ids as &[Option<&str>],
         &temp_ids as &[Option<&str>],
+        &again_here,
         &replies as &[Option<Uuid>],
-        again,
-        deadline,
         &places,
         &pair_conversations,
         &pair_senders,
         &pair_counts,
         &pair_last,
-        &again_here
+        again,
+        deadline
     )
     .fetch_all(connection)
     .await?;
