@@ -10,7 +10,10 @@ use std::time::Duration;
 use legacy::{CHAT, INSTALLATIONS, Legacy, SHOP, digest, of, rows, schema};
 use model::{Model, model};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use souk::db::{Db, Pool};
+use souk::{
+    db::{Db, Pool},
+    domain::{MessageId, UserId},
+};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
@@ -118,6 +121,35 @@ async fn after_adoption_a_user_whom_the_shop_deletes_leaves_everything_in_its_pl
     assert_eq!(deleted.rows_affected(), 1);
     compare::sql(&world.pool(), &model).await;
     compare::api(&world, &model).await;
+    let gaps = "SELECT count(*) FROM conversations c WHERE c.last_seq <> (
+                    SELECT count(DISTINCT m.seq) FROM messages m
+                    WHERE m.conversation_id = c.id AND m.seq BETWEEN 1 AND c.last_seq)";
+    assert_eq!(sqlx::query_scalar::<_, i64>(gaps).fetch_one(&world.pool()).await.unwrap(), 0);
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_adoption_a_user_whom_the_shop_deletes_is_shown_as_deleted() {
+    let world = World::on(Legacy::build("").await.release().await).await;
+    let found: (Uuid, Uuid) = sqlx::query_as(
+        "WITH gone AS (DELETE FROM users WHERE display_name LIKE 'Sami%' RETURNING id)
+         SELECT m.id, r.user_id FROM gone g JOIN messages m ON m.sender_id = g.id AND NOT m.is_deleted
+         JOIN conversation_members r ON r.conversation_id = m.conversation_id AND r.user_id <> g.id
+         JOIN users u ON u.id = r.user_id AND u.status = 'active'
+         WHERE NOT EXISTS (SELECT 1 FROM message_deletions d WHERE d.message_id = m.id AND d.user_id = r.user_id) LIMIT 1",
+    )
+    .fetch_one(&world.pool())
+    .await
+    .unwrap();
+    let reader = world.chat.db().user(UserId(found.1)).await.unwrap().unwrap();
+    let (details, _turn) = world.chat.details(&reader, MessageId(found.0)).await.unwrap();
+    let view = serde_json::to_value(souk::protocol::MessageView::from(&details)).unwrap();
+    assert_eq!(view["senderName"], "Deleted user");
+    let listed = world.conversations(&reader, serde_json::json!({ "limit": 100 })).await;
+    let participants = listed.iter().filter_map(|c| c["participantDetails"].as_array()).flatten();
+    let is_shown = |p: &serde_json::Value| p["isDeleted"] == true && p["displayName"] == "Deleted user";
+    assert!(participants.into_iter().any(is_shown), "{listed:?}");
+    drop(_turn);
     world.close().await;
 }
 

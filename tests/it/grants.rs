@@ -69,7 +69,7 @@ async fn every_function_knows_where_its_tables_are() {
     .fetch_all(&world.pool())
     .await
     .unwrap();
-    // These two name nothing but what is built in, and must be inlined: migration 0008.
+    // These two name nothing but what is built in, and must be inlined: migration 0002.
     assert_eq!(wandering, ["souk_minute", "souk_participants"]);
     world.close().await;
 }

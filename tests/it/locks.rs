@@ -361,3 +361,31 @@ async fn a_change_of_participants_locks_the_members_in_the_order_of_their_ids() 
     emptied.await.unwrap();
     s.world.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a native Postgres: scripts/test runs it"]
+async fn a_message_inserted_by_sql_locks_the_members_in_the_order_of_their_ids() {
+    let s = Scene::new().await;
+    let (low, high) = (uuid::Uuid::from_u128(1), uuid::Uuid::from_u128(2));
+    let id = s.locked().1;
+    let mut shop = s.stranger().await;
+    // The higher one lies first in the table.
+    for list in [format!("[\"{high}\"]"), format!("[\"{high}\", \"{low}\"]")] {
+        run(&mut shop, &format!("UPDATE conversations SET participant_ids = '{list}' WHERE id = '{id}'")).await;
+    }
+    let member =
+        |user| format!("SELECT FROM conversation_members WHERE conversation_id = '{id}' AND user_id = '{user}'");
+    let mut holder = s.stranger().await;
+    run(&mut holder, &format!("BEGIN; {} FOR UPDATE", member(low))).await;
+    let insert = format!(
+        "INSERT INTO messages (conversation_id, sender_id, message_text) VALUES ('{id}', '{}', 'by SQL')",
+        s.seller.id
+    );
+    let inserted = tokio::spawn(async move { run(&mut shop, &insert).await });
+    until(&s.world, crate::support::WAITING, 1, SOON).await;
+    // It waits for the lower one, and so has not touched the higher one yet.
+    run(&mut s.stranger().await, &format!("{} FOR UPDATE NOWAIT", member(high))).await;
+    run(&mut holder, "COMMIT").await;
+    inserted.await.unwrap();
+    s.world.close().await;
+}

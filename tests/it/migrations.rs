@@ -193,7 +193,7 @@ async fn each_earlier_version_of_our_own_reaches_the_same_schema() {
 }
 
 /// The last migration before notifications were noted.
-const BEFORE_NOTES: i64 = 6;
+const BEFORE_NOTES: i64 = 1;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn notifications_from_before_they_were_noted_lose_their_text_with_their_message() {

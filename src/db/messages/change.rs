@@ -1,5 +1,5 @@
 //! What one participant does to a message that is there already: edit, delete, react. The rules are in the database's
-//! functions (`migrations/0003`), which SQL users share: they check who is asking and keep the unread counters right.
+//! functions (`migrations/0005`), which SQL users share: they check who is asking and keep the unread counters right.
 
 use sqlx::types::Json;
 

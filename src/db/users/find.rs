@@ -1,5 +1,5 @@
 //! Finding users: search, who is available, whom to ask for help. Each is one call of a function with a bound on its time
-//! (migrations/0010), and they share few connections: whoever searches a lot waits for other searches, and nobody else does.
+//! (migrations/0006), and they share few connections: whoever searches a lot waits for other searches, and nobody else does.
 
 use std::collections::HashMap;
 

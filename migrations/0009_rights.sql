@@ -3,7 +3,7 @@
 -- Hosted Postgres often gives every role access to each new table (`ALTER DEFAULT PRIVILEGES … TO PUBLIC`, or to the roles
 -- `anon` and `authenticated`) and expects row level security to keep strangers out. Our own tables have none.
 --
--- Locks no table: it changes rows of pg_class and pg_proc, and takes milliseconds.
+-- Locks: no table; rows of pg_class and pg_proc change.
 
 -- Called by the server at the end of every migration (`Db::migrate`), with the relations that were there before it began.
 --
@@ -50,24 +50,28 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION souk_close_new_tables(oid[]) FROM PUBLIC;
 
--- Tables of ours from before there was this function.
+-- The chat's own tables are the server's alone, whichever transaction made them.
 DO $$
 DECLARE
     stranger text;
-    relation text;
 BEGIN
     FOR stranger IN SELECT 'PUBLIC' UNION ALL SELECT quote_ident(rolname) FROM pg_roles WHERE rolname IN ('anon', 'authenticated') LOOP
-        FOREACH relation IN ARRAY ARRAY ['conversation_members', 'message_deletions', 'user_blocks', 'chat_servers',
-                                         'chat_server_users', '_sqlx_migrations'] LOOP
-            IF to_regclass(relation) IS NOT NULL THEN
-                EXECUTE format('REVOKE ALL ON %s FROM %s', relation, stranger);
-            END IF;
-        END LOOP;
+        EXECUTE format('REVOKE ALL ON conversation_members, message_deletions, user_blocks, chat_servers, chat_server_users,
+                        message_notifications, chat_stored_bytes, chat_files, chat_upload_bytes, chat_returning_sockets FROM %s', stranger);
+        IF to_regclass('_sqlx_migrations') IS NOT NULL THEN
+            EXECUTE format('REVOKE ALL ON _sqlx_migrations FROM %s', stranger);
+        END IF;
     END LOOP;
 END $$;
 
--- And functions from before; no relation is new here.
+-- Whoever may write to the shop's tables sets off these triggers, whether or not they may write to ours: they run as the owner.
 DO $$
+DECLARE
+    f text;
 BEGIN
+    FOREACH f IN ARRAY ARRAY ['souk_note_reaction', 'souk_note_deletion', 'souk_note_deleted_files', 'souk_keep_preview'] LOOP
+        EXECUTE format('ALTER FUNCTION %I() SECURITY DEFINER', f);
+    END LOOP;
+    -- And the search_path of all of them; no relation is new here.
     PERFORM souk_close_new_tables(ARRAY (SELECT oid FROM pg_class));
 END $$;

@@ -1,14 +1,12 @@
--- Finding users among a million, and keeping book of uploaded files.
+-- Finding users among a million, and whether a file is still named.
 --
--- Locks: messages against writing while one index is made, which reads the table once: on a busy machine 1 s for a
--- million messages without files, and 17 s for each 100,000 with files. Nothing of `users` is touched here. The indexes that make finding users fast are made
--- by the server after its start, or by `souk migrate`, outside of this transaction and without a lock against writing
--- (CREATE INDEX CONCURRENTLY: src/db/user_indexes.rs); until then, and where the role may not make them, what is below keeps to
--- its time and says that it did not see everybody.
-
--- 1. Finding users among a million.
+-- Locks: nothing. The indexes on the shop's `users` that make finding fast are made by the server after its start, or by `souk
+-- migrate`, outside of this transaction and on a large table without a lock against writing (CREATE INDEX CONCURRENTLY:
+-- src/db/schema/user_indexes.rs); until then, and where the role may not make them, what is below keeps to its time and says
+-- that it did not see everybody.
 
 -- Whether an index is there and complete: one that is being built, or whose building was broken off, is not.
+-- Called by souk_find_users and src/db/schema/user_indexes.rs.
 CREATE FUNCTION souk_index_is_ready(p_name text) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT COALESCE((SELECT i.indisvalid FROM pg_index i WHERE i.indexrelid = to_regclass(p_name)), false)
 $$;
@@ -167,89 +165,10 @@ BEGIN
                  FROM users u WHERE u.id = helper;
 END $$;
 
--- 2. Uploaded files.
-
--- The files that a message's attachments name: those that POST /upload made, by `path` or by the link in `url`.
-CREATE FUNCTION souk_file_paths(p_attachments jsonb) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT COALESCE(array_agg(DISTINCT f.path ORDER BY f.path), '{}')
-    FROM jsonb_array_elements(CASE WHEN jsonb_typeof(p_attachments) = 'array' THEN p_attachments ELSE '[]' END) AS a (file)
-    CROSS JOIN LATERAL (VALUES (a.file ->> 'path'), (substring(a.file ->> 'url' FROM '/api/chat/files/([^?#]+)'))) AS f (path)
-    WHERE f.path ~ '^chat/[0-9a-f-]{36}/[0-9a-f-]{36}/[A-Za-z0-9_-]{1,60}[.][a-z]{1,5}$'
-$$;
-
-CREATE INDEX messages_file_paths ON messages USING gin (souk_file_paths(attachments)) WHERE attachments <> '[]';
-
 -- Whether a message that is not deleted names a file. By the index, whatever the size of the table when it was planned.
+-- Called by src/db/files/uploads.rs.
 CREATE FUNCTION souk_is_file_named(p_path text) RETURNS boolean LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $$
 BEGIN
     RETURN EXISTS (SELECT 1 FROM messages m
                    WHERE m.attachments <> '[]' AND NOT m.is_deleted AND souk_file_paths(m.attachments) && ARRAY[p_path]);
-END $$;
-
--- What was uploaded since this migration, until it is removed. Older files are only here once they are to be removed.
-CREATE TABLE chat_files (
-    path       text PRIMARY KEY,
-    owner_id   uuid NOT NULL,
-    size       bigint NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    -- 'new': no message was seen to name it yet. 'used': one was. 'unused': none did for a day; it goes when that is still so
-    -- a little later. 'deleted': it goes at once, since its messages were deleted for everyone.
-    state      text NOT NULL DEFAULT 'new' CHECK (state IN ('new', 'used', 'unused', 'deleted')),
-    since      timestamptz NOT NULL DEFAULT now()
-);
-CREATE INDEX chat_files_unseen ON chat_files (created_at) WHERE state = 'new';
-CREATE INDEX chat_files_to_remove ON chat_files (since) WHERE state IN ('unused', 'deleted');
-
--- What each user uploaded on each day (UTC).
-CREATE TABLE chat_upload_bytes (
-    user_id uuid NOT NULL,
-    day     date NOT NULL,
-    bytes   bigint NOT NULL,
-    PRIMARY KEY (user_id, day)
-);
-
--- Where every role gets access to new tables, these are the server's alone.
-DO $$
-DECLARE
-    r text;
-BEGIN
-    FOR r IN SELECT 'PUBLIC' UNION ALL SELECT quote_ident(rolname) FROM pg_roles WHERE rolname IN ('anon', 'authenticated') LOOP
-        EXECUTE format('REVOKE ALL ON chat_files, chat_upload_bytes FROM %s', r);
-    END LOOP;
-END $$;
-
--- Notes the files of a message that was deleted for everyone, by whomever, unless another message of its sender names them.
--- A file is its sender's where the second part of its path is their id: naming another's file neither keeps nor removes it.
-CREATE FUNCTION souk_note_deleted_files() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
-DECLARE
-    file text;
-BEGIN
-    FOREACH file IN ARRAY souk_file_paths(NEW.attachments) LOOP
-        IF split_part(file, '/', 2) = NEW.sender_id::text THEN
-            -- Of two messages that name one file and are deleted at once, the second sees that the first is gone.
-            PERFORM pg_advisory_xact_lock(hashtextextended('souk file ' || file, 0));
-            IF NOT EXISTS (SELECT 1 FROM messages m
-                           WHERE m.attachments <> '[]' AND souk_file_paths(m.attachments) && ARRAY[file]
-                             AND m.sender_id = NEW.sender_id AND NOT m.is_deleted) THEN
-                INSERT INTO chat_files (path, owner_id, size, state) VALUES (file, NEW.sender_id, 0, 'deleted')
-                ON CONFLICT (path) DO UPDATE SET state = 'deleted', since = now();
-            END IF;
-        END IF;
-    END LOOP;
-    RETURN NULL;
-END $$;
-CREATE TRIGGER souk_note_deleted_files AFTER UPDATE OF is_deleted ON messages
-    FOR EACH ROW WHEN (NEW.is_deleted AND OLD.is_deleted IS DISTINCT FROM true AND NEW.attachments <> '[]')
-    EXECUTE FUNCTION souk_note_deleted_files();
-
--- Whoever may delete a message tells so, whether or not they may write to chat_files.
-DO $$
-DECLARE
-    f text;
-BEGIN
-    EXECUTE format('ALTER FUNCTION souk_note_deleted_files() SECURITY DEFINER SET search_path = %I, pg_temp', current_schema());
-    FOREACH f IN ARRAY ARRAY['souk_index_is_ready(text)', 'souk_find_users(uuid, text[], text, integer, integer)',
-                             'souk_support_user(uuid)', 'souk_is_file_named(text)'] LOOP
-        EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', f, current_schema());
-    END LOOP;
 END $$;
