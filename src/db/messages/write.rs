@@ -115,66 +115,86 @@ impl Db {
     }
 }
 
+/// The parameters of the statement that describe the batch, under the names that `send_batch.sql` gives them.
+#[derive(Default)]
+struct Asked<'b> {
+    ids: Vec<Uuid>,
+    conversations: Vec<Uuid>,
+    senders: Vec<Uuid>,
+    texts: Vec<&'b str>,
+    types: Vec<&'static str>,
+    files: Vec<Option<&'b Value>>,
+    client_ids: Vec<Option<&'b str>>,
+    temp_ids: Vec<Option<&'b str>>,
+    temp_ids_again: Vec<bool>,
+    replies: Vec<Option<Uuid>>,
+    places: Vec<i64>,
+    pair_conversations: Vec<Uuid>,
+    pair_senders: Vec<Uuid>,
+    pair_counts: Vec<i64>,
+    pair_lasts: Vec<i64>,
+}
+
+impl<'b> Asked<'b> {
+    fn of(batch: &[&'b NewMessage]) -> Self {
+        let mut asked = Self::default();
+        let mut count_of: HashMap<Uuid, i64> = HashMap::new();
+        // In order, as their rows are locked.
+        let mut pairs: BTreeMap<(Uuid, Uuid), (i64, i64)> = BTreeMap::new();
+        for (ord, m) in (1..).zip(batch) {
+            asked.ids.push(m.id.0);
+            asked.conversations.push(m.conversation_id.0);
+            asked.senders.push(m.sender_id.0);
+            asked.texts.push(m.text.as_str());
+            asked.types.push(m.kind);
+            asked.files.push(m.attachments.as_array().is_none_or(|list| !list.is_empty()).then_some(&m.attachments));
+            asked.client_ids.push(m.client_message_id.as_deref());
+            asked.temp_ids.push(m.temp_id.as_deref());
+            asked.temp_ids_again.push(m.temp_id_again);
+            asked.replies.push(m.reply_to.map(|r| r.0));
+            let place = count_of.entry(m.conversation_id.0).or_default();
+            *place += 1;
+            asked.places.push(*place);
+            let (count, last) = pairs.entry((m.conversation_id.0, m.sender_id.0)).or_default();
+            *count += 1;
+            *last = ord;
+        }
+        for ((conversation, sender), (count, last)) in pairs {
+            asked.pair_conversations.push(conversation);
+            asked.pair_senders.push(sender);
+            asked.pair_counts.push(count);
+            asked.pair_lasts.push(last);
+        }
+        asked
+    }
+}
+
 async fn run_batch(
     connection: &mut Session<'_>,
     batch: &[&NewMessage],
-    again: bool,
+    was_tried: bool,
     deadline: DateTime<Utc>,
 ) -> DbResult<Vec<Written>> {
-    let mut ids = Vec::with_capacity(batch.len());
-    let mut conversations = Vec::with_capacity(batch.len());
-    let mut senders = Vec::with_capacity(batch.len());
-    let mut texts = Vec::with_capacity(batch.len());
-    let mut kinds = Vec::with_capacity(batch.len());
-    let mut attachments = Vec::with_capacity(batch.len());
-    let mut client_ids = Vec::with_capacity(batch.len());
-    let mut temp_ids = Vec::with_capacity(batch.len());
-    let mut replies = Vec::with_capacity(batch.len());
-    let mut again_here = Vec::with_capacity(batch.len());
-    let mut places = Vec::with_capacity(batch.len());
-    let mut count_of: HashMap<Uuid, i64> = HashMap::new();
-    // In order, as their rows are locked.
-    let mut pairs: BTreeMap<(Uuid, Uuid), (i64, i64)> = BTreeMap::new();
-    for (ord, m) in (1..).zip(batch) {
-        ids.push(m.id.0);
-        conversations.push(m.conversation_id.0);
-        senders.push(m.sender_id.0);
-        texts.push(m.text.as_str());
-        kinds.push(m.kind);
-        attachments.push(m.attachments.as_array().is_none_or(|list| !list.is_empty()).then_some(&m.attachments));
-        client_ids.push(m.client_message_id.as_deref());
-        temp_ids.push(m.temp_id.as_deref());
-        again_here.push(m.temp_id_again);
-        replies.push(m.reply_to.map(|r| r.0));
-        let place = count_of.entry(m.conversation_id.0).or_default();
-        *place += 1;
-        places.push(*place);
-        let (count, last) = pairs.entry((m.conversation_id.0, m.sender_id.0)).or_default();
-        *count += 1;
-        *last = ord;
-    }
-    let (pairs, counts): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-    let (pair_conversations, pair_senders): (Vec<Uuid>, Vec<Uuid>) = pairs.into_iter().unzip();
-    let (pair_counts, pair_last): (Vec<i64>, Vec<i64>) = counts.into_iter().unzip();
+    let asked = Asked::of(batch);
     let rows = sqlx::query_file_as!(
         Row,
         "src/db/messages/send_batch.sql",
-        &ids,
-        &conversations,
-        &senders,
-        &texts as &[&str],
-        &kinds as &[&str],
-        &attachments as &[Option<&Value>],
-        &client_ids as &[Option<&str>],
-        &temp_ids as &[Option<&str>],
-        &again_here,
-        &replies as &[Option<Uuid>],
-        &places,
-        &pair_conversations,
-        &pair_senders,
-        &pair_counts,
-        &pair_last,
-        again,
+        &asked.ids,
+        &asked.conversations,
+        &asked.senders,
+        &asked.texts as &[&str],
+        &asked.types as &[&str],
+        &asked.files as &[Option<&Value>],
+        &asked.client_ids as &[Option<&str>],
+        &asked.temp_ids as &[Option<&str>],
+        &asked.temp_ids_again,
+        &asked.replies as &[Option<Uuid>],
+        &asked.places,
+        &asked.pair_conversations,
+        &asked.pair_senders,
+        &asked.pair_counts,
+        &asked.pair_lasts,
+        was_tried,
         deadline
     )
     .fetch_all(connection)
