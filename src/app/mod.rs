@@ -153,9 +153,7 @@ fn schema_fault(state: SchemaState) -> Option<String> {
                 missing.join(", ")
             ))
         }
-        SchemaState::Other(version) => Some(format!(
-            "the schema has migration {version:04}, which this server does not know: it is another version's database"
-        )),
+        SchemaState::Other(version) => Some(DbError::OtherSchema(version).to_string()),
     }
 }
 

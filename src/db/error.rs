@@ -20,6 +20,12 @@ pub enum DbError {
     /// A migration failed; its transaction was rolled back.
     #[error("migration: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The database has a migration that this server does not have, or has with other content. Nothing was changed.
+    #[error(
+        "the schema has migration {0:04}, which this server does not know: it is another version's database \
+         (one of a development version from before the first release is made anew)"
+    )]
+    OtherSchema(i64),
     /// No answer in time: the line is dead, or the database is frozen. Whether the statement took effect is unknown.
     #[error("no answer from the database in time")]
     Timeout,
@@ -69,7 +75,9 @@ impl DbError {
                 !matches!(e, sqlx::Error::Database(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
             }
             Self::Timeout => true,
-            Self::NoConnection(_) | Self::TooLate | Self::Migrate(_) | Self::Embedded(_) => false,
+            Self::NoConnection(_) | Self::TooLate | Self::Migrate(_) | Self::OtherSchema(_) | Self::Embedded(_) => {
+                false
+            }
         }
     }
 

@@ -141,8 +141,8 @@ async fn after_adoption_a_user_whom_the_shop_deletes_is_shown_as_deleted() {
     .fetch_one(&world.pool())
     .await
     .unwrap();
-    let reader = world.chat.db().user(UserId(found.1)).await.unwrap().unwrap();
-    let (details, _turn) = world.chat.details(&reader, MessageId(found.0)).await.unwrap();
+    let reader = world.chat.core.db.user(UserId(found.1)).await.unwrap().unwrap();
+    let (details, _turn) = world.chat.messages.details(&reader, MessageId(found.0)).await.unwrap();
     let view = serde_json::to_value(souk::protocol::MessageView::from(&details)).unwrap();
     assert_eq!(view["senderName"], "Deleted user");
     let listed = world.conversations(&reader, serde_json::json!({ "limit": 100 })).await;

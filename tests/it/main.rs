@@ -12,6 +12,7 @@ mod grants;
 mod health;
 mod locks;
 mod long_reads;
+mod migration_check;
 mod migrations;
 mod odd_values;
 mod outages;

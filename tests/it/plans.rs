@@ -92,14 +92,13 @@ async fn sending_reads_no_whole_table() {
     let mut connection = world.pool().acquire().await.unwrap();
     let prepare = format!(
         "SET plan_cache_mode = force_generic_plan;
-         PREPARE send (uuid[], uuid[], uuid[], text[], text[], jsonb[], text[], text[], uuid[], bool, timestamptz,
-                       bigint[], uuid[], uuid[], bigint[], bigint[], bool[]) AS {}",
-        statement("A batch of messages as one statement"),
+         PREPARE send AS {}",
+        statement("Stores a batch of messages"),
     );
     for sql in [fill, prepare] {
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut *connection).await.unwrap();
     }
-    let explain = "EXPLAIN EXECUTE send ('{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', false, now(), '{}', '{}', '{}', '{}', '{}', '{}')";
+    let explain = "EXPLAIN EXECUTE send ('{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', false, now())";
     let plan: Vec<String> = sqlx::query_scalar(explain).fetch_all(&mut *connection).await.unwrap();
     let whole =
         plan.iter().find(|line| line.contains("Seq Scan on conversation") || line.contains("Seq Scan on messages"));

@@ -1,8 +1,13 @@
-//! What a migration would do, without doing it: reads, in one read-only transaction.
+//! What a migration would do, without doing it: reads, in one read-only transaction that locks nothing.
 
-use sqlx::AssertSqlSafe;
+use std::collections::BTreeSet;
 
-use super::migrate::{MIGRATIONS, applied, without_limits};
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::{
+    migrate::{MIGRATIONS, applied, without_limits},
+    objects::{Kind, Name, found, is_shops, tables, wanted},
+};
 use crate::db::{Db, DbResult, Session};
 
 /// What is counted in a database that is still the Node server's. Each statement reads only columns that every
@@ -42,6 +47,9 @@ const FOREIGN_VIEWS: &str = "
                                              'message_reaction_counts', 'messages_with_reactions')
     ORDER BY 1";
 
+/// Until when a lock of the migrations is held.
+const TO_THE_END: &str = "until all migrations are done";
+
 impl Db {
     /// One line for each thing that [`Db::migrate`] would do; empty when there is nothing to do.
     ///
@@ -78,10 +86,95 @@ impl Db {
                 ));
             }
         }
+        let is_pending = |version: i64| !applied.contains_key(&version);
+        if MIGRATIONS.iter().any(|m| is_pending(m.version)) {
+            let dropped = drops(&mut tx, &is_pending, &mut lines).await?;
+            changes(&mut tx, &dropped, &mut lines).await?;
+        }
         tx.rollback().await?;
         connection.done();
         Ok(lines)
     }
+}
+
+/// The queries by which a migration finds what it drops, marked in its text: the check runs the very same.
+fn query_of(what: &str) -> Option<(i64, String)> {
+    let begin = format!("-- `souk migrate --check` runs this query too: {what}\n");
+    MIGRATIONS.iter().find_map(|m| {
+        let query = m.sql.as_str().split_once(&begin)?.1.split_once("-- end\n")?.0;
+        Some((m.version, query.to_owned()))
+    })
+}
+
+/// Lists what would be dropped, and what would be dropped and made again; returns the objects among these.
+async fn drops(
+    session: &mut Session<'_>,
+    is_pending: &impl Fn(i64) -> bool,
+    lines: &mut Vec<String>,
+) -> DbResult<BTreeSet<Name>> {
+    const LISTS: &[(&str, &str)] = &[
+        ("dropped functions", "SELECT 'function', replace(name::text, ',', ', '), NULL, true FROM (#) q"),
+        ("triggers", "SELECT 'trigger', rel || '.' || tgname, rel::text, true FROM (#) q WHERE is_nodes"),
+        (
+            // A function goes with the last trigger that runs it.
+            "triggers",
+            "SELECT 'function', function::text, NULL, true FROM (#) q WHERE is_nodes GROUP BY function
+             HAVING count(*) = (SELECT count(*) FROM pg_trigger WHERE tgfoid = function)",
+        ),
+        ("indexes", "SELECT 'index', name::text, rel::text, for_good FROM (#) q"),
+        ("foreign keys", "SELECT 'foreign key', rel || '.' || conname, rel || ' and users', true FROM (#) q"),
+    ];
+    let mut dropped = BTreeSet::new();
+    for (what, list) in LISTS {
+        let Some((_, query)) = query_of(what).filter(|(version, _)| is_pending(*version)) else { continue };
+        let rows = sqlx::query(AssertSqlSafe(list.replace('#', &query))).fetch_all(&mut *session).await?;
+        for row in rows {
+            let (kind, name): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+            let (table, for_good): (Option<String>, bool) = (row.try_get(2)?, row.try_get(3)?);
+            let again = if for_good { "" } else { " and make again" };
+            let lock = table.map_or_else(
+                || "locks no table".to_owned(),
+                |table| format!("ACCESS EXCLUSIVE on {table}, {TO_THE_END}"),
+            );
+            lines.push(format!("would drop{again} {kind} {name} ({lock})"));
+            dropped.extend(Kind::parse(&kind).map(|kind| (kind, name)));
+        }
+    }
+    Ok(dropped)
+}
+
+/// Lists what would be changed and made: what is there beside what the migrations end with.
+async fn changes(session: &mut Session<'_>, dropped: &BTreeSet<Name>, lines: &mut Vec<String>) -> DbResult<()> {
+    let (wanted, found) = (wanted(), found(session).await?);
+    let here = tables(&found);
+    let mut made = Vec::new();
+    for (name, object) in &wanted {
+        let (kind, word) = (name.0, format!("{} {}", name.0.word(), name.1));
+        let table = object.table.as_deref().or((kind == Kind::Table).then_some(name.1.as_str()));
+        let lock = match table.filter(|table| here.contains(table)) {
+            Some(table) => format!("ACCESS EXCLUSIVE on {table}, {TO_THE_END}"),
+            None => "locks nothing that is there".to_owned(),
+        };
+        // The columns of a table that is made come with it.
+        let is_part = kind == Kind::Column && !object.table.as_deref().is_some_and(|table| here.contains(table));
+        match found.get(name).filter(|_| !dropped.contains(name)) {
+            None if is_part || is_shops(name, object) && kind != Kind::Table => {}
+            None => made.push(format!("would make {word} ({lock})")),
+            Some(_) if is_shops(name, object) => {}
+            Some(_) if kind == Kind::View => {
+                lines.push(format!("would drop and make again {word} (ACCESS EXCLUSIVE on it)"));
+            }
+            Some(_) if kind == Kind::Function => lines.push(format!("would replace {word} (locks no table)")),
+            Some(old) if old.definition != object.definition => {
+                let said = |text: &str| if text.is_empty() { "logged".to_owned() } else { text.to_owned() };
+                let (old, new) = (said(&old.definition), said(&object.definition));
+                lines.push(format!("would change {word} from {old} to {new} ({lock})"));
+            }
+            Some(_) => {}
+        }
+    }
+    lines.append(&mut made);
+    Ok(())
 }
 
 async fn exists(conn: &mut Session<'_>, table: &str) -> DbResult<bool> {

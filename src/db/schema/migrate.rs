@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use sqlx::postgres::types::Oid;
 
-use crate::db::{Db, DbResult, Lease, Session};
+use crate::db::{Db, DbError, DbResult, Lease, Session};
 
 /// The migrations, built into the binary.
 pub(super) static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
@@ -56,11 +56,8 @@ impl Db {
         let applied = applied(&mut connection).await?;
         connection.done();
         let missing: Vec<i64> = MIGRATIONS.iter().map(|m| m.version).filter(|v| !applied.contains_key(v)).collect();
-        let other = applied.iter().find(|(version, checksum)| {
-            !MIGRATIONS.iter().any(|m| m.version == **version && *m.checksum == checksum[..])
-        });
-        Ok(match other {
-            Some((version, _)) => SchemaState::Other(*version),
+        Ok(match unknown(&applied) {
+            Some(version) => SchemaState::Other(version),
             None if missing.is_empty() => SchemaState::Current,
             None => SchemaState::Old(missing),
         })
@@ -71,7 +68,11 @@ impl Db {
         let mut tx = connection.begin().await?;
         without_limits(&mut tx).await?;
         sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut *tx).await?;
-        let before = applied(&mut tx).await?.len();
+        let before = applied(&mut tx).await?;
+        if let Some(version) = unknown(&before) {
+            return Err(DbError::OtherSchema(version));
+        }
+        let before = before.len();
         let known: Vec<Oid> = sqlx::query_scalar("SELECT oid FROM pg_class").fetch_all(&mut *tx).await?;
         let mut migrator = sqlx::migrate::Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
         migrator.set_locking(false);
@@ -82,7 +83,7 @@ impl Db {
         tx.forget_statements().await?;
         let after = applied(&mut tx).await?.len();
         if after > before {
-            // Migration 0008 has it, and says why.
+            // Migration 0009 has it, and says why.
             sqlx::query("SELECT souk_close_new_tables($1)").bind(known).execute(&mut *tx).await?;
         }
         tx.commit().await?;
@@ -107,6 +108,13 @@ pub(super) async fn without_limits(transaction: &mut Session<'_>) -> DbResult<()
     .execute(transaction)
     .await?;
     Ok(())
+}
+
+/// The first migration of the database that this server does not have, or has with other content.
+fn unknown(applied: &BTreeMap<i64, Vec<u8>>) -> Option<i64> {
+    let is_ours =
+        |version: i64, checksum: &[u8]| MIGRATIONS.iter().any(|m| m.version == version && *m.checksum == *checksum);
+    applied.iter().find(|(version, checksum)| !is_ours(**version, checksum)).map(|(version, _)| *version)
 }
 
 /// The migrations that the database has: version and checksum.

@@ -2,6 +2,7 @@
 
 mod check;
 mod migrate;
+mod objects;
 mod user_indexes;
 
 pub use migrate::SchemaState;
