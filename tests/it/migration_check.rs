@@ -144,6 +144,7 @@ async fn a_database_of_another_version_is_refused_with_one_clear_line_and_left_a
         let wanted = "the schema has migration 0002, which this server does not know: it is another version's database \
                       (one of a development version from before the first release is made anew)";
         assert_eq!(said, wanted);
+        assert_eq!(store.db.migration_report().await.unwrap(), [format!("would do nothing: {wanted}")]);
     }
     assert_eq!(objects(&store.db.pool()).await, before);
     store.close().await;

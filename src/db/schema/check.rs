@@ -1,16 +1,16 @@
-//! What a migration would do, without doing it: reads, in one read-only transaction that locks nothing.
+//! The report of `souk migrate --check`: reads what a migration would do, in one read-only transaction that locks nothing.
 
 use std::collections::BTreeSet;
 
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{
-    migrate::{MIGRATIONS, applied, without_limits},
+    migrate::{MIGRATIONS, applied, unknown, without_limits},
     objects::{Kind, Name, found, is_shops, tables, wanted},
 };
-use crate::db::{Db, DbResult, Session};
+use crate::db::{Db, DbError, DbResult, Session};
 
-/// What is counted in a database that is still the Node server's. Each statement reads only columns that every
+/// Counts for a database that is still the Node server's. Each statement reads only columns that every
 /// installation has.
 const COUNTS: &[(&str, &str)] = &[
     ("conversations", "SELECT count(*) FROM conversations"),
@@ -47,7 +47,7 @@ const FOREIGN_VIEWS: &str = "
                                              'message_reaction_counts', 'messages_with_reactions')
     ORDER BY 1";
 
-/// Until when a lock of the migrations is held.
+/// Migrations hold their locks until the transaction ends.
 const TO_THE_END: &str = "until all migrations are done";
 
 impl Db {
@@ -61,16 +61,13 @@ impl Db {
         sqlx::query("SET TRANSACTION READ ONLY").execute(&mut *tx).await?;
         without_limits(&mut tx).await?;
         let applied = applied(&mut tx).await?;
-        let mut lines = Vec::new();
-        for m in MIGRATIONS.iter() {
-            match applied.get(&m.version) {
-                None => lines.push(format!("would apply {:04} {}", m.version, m.description)),
-                Some(checksum) if checksum.as_slice() != &*m.checksum => {
-                    lines.push(format!("would not start: {:04} was applied with other content", m.version));
-                }
-                Some(_) => {}
-            }
+        if let Some(version) = unknown(&applied) {
+            return Ok(vec![format!("would do nothing: {}", DbError::OtherSchema(version))]);
         }
+        let is_pending = |version: i64| !applied.contains_key(&version);
+        let pending = || MIGRATIONS.iter().filter(|m| is_pending(m.version));
+        let mut lines: Vec<String> =
+            pending().map(|m| format!("would apply {:04} {}", m.version, m.description)).collect();
         let is_legacy =
             applied.is_empty() && exists(&mut tx, "conversations").await? && exists(&mut tx, "messages").await?;
         if is_legacy {
@@ -86,8 +83,7 @@ impl Db {
                 ));
             }
         }
-        let is_pending = |version: i64| !applied.contains_key(&version);
-        if MIGRATIONS.iter().any(|m| is_pending(m.version)) {
+        if pending().next().is_some() {
             let dropped = drops(&mut tx, &is_pending, &mut lines).await?;
             changes(&mut tx, &dropped, &mut lines).await?;
         }

@@ -10,7 +10,7 @@ use crate::db::{Db, DbError, DbResult, Lease, Session};
 pub(super) static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 /// Any number will do, as long as every server of ours takes the same.
 const MIGRATION_LOCK: i64 = 0x736f_756b;
-/// How often migrations that gave way to others are begun again, and after what pause.
+/// Number of retries, and the pause before each, of migrations that gave way to another session.
 const MIGRATION_TRIES: u32 = 20;
 const MIGRATION_PAUSE: Duration = Duration::from_secs(3);
 
@@ -111,7 +111,7 @@ pub(super) async fn without_limits(transaction: &mut Session<'_>) -> DbResult<()
 }
 
 /// The first migration of the database that this server does not have, or has with other content.
-fn unknown(applied: &BTreeMap<i64, Vec<u8>>) -> Option<i64> {
+pub(super) fn unknown(applied: &BTreeMap<i64, Vec<u8>>) -> Option<i64> {
     let is_ours =
         |version: i64, checksum: &[u8]| MIGRATIONS.iter().any(|m| m.version == version && *m.checksum == *checksum);
     applied.iter().find(|(version, checksum)| !is_ours(**version, checksum)).map(|(version, _)| *version)
