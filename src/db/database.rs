@@ -1,4 +1,4 @@
-//! The handle on the database that everything else has, and how it is made.
+//! [`Db`], the handle on the database that every caller has, and how it connects.
 
 use std::{
     net::IpAddr,
@@ -19,7 +19,7 @@ use crate::{
     limits::Shares,
 };
 
-/// Of so many connections one is for reads that may be long.
+/// One of this many connections may serve long reads.
 const LONG_READS_SHARE: usize = 5;
 
 /// The database.
@@ -27,9 +27,9 @@ const LONG_READS_SHARE: usize = 5;
 pub struct Db {
     pool: Pool,
     pub(super) options: PoolOptions,
-    /// How long to wait for the database at the start.
+    /// Longest wait for the database at the start.
     pub(super) start_timeout: Duration,
-    /// How many reads that may be long are under way at a time.
+    /// Permits for long reads.
     pub(super) long_reads: Arc<Semaphore>,
     pub(super) clock: Arc<Clock>,
 }
@@ -91,7 +91,7 @@ impl Db {
         Ok(Self { pool, options, start_timeout, long_reads, clock: Arc::default() })
     }
 
-    /// How many reads that keep a processor busy are best under way at a time, where that is less than the pool allows:
+    /// Best number of concurrent reads that keep a processor busy, where it is less than the pool allows:
     /// twice as many as there are processors, if Postgres has the same ones.
     #[must_use]
     pub fn reads_at_once(&self) -> Option<usize> {
@@ -110,7 +110,7 @@ impl Db {
         self.pool.clone()
     }
 
-    /// Whether statements are sent as a transaction-mode pooler needs it.
+    /// True if statements are sent in the form that a transaction-mode pooler needs.
     #[must_use]
     pub fn is_behind_pooler(&self) -> bool {
         self.pool().is_behind_pooler()

@@ -11,7 +11,7 @@ pub type DbResult<T> = Result<T, DbError>;
 /// A failure of the database.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
-    /// What sqlx says. Logged, never sent to a client.
+    /// An error of sqlx. Logged, never sent to a client.
     #[error(transparent)]
     Sqlx(#[from] sqlx::Error),
     /// No connection could be had: nothing was sent.
@@ -26,7 +26,7 @@ pub enum DbError {
          (one of a development version from before the first release is made anew)"
     )]
     OtherSchema(i64),
-    /// No answer in time: the line is dead, or the database is frozen. Whether the statement took effect is unknown.
+    /// No answer in time: the connection is dead, or the database is frozen. Whether the statement took effect is unknown.
     #[error("no answer from the database in time")]
     Timeout,
     /// The statement reached the database after its time, and did nothing.
@@ -38,7 +38,7 @@ pub enum DbError {
 }
 
 impl DbError {
-    /// Whether the statement itself was at fault: trying the same again, or its rows one by one, may tell which.
+    /// True if the statement itself was at fault: another attempt, or its rows one by one, may tell which row.
     /// Anything else is the connection's fault, and whether the statement took effect is unknown.
     #[must_use]
     pub fn is_statement_fault(&self) -> bool {
@@ -48,14 +48,14 @@ impl DbError {
         matches!(self, Self::Sqlx(sqlx::Error::Database(e)) if !self.is_locked() && !e.code().is_some_and(|c| is_others(&c)))
     }
 
-    /// Whether somebody else had a lock on what the statement needs, for longer than it waits (`DATABASE_LOCK_TIMEOUT_MS`).
+    /// True if another session held a lock that the statement needs for longer than it waits (`DATABASE_LOCK_TIMEOUT_MS`).
     /// It did nothing.
     #[must_use]
     pub fn is_locked(&self) -> bool {
         self.has_code(&["55P03"])
     }
 
-    /// Whether the server ended the statement after its time (`DATABASE_STATEMENT_TIMEOUT_MS`), or was told to. It did
+    /// True if the server ended the statement after its time (`DATABASE_STATEMENT_TIMEOUT_MS`), or was told to. It did
     /// nothing.
     #[must_use]
     pub fn is_given_up(&self) -> bool {
@@ -67,7 +67,7 @@ impl DbError {
         e.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|c| codes.contains(&&*c))
     }
 
-    /// Whether it is not known if the statement took effect.
+    /// True if it is unknown whether the statement took effect.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
         match self {
@@ -81,14 +81,14 @@ impl DbError {
         }
     }
 
-    /// Whether no connection of the pool was free in time, or the pool is closed: nothing was asked of the database.
+    /// True if no connection was free in time, or the pool is closed: the database was not asked.
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
         use sqlx::Error::{PoolClosed, PoolTimedOut};
         matches!(self, Self::Sqlx(PoolTimedOut | PoolClosed) | Self::NoConnection(PoolTimedOut | PoolClosed))
     }
 
-    /// Whether another transaction got in between: a unique key taken meanwhile, a deadlock, a serialization failure.
+    /// True if another transaction interfered: a unique key taken meanwhile, a deadlock, a serialization failure.
     /// Trying again settles it.
     #[must_use]
     pub fn is_conflict(&self) -> bool {

@@ -43,7 +43,7 @@ impl Db {
         Ok(self.pool().acquire().await?)
     }
 
-    /// Whether the server answered a statement within this time, whoever asked.
+    /// True if the server answered a statement of any caller within this time.
     #[must_use]
     pub fn answered_within(&self, time: Duration) -> bool {
         self.pool().answered_within(time)

@@ -20,20 +20,20 @@ pub struct Notification {
     pub user_id: UserId,
     /// Headline.
     pub title: &'static str,
-    /// What it says.
+    /// Its text.
     pub message: String,
     /// `conversation_id`, `message_id`, `sender_id`, `sender_name`, and for replies `reply_to_message_id`.
     pub metadata: Value,
-    /// Where it leads.
+    /// Its link.
     pub action_url: String,
-    /// What that is called.
+    /// The text of the link.
     pub action_text: &'static str,
 }
 
 /// Most texts that one statement takes out.
 const TEXTS_AT_ONCE: i64 = 1000;
 
-/// How to write to this installation's table.
+/// How this installation's table is written to.
 #[derive(Clone, Debug)]
 pub struct NotificationTable {
     insert: String,
@@ -119,7 +119,7 @@ impl Db {
     }
 }
 
-/// Whether the table takes keys that we make.
+/// True if the table takes keys that we make.
 fn takes_our_keys(types: &HashMap<String, String>) -> bool {
     types.get("id").is_some_and(|kind| kind == "uuid" || kind == "text" || kind.starts_with("character varying"))
 }

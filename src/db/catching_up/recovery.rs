@@ -1,4 +1,4 @@
-//! What connection state recovery needs of the database after a restart of the server: the sockets that its earlier life had,
+//! Connection state recovery after a restart of the server: the sockets that its earlier life had,
 //! with their rooms, and what happened since a position that a client names.
 
 use chrono::{DateTime, Utc};

@@ -1,4 +1,4 @@
-//! What a client that was away has to be told of.
+//! Catching up by number: what a client missed in the conversations that it knows.
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -16,7 +16,7 @@ use crate::{
 /// How far a client knows a conversation.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
-    /// Which.
+    /// The conversation.
     pub conversation: ConversationId,
     /// Every message up to this number.
     pub seq: i64,
@@ -27,7 +27,7 @@ pub struct Known {
 /// A message that the viewer deleted for themselves.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Hidden {
-    /// Which.
+    /// The message.
     pub message_id: MessageId,
     /// Its number.
     pub seq: i64,
@@ -38,7 +38,7 @@ pub struct Hidden {
 pub struct SyncState {
     /// What the client knows.
     pub known: Known,
-    /// Whether the caller takes part; if not, nothing else here is for them.
+    /// True if the caller is a member; if not, nothing else here is for them.
     pub is_member: bool,
     /// The newest message's number.
     pub last_seq: i64,
@@ -46,9 +46,9 @@ pub struct SyncState {
     pub unread_count: i64,
     /// From when on changes are news to the client. `None` where the message it knows last is not there.
     pub changed_since: Option<DateTime<Utc>>,
-    /// How many of the messages it knows changed since, counted up to the limit asked for.
+    /// Number of known messages that changed since, counted up to the limit.
     pub changes: i64,
-    /// What the caller deleted for themselves since, up to the limit asked for.
+    /// Messages that the caller deleted for themselves since, up to the limit.
     pub hidden: Vec<Hidden>,
     /// Everyone's watermarks.
     pub watermarks: Vec<Watermark>,

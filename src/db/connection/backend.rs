@@ -21,7 +21,7 @@ const SUSPECT_FOR: Duration = Duration::from_secs(10);
 const KEEP_READ_ONLY: Duration = Duration::from_secs(1);
 /// How long a backend may still be ending after its connection was closed.
 const ENDS_WITHIN: Duration = Duration::from_millis(100);
-/// How often an attempt to connect looks whether its server is still the right one.
+/// Interval at which an attempt to connect looks whether the database has moved.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Lost backends that are remembered.
 const MOST_LOST: usize = 1000;
@@ -36,7 +36,7 @@ pub(super) fn limits_as_sql(limits: &SessionLimits, set: &str) -> String {
     )
 }
 
-/// What is known of the sessions of one pool.
+/// The health of the sessions of one pool.
 pub(super) struct Health {
     started: Instant,
     /// Milliseconds from the start until which no connection is trusted without a ping.
@@ -55,7 +55,7 @@ pub(super) struct Health {
     probe: tokio::sync::Mutex<()>,
     /// One permit for each backend that may exist.
     slots: Arc<Semaphore>,
-    /// Whether a transaction-mode pooler is in between, so that backends are not ours.
+    /// True if a transaction-mode pooler is in between: backends are shared.
     behind_pooler: AtomicBool,
 }
 
@@ -84,7 +84,7 @@ impl Health {
         self.answered_at.fetch_max(self.now(), Ordering::Relaxed);
     }
 
-    /// Whether it did so within this time.
+    /// True if it did so within this time.
     pub(super) fn answered_within(&self, time: Duration) -> bool {
         self.now().saturating_sub(self.answered_at.load(Ordering::Relaxed)) <= millis(time)
     }
@@ -118,7 +118,7 @@ impl Health {
         self.moved_at.store(self.now().max(1), Ordering::Relaxed);
     }
 
-    /// Whether it moved since then.
+    /// True if it moved since then.
     pub(super) fn moved_since(&self, then: Instant) -> bool {
         let then = millis(then.saturating_duration_since(self.started));
         self.moved_at.load(Ordering::Relaxed).checked_sub(1).is_some_and(|at| at >= then)
@@ -171,8 +171,8 @@ impl Health {
         Ok(Backend { connection: Mutex::new(connection), made, identity, _slot: slot })
     }
 
-    /// Connects, and goes on trying while the database cannot be reached, refuses us or has no room: whoever waits has a
-    /// limit of their own. Each attempt looks the host's name up again, and ends when that begins to lead elsewhere: the old
+    /// Connects, and retries while the database cannot be reached, refuses us or has no room: the caller has a time
+    /// limit of its own. Each attempt looks the host's name up again, and ends when that begins to lead elsewhere: the old
     /// host may never answer.
     async fn connect(&self, options: &PgConnectOptions) -> Result<PgConnection, Error> {
         let mut pause = Duration::from_millis(10);
@@ -235,7 +235,7 @@ impl Drop for Slot {
     }
 }
 
-/// Nobody listens or the line broke, the database is starting or stopping (57P03), it has too many connections (53300), or
+/// The connection was refused or broke, the database is starting or stopping (57P03), it has too many connections (53300), or
 /// the role's password is being changed (class 28).
 fn is_passing(error: &Error) -> bool {
     match error {
@@ -247,7 +247,7 @@ fn is_passing(error: &Error) -> bool {
     }
 }
 
-/// Sets what holds for the whole session, in one round trip, and asks who serves it.
+/// Sets the session's settings, and asks for its backend's identity, in one round trip.
 async fn set_up(connection: &mut PgConnection, limits: Option<SessionLimits>) -> Result<Option<String>, Error> {
     // Statements are planned once. Left to itself Postgres takes some of ours for cheaper with each call's values, and
     // then plans them at every call, which takes longer than running them.

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::limits::Turn;
 
-/// A part of a user's share, and one of what is given out few at a time.
+/// A place of the user's share, and a permit where few connections may be out.
 pub(super) type Turns = (Option<Turn>, Option<Box<OwnedSemaphorePermit>>);
 
 /// A connection of a pool.
@@ -28,7 +28,7 @@ pub struct Lease {
     session: Option<Session<'static>>,
     /// The connection is of no use any more.
     is_lost: bool,
-    /// What it takes up.
+    /// The places that it takes.
     turns: Turns,
 }
 
@@ -43,7 +43,7 @@ impl Lease {
         drop(self.session.take());
     }
 
-    /// Gives it back where what it was asked for is `outcome`, and all of it came.
+    /// Gives it back if `outcome` is the complete answer to its statement.
     ///
     /// # Errors
     /// The outcome's own.

@@ -1,4 +1,4 @@
-//! What sessions the pool is to have, how they are made, and when one is asked whether it still lives.
+//! The options of the pool's sessions, how one is made, and when one is pinged before it is used.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,14 +8,14 @@ use sqlx::{Connection as _, Error, postgres::PgConnectOptions};
 use super::backend::{Backend, Health};
 use crate::config::SessionLimits;
 
-/// A connection that was not used for this long is asked whether it lives before it is.
+/// A connection that was idle for this long is pinged before it is used.
 const PING_AFTER: Duration = Duration::from_secs(1);
 /// One that says nothing for this long does not.
 const PING_WITHIN: Duration = Duration::from_secs(1);
-/// A connection is not kept for longer: what the database remembers for it grows, and a pooler may move.
+/// Longest life of a connection: its memory in the database grows, and a pooler may move.
 const LIFETIME: Duration = Duration::from_mins(30);
 
-/// What connections the pool is to have.
+/// The options of a pool.
 #[derive(Clone, Debug)]
 pub struct PoolOptions {
     /// Where to, and how.
@@ -24,7 +24,7 @@ pub struct PoolOptions {
     pub max_connections: u32,
     /// How long to wait for one.
     pub acquire_timeout: Duration,
-    /// Whether they keep prepared statements, and settings of their own. Behind a transaction-mode pooler they do not
+    /// True if sessions keep prepared statements and settings of their own. Behind a transaction-mode pooler they do not
     /// (`session.rs`).
     pub keeps_statements: bool,
     /// The limits of each session, or behind a pooler of each transaction; none with the embedded database, where nobody
@@ -44,7 +44,7 @@ impl managed::Manager for Manager {
 
     async fn create(&self) -> Result<Backend, Error> {
         let PoolOptions { connect, limits, .. } = &self.options;
-        // In a box, as pinging is: every statement's future has room for what it seldom does.
+        // Boxed, as the ping is, so that the rare path does not enlarge every statement's future.
         Box::pin(self.health.open(connect, *limits)).await
     }
 

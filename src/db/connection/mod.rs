@@ -1,4 +1,4 @@
-//! Connections to Postgres: making them, giving them out, and what becomes of a statement when one fails.
+//! Connections to Postgres: how they are made and given out, and which statements are run again when one fails.
 //!
 //! From the bottom: [`backend`] is one session with the server, [`manager`] makes and checks them for the [`pool`], which
 //! gives them out as [`lease`]s; a [`session`] sends statements on one, alone or in a transaction. [`executor`] runs a single

@@ -40,7 +40,7 @@ pub(super) fn watch(options: &PgConnectOptions, health: Weak<Health>) {
     }
 }
 
-/// Says so where what a lookup found is elsewhere.
+/// Notes that the database moved, if a lookup says so.
 fn heed(found: io::Result<Vec<IpAddr>>, addresses: &mut Addresses, health: &Health) {
     if let Ok(found) = found
         && addresses.lead_elsewhere(&found, Instant::now())
@@ -55,12 +55,12 @@ fn heed(found: io::Result<Vec<IpAddr>>, addresses: &mut Addresses, health: &Heal
 struct Addresses(HashMap<IpAddr, Instant>);
 
 impl Addresses {
-    /// Takes the addresses of one lookup; says whether all of them are new.
+    /// Takes the addresses of one lookup; true if all of them are new.
     fn lead_elsewhere(&mut self, found: &[IpAddr], now: Instant) -> bool {
         let is_known = |ip: &IpAddr| self.0.contains_key(ip);
         let is_elsewhere = !self.0.is_empty() && !found.is_empty() && !found.iter().any(is_known);
         if !found.is_empty() {
-            // A lookup that finds nothing tells nothing: what was known stays.
+            // A lookup without a result changes nothing.
             self.0.extend(found.iter().map(|ip| (*ip, now)));
             self.0.retain(|_, at| now.saturating_duration_since(*at) < REMEMBER_FOR);
         }

@@ -1,4 +1,4 @@
-//! The pool of connections. sqlx's own asks each connection whether it lives when it comes back, a round trip after every
+//! The pool of connections. sqlx's own pings each connection when it comes back, a round trip after every
 //! statement; here one is asked only where there is a reason to.
 
 use std::{
@@ -23,11 +23,11 @@ use crate::limits::{Shares, caller};
 
 /// A connection that was not used for this long keeps no buffers of its largest statement.
 const SHRINK_AFTER: Duration = Duration::from_secs(5);
-/// How often one that closes looks whether all of its connections are back.
+/// Interval at which a pool that closes looks for connections that are still out.
 const CLOSE_PAUSE: Duration = Duration::from_millis(5);
-/// How often a statement that is waited for looks whether its server is still the right one.
+/// Interval at which the wait for a statement looks whether the database has moved.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How much longer than its `statement_timeout` a statement is waited for: what says nothing by then is dead.
+/// A statement is waited for this much longer than its `statement_timeout`; a server that is silent by then is dead.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Connections to the database. A statement runs on one of them by `fetch_all(&pool)`; several on the same one after
@@ -37,15 +37,15 @@ pub struct Pool {
     connections: managed::Pool<Manager>,
     acquire_timeout: Duration,
     answer_within: Option<Duration>,
-    /// Begins a transaction behind a pooler, with what other sessions are given once and for all.
+    /// Begins a transaction behind a pooler, with the settings that other sessions get once.
     begin: SqlStr,
     bounds: Arc<Bounds>,
 }
 
-/// On how many are given out. Behind one pointer: every statement's future has a handle of the pool.
+/// Limits on how many are given out. Behind one pointer, because every statement's future has a handle of the pool.
 #[derive(Clone, Default)]
 struct Bounds {
-    /// How many of them may work for one user.
+    /// How many may work for one user.
     shares: Option<Arc<Shares>>,
     /// How many by this handle and its like.
     few: Option<Arc<Semaphore>>,
@@ -96,20 +96,20 @@ impl Pool {
     }
 
     /// A connection for one's own use, as soon as the user for whom the task works has fewer than their share. It is given
-    /// back when it is dropped. Whoever is done with it says so ([`Lease::done`]); otherwise it is first seen to that nothing
-    /// is left of what it was doing.
+    /// back when it is dropped. [`Lease::done`] says that nothing is open on it; without it the connection is cleaned
+    /// first.
     ///
     /// # Errors
-    /// `PoolTimedOut` when none was free in time, `PoolClosed`, or what connecting says.
+    /// `PoolTimedOut` when none was free in time, `PoolClosed`, or the error of connecting.
     pub async fn acquire(&self) -> Result<Lease, Error> {
         let get = async {
             let turn = match (&self.bounds.shares, caller()) {
                 (Some(shares), Some(user)) => Some(shares.turn(user).await),
                 _ => None,
             };
-            // After their own turn: whoever waits for that must not keep others from a connection.
+            // After the user's own turn: a caller that waits for that must not keep others from a connection.
             let permit = match &self.bounds.few {
-                // In a box: every statement's future has room for what few need.
+                // Boxed, so that the rare case does not enlarge every statement's future.
                 Some(few) => Box::pin(few.clone().acquire_owned()).await.ok().map(Box::new),
                 None => None,
             };
@@ -146,13 +146,13 @@ impl Pool {
         }
     }
 
-    /// Whether the server answered a statement within this time, whoever asked.
+    /// True if the server answered a statement of any caller within this time.
     #[must_use]
     pub fn answered_within(&self, time: Duration) -> bool {
         self.connections.manager().health.answered_within(time)
     }
 
-    /// Whether statements are sent as a transaction-mode pooler needs it.
+    /// True if statements are sent in the form that a transaction-mode pooler needs.
     #[must_use]
     pub fn is_behind_pooler(&self) -> bool {
         self.connections.manager().health.is_behind_pooler()
@@ -171,7 +171,7 @@ impl Pool {
     /// Gives out no connection any more, and waits until each is back and closed.
     pub async fn close(&self) {
         let idle = self.connections.retain(|_, _| false).removed;
-        // What comes back from now on is dropped.
+        // Connections that come back from now on are dropped.
         self.connections.close();
         for backend in idle {
             backend.connection.into_inner().close().await.ok();

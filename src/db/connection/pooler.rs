@@ -14,7 +14,7 @@ const WITHIN: Duration = Duration::from_secs(2);
 /// A backend of Postgres: its process, and when it started, as a number alone may be there twice behind a balancer.
 const BACKEND: &str = "SELECT pg_backend_pid(), backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()";
 
-/// Whether backends are shared between connections: two connections have the same one, or one connection has another than
+/// True if connections share backends: two connections have the same one, or one connection has another than
 /// before. Neither can be without a pooler that gives a backend away after each transaction, so `true` is certain. `false`
 /// is where nothing of it was seen, as when there was no room for more than one connection.
 pub(in crate::db) async fn shares_backends(options: &PgConnectOptions) -> bool {

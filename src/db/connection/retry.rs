@@ -7,13 +7,13 @@ use std::{
 
 use sqlx::Error;
 
-/// How long a statement is tried again while another session is in its way, and after what pauses, growing. In between it
-/// has no connection: whatever waits for a lock leaves the connections to those who do not.
+/// A statement is retried for this long while another session is in its way, after pauses that grow. In between it holds no
+/// connection: a statement that waits for a lock leaves the connections to the others.
 const TRY_FOR: Duration = Duration::from_secs(4);
 const TRY_AGAIN: Duration = Duration::from_millis(20);
 const TRY_AGAIN_AT_MOST: Duration = Duration::from_millis(250);
 
-/// Counts the attempts at a statement or a transaction that somebody else is in the way of.
+/// The attempts at a statement or a transaction that another session is in the way of.
 pub(in crate::db) struct Attempts {
     started: Instant,
     pause: Duration,
@@ -24,7 +24,7 @@ impl Attempts {
         Self { started: Instant::now(), pause: TRY_AGAIN }
     }
 
-    /// Whether to try again after this error; waits for a while if so. The connection must be given back before.
+    /// True if it should be tried again after this error; waits for a while first. Give the connection back before.
     pub(in crate::db) async fn go_on_after(&mut self, error: &Error) -> bool {
         if !is_in_the_way(error) || self.started.elapsed() >= TRY_FOR {
             return false;
@@ -42,7 +42,7 @@ pub(super) fn code_of(error: &Error) -> Option<Cow<'_, str>> {
     error.as_database_error().and_then(sqlx::error::DatabaseError::code)
 }
 
-/// Whether the connection is gone. Class 57P: the server shuts down, or somebody ended the session.
+/// True if the connection is gone. Class 57P: the server shuts down, or ended the session.
 pub(in crate::db) fn is_loss(error: &Error) -> bool {
     match error {
         Error::Io(_) | Error::Tls(_) | Error::Protocol(_) => true,
@@ -51,7 +51,7 @@ pub(in crate::db) fn is_loss(error: &Error) -> bool {
     }
 }
 
-/// Whether the statement did nothing because of what somebody else does at this moment: a lock not had in time (55P03), a
+/// True if the statement did nothing because of another session: a lock not had in time (55P03), a
 /// deadlock (40P01), a serialization failure or a standby's replay (40001), a failover (25006).
 pub(in crate::db) fn is_in_the_way(error: &Error) -> bool {
     code_of(error).is_some_and(|code| matches!(code.as_ref(), "55P03" | "40P01" | "40001" | READ_ONLY))

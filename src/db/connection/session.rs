@@ -28,7 +28,7 @@ use super::{backend::Backend, manager::Manager};
 /// A connection that statements run on, alone or in a transaction.
 pub struct Session<'c> {
     held: Held<'c>,
-    /// Behind a transaction-mode pooler: what begins a transaction there. `None` where the backend is ours.
+    /// The statement that begins a transaction behind a transaction-mode pooler. `None` where the backend is ours.
     begin: Option<SqlStr>,
 }
 
@@ -58,7 +58,7 @@ impl Session<'static> {
 }
 
 impl Session<'_> {
-    /// The connection itself. What is sent on it directly must be good behind a transaction-mode pooler.
+    /// The connection itself. Statements sent on it directly must work behind a transaction-mode pooler.
     pub fn connection(&mut self) -> &mut PgConnection {
         match &mut self.held {
             Held::Leased(backend) => backend.connection.get_mut(),
@@ -66,7 +66,7 @@ impl Session<'_> {
         }
     }
 
-    /// What the pool knows of the connection; a transaction does not see it.
+    /// The pool's own record of the connection; a transaction has none.
     pub(super) fn backend(&self) -> Option<&Backend> {
         match &self.held {
             Held::Leased(backend) => Some(backend),
@@ -77,7 +77,7 @@ impl Session<'_> {
     /// Begins a transaction, which is rolled back unless it is committed.
     ///
     /// # Errors
-    /// What the database says.
+    /// The database's error.
     pub async fn begin(&mut self) -> Result<Tx<'_>, Error> {
         let begin = self.begin.clone();
         let transaction = Transaction::begin(self.connection(), begin.clone()).await?;
@@ -92,7 +92,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Whether a statement has to bring a transaction of its own.
+    /// True if a statement needs a transaction of its own.
     fn needs_transaction(&self) -> bool {
         self.begin.is_some() && matches!(self.held, Held::Leased(_))
     }
@@ -108,7 +108,7 @@ impl Tx<'_> {
     /// Commits it.
     ///
     /// # Errors
-    /// What the database says; whether it was committed is unknown where the connection was lost.
+    /// The database's error; whether it was committed is unknown where the connection was lost.
     pub async fn commit(self) -> Result<(), Error> {
         match self.session.held {
             Held::InTransaction(transaction) => transaction.commit().await,
@@ -119,7 +119,7 @@ impl Tx<'_> {
     /// Rolls it back and waits for that.
     ///
     /// # Errors
-    /// What the database says.
+    /// The database's error.
     pub async fn rollback(self) -> Result<(), Error> {
         match self.session.held {
             Held::InTransaction(transaction) => transaction.rollback().await,

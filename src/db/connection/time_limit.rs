@@ -1,4 +1,4 @@
-//! How long a statement may take that nobody else limits.
+//! The time limit of statements that have no other.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use crate::db::{DbError, DbResult};
 /// query for as long as the kernel tries, a quarter of an hour.
 pub(in crate::db) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// Waits for a statement as long as is sensible where nobody else limits it.
+/// Waits for a statement that has no other time limit.
 ///
 /// # Errors
-/// [`DbError::Timeout`], or what the statement says.
+/// [`DbError::Timeout`], or the statement's own error.
 pub async fn in_time<T>(statement: impl Future<Output = DbResult<T>>) -> DbResult<T> {
     tokio::time::timeout(ANSWER_WITHIN, statement).await.unwrap_or(Err(DbError::Timeout))
 }

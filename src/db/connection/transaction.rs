@@ -3,7 +3,7 @@
 use super::retry::Attempts;
 use crate::db::{DbError, DbResult};
 
-/// Runs a transaction, and again while somebody else is in its way: in between it has no connection.
+/// Runs a transaction, and runs it again while another session is in its way. In between it holds no connection.
 pub(in crate::db) async fn again_while_in_the_way<T, F: Future<Output = DbResult<T>>>(
     transaction: impl Fn() -> F,
 ) -> DbResult<T> {

@@ -76,25 +76,25 @@ impl From<ConversationRow> for Conversation {
     }
 }
 
-/// Another participant of a listed conversation, and whether they are here.
+/// Another member of a listed conversation, with their presence.
 #[derive(Clone, Debug)]
 pub struct Participant {
-    /// Of which conversation.
+    /// The conversation.
     pub conversation_id: ConversationId,
-    /// Who.
+    /// The user.
     pub user: User,
     /// The shop deleted them: only the id is known, and the role is a guess for the caller to make.
     pub is_deleted: bool,
     /// One of the two blocked the other: the viewer is told nothing of their presence.
     pub is_blocked: bool,
-    /// Whether any server holds a socket of theirs.
+    /// True if any server has a socket of theirs.
     pub is_online: bool,
-    /// When the last one went.
+    /// Time at which the last one disconnected.
     pub last_seen_at: Option<DateTime<Utc>>,
 }
 
 impl Db {
-    /// One conversation as `viewer` sees it; `None` unless they take part.
+    /// One conversation as `viewer` sees it; `None` unless they are a member.
     ///
     /// # Errors
     /// [`crate::db::DbError`].
@@ -129,7 +129,7 @@ impl Db {
         Ok(rows.into_iter().map(Conversation::from).collect())
     }
 
-    /// What nearly every call asks for, by a statement that can do no more.
+    /// The first page, which nearly every call asks for: a statement that can do no more is cheaper.
     async fn newest_conversations(&self, viewer: UserId, limit: i64) -> DbResult<Vec<ConversationRow>> {
         let rows = conversation_rows!(
             "FROM conversation_members me JOIN conversations c ON c.id = me.conversation_id

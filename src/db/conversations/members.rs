@@ -1,4 +1,4 @@
-//! Who takes part, and how far each has read.
+//! Members of conversations, and how far each has read.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -14,69 +14,69 @@ use crate::{
 /// A conversation's state together with whether the caller belongs to it.
 #[derive(Clone, Debug)]
 pub struct Access {
-    /// Whether the caller takes part.
+    /// True if the caller is a member.
     pub is_member: bool,
     /// Everyone's watermarks.
     pub watermarks: Vec<Watermark>,
 }
 
 impl Access {
-    /// From the watermarks of all who take part, in the order of their ids.
+    /// From the watermarks of all members, in the order of their ids.
     pub(in crate::db) fn of(user: UserId, watermarks: Vec<Watermark>) -> Self {
         Self { is_member: watermarks.iter().any(|w| w.user_id == user), watermarks }
     }
 }
 
-/// How far one participant has read, and how far messages have reached them.
+/// How far one member has read, and up to which message was delivered to them.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Watermark {
-    /// Whose.
+    /// The member.
     pub user_id: UserId,
     /// Read up to this `seq`.
     pub last_read_seq: i64,
-    /// When.
+    /// Time of that.
     #[serde(deserialize_with = "opt_from_postgres")]
     pub last_read_at: Option<DateTime<Utc>>,
     /// Delivered up to this `seq`.
     pub last_delivered_seq: i64,
-    /// When.
+    /// Time of that.
     #[serde(deserialize_with = "opt_from_postgres")]
     pub last_delivered_at: Option<DateTime<Utc>>,
 }
 
-/// What marking a conversation read did.
+/// The result of marking a conversation read.
 #[derive(Clone, Debug)]
 pub struct ReadMark {
-    /// Whether the caller takes part; if not, nothing was done.
+    /// True if the caller is a member; if not, nothing was done.
     pub is_member: bool,
-    /// How many messages by others became read.
+    /// Number of messages by others that became read.
     pub marked: i64,
     /// The watermark now.
     pub last_read_seq: i64,
-    /// When it got there.
+    /// Time at which it got there.
     pub read_at: DateTime<Utc>,
-    /// Everyone who takes part.
+    /// All members.
     pub members: Arc<[UserId]>,
 }
 
-/// A message that reached the participants who are online.
+/// A message that reached members who are online.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     /// The message.
     pub message_id: MessageId,
-    /// Where.
+    /// Its conversation.
     pub conversation_id: ConversationId,
     /// Its number.
     pub seq: i64,
-    /// Whom it reached.
+    /// The members whom it reached.
     pub recipients: Vec<UserId>,
 }
 
-/// One user's place in a conversation.
+/// One member of one conversation.
 pub type Member = (ConversationId, UserId);
 
 impl Db {
-    /// The conversation's watermarks, by user id, and whether `user` takes part; `None` where there is no such conversation.
+    /// The conversation's watermarks, by user id, and whether `user` is a member; `None` where there is no such conversation.
     ///
     /// # Errors
     /// [`crate::db::DbError`].
@@ -138,7 +138,7 @@ impl Db {
         Ok(found)
     }
 
-    /// Who takes part; empty where there is no such conversation.
+    /// The members; none where there is no such conversation.
     ///
     /// # Errors
     /// [`crate::db::DbError`].

@@ -1,4 +1,4 @@
-//! How many bytes of text each user has stored.
+//! The bytes of text that each user has stored.
 
 use uuid::Uuid;
 

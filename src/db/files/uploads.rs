@@ -112,7 +112,7 @@ impl Db {
         Ok(paths)
     }
 
-    /// Whether a file is to go because its messages were deleted for everyone.
+    /// True if a file is to be removed because its messages were deleted for everyone.
     ///
     /// # Errors
     /// [`crate::db::DbError`].

@@ -1,4 +1,4 @@
-//! What became of a batch of messages, from the rows of the statement that wrote it.
+//! The outcome of each message of a batch, from the rows of the statement that stored it.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -12,18 +12,18 @@ use crate::{
     domain::{Quote, UserId},
 };
 
-/// What became of one message of a batch.
+/// The outcome of one message of a batch.
 #[derive(Clone, Debug)]
 pub struct Written {
-    /// What became of it.
+    /// The outcome.
     pub outcome: Outcome,
-    /// Everyone who takes part in the conversation; empty where it was refused.
+    /// All members of the conversation; none where it was refused.
     pub members: Arc<[UserId]>,
     /// The database's time when it ran.
     pub(super) clock: DateTime<Utc>,
 }
 
-/// What became of one message of a batch.
+/// The outcome of one message of a batch.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// Stored under this number.
@@ -42,13 +42,13 @@ pub enum Outcome {
     },
     /// There is no such conversation.
     NotFound,
-    /// The sender takes no part in it.
+    /// The sender is no member of it.
     NotMember,
     /// It is closed.
     Closed,
     /// One of its two participants blocked the other.
     Blocked,
-    /// The shop deleted everyone else who took part.
+    /// The shop deleted all other members.
     ParticipantDeleted,
     /// The statement ran after its time, and stored nothing.
     TooLate,
@@ -56,7 +56,7 @@ pub enum Outcome {
     ReplyNotFound,
 }
 
-/// What the statement says: of a conversation, of a message that was refused, or of one that answers another.
+/// A row of the statement: a conversation, a message that was refused, or the quote of a reply.
 pub(super) struct Row {
     /// Which message of the batch, from 1; none for a conversation.
     pub(super) ord: Option<i64>,

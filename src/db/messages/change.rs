@@ -1,4 +1,4 @@
-//! What one participant does to a message that is there already: edit, delete, react. The rules are in the database's
+//! Changing a stored message: edit, delete, react. The rules are in the database's
 //! functions (`migrations/0005`), which SQL users share: they check who is asking and keep the unread counters right.
 
 use sqlx::types::Json;
@@ -8,7 +8,7 @@ use crate::{
     domain::{ConversationId, MessageId, Reaction, UserId},
 };
 
-/// What became of it.
+/// The outcome of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acted {
     /// It was done.
@@ -19,7 +19,7 @@ pub enum Acted {
     NotFound,
     /// It was deleted for everyone.
     Gone,
-    /// The caller takes no part in its conversation.
+    /// The caller is no member of its conversation.
     NotMember,
     /// The caller did not write it.
     NotSender,
@@ -47,14 +47,14 @@ impl Acted {
     }
 }
 
-/// What became of it, where, and who takes part there. The latter are not for a caller who was refused.
+/// The result of a change: its outcome, conversation and members. The members are not for a caller who was refused.
 #[derive(Clone, Debug)]
 pub struct Action {
-    /// What became of it.
+    /// The outcome of a change.
     pub acted: Acted,
     /// The message's own conversation, whatever the client said.
     pub conversation_id: Option<ConversationId>,
-    /// Everyone who takes part.
+    /// All members.
     pub members: Vec<UserId>,
     /// The reactions after it; for reactions only.
     pub reactions: Vec<Reaction>,

@@ -1,4 +1,4 @@
-//! The database's clock, by which a statement that stores messages knows that nobody waits for it any more.
+//! The database's clock, by which a statement that stores messages finds out that it is too late.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::db::connection::time_limit::ANSWER_WITHIN;
 
-/// What the database's clock says, as far as we know.
+/// An estimate of the database's clock.
 #[derive(Debug, Default)]
 pub(in crate::db) struct Clock {
     /// Milliseconds that it is ahead of ours, and up to `ANSWER_WITHIN` more: it was read between our question and its
@@ -15,7 +15,7 @@ pub(in crate::db) struct Clock {
 }
 
 impl Clock {
-    /// Until when, by the database's clock, a statement sent at `sent_at` is good. The truth is at most
+    /// The deadline, by the database's clock, of a statement sent at `sent_at`. The exact one is at most
     /// `ANSWER_WITHIN` earlier.
     pub(super) fn deadline(&self, sent_at: DateTime<Utc>) -> DateTime<Utc> {
         sent_at + ANSWER_WITHIN + TimeDelta::milliseconds(self.ahead.load(Ordering::Relaxed))

@@ -73,7 +73,7 @@ pub(super) struct RareColumns {
     delivered_at: Option<DateTime<Utc>>,
     #[serde(deserialize_with = "opt_from_postgres")]
     read_at: Option<DateTime<Utc>>,
-    /// Whether it was edited, deleted or reacted to, or is a reply: [`ChangedRow`] has what follows from that.
+    /// True if it was edited, deleted or reacted to, or is a reply: [`ChangedRow`] has the rest then.
     has_more: Option<bool>,
 }
 
@@ -117,12 +117,12 @@ impl PageRow {
 }
 
 impl MessageRow {
-    /// Whether [`ChangedRow`] has more of it.
+    /// True if [`ChangedRow`] has more columns of it.
     pub(super) fn has_more(&self) -> bool {
         self.unusual.as_ref().is_some_and(|u| u.has_more == Some(true))
     }
 
-    /// Adds to what an adopted row says of its readers what the watermarks say.
+    /// Its readers are those of an adopted row and those whom the watermarks name.
     pub(super) fn into_message(self, watermarks: &[Watermark]) -> Message {
         let (id, conversation) = (MessageId(self.id), ConversationId(self.conversation_id));
         let sender = UserId(self.sender_id);
@@ -146,7 +146,7 @@ impl MessageRow {
     }
 }
 
-/// What a message has once it was changed, answers another, or was reacted to. Its text and files are read again: a message
+/// The columns of a message that was changed or reacted to, or is a reply. Its text and files are read again: a message
 /// that is deleted between the two statements shows neither.
 pub(super) struct ChangedRow {
     pub(super) id: Uuid,
@@ -188,7 +188,7 @@ impl ChangedRow {
 }
 
 impl Db {
-    /// What these messages have besides, as `viewer` sees it. Most pages have none such, and nothing is asked for them.
+    /// The further columns of these messages, as `viewer` sees them. Most pages need none, and then nothing is read.
     pub(super) async fn changed_rows(&self, viewer: UserId, messages: &[Uuid]) -> DbResult<Vec<ChangedRow>> {
         if messages.is_empty() {
             return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! What a message was before it was edited, and from whom it is hidden.
+//! The earlier texts of a message, and the users who hid it from themselves.
 
 use uuid::Uuid;
 
@@ -12,9 +12,9 @@ use crate::{
 pub struct EditHistory {
     /// Newest first.
     pub edits: Vec<Edit>,
-    /// How many there are in all.
+    /// Number of all of them.
     pub count: i64,
-    /// Whether there are older ones than these.
+    /// True if there are older ones than these.
     pub has_more: bool,
 }
 
@@ -75,7 +75,7 @@ impl Db {
         Ok(Some(EditHistory { edits, count, has_more }))
     }
 
-    /// Who deleted a message for themselves.
+    /// The users who deleted a message for themselves.
     ///
     /// # Errors
     /// [`crate::db::DbError`].

@@ -1,4 +1,4 @@
-//! A message on its way into the database.
+//! A message that is to be stored.
 
 use serde_json::Value;
 
@@ -10,9 +10,9 @@ use crate::domain::{ConversationId, MessageId, UserId};
 pub struct NewMessage {
     /// Primary key.
     pub id: MessageId,
-    /// Where to.
+    /// The conversation.
     pub conversation_id: ConversationId,
-    /// From whom.
+    /// The sender.
     pub sender_id: UserId,
     /// Text.
     pub text: String,

@@ -10,12 +10,12 @@ use crate::{
     domain::{ConversationId, Message, MessageId, UserId},
 };
 
-/// Which messages of a conversation.
+/// A part of a conversation's messages.
 #[derive(Clone, Copy, Debug)]
 pub struct Page {
-    /// How many.
+    /// Most messages.
     pub limit: i64,
-    /// How many of the newest to pass over.
+    /// Number of the newest to skip.
     pub offset: i64,
     /// Only smaller numbers.
     pub before: Option<i64>,
@@ -26,17 +26,17 @@ pub struct Page {
 /// A page of one conversation among others.
 #[derive(Clone, Copy, Debug)]
 pub struct Slice {
-    /// Of which conversation.
+    /// The conversation.
     pub conversation: ConversationId,
-    /// Which of its messages.
+    /// The part of its messages.
     pub page: Page,
     /// Only those that changed since then after they were sent: edited, deleted for everyone, reacted to.
     pub changed_since: Option<DateTime<Utc>>,
 }
 
 impl Db {
-    /// A page of a conversation, oldest first, without what `viewer` deleted for themselves, and who takes part. It has no
-    /// messages for who does not; `None` where there is no such conversation.
+    /// A page of a conversation, oldest first, without what `viewer` deleted for themselves, and its members. It has no
+    /// messages for a user who is not one; `None` where there is no such conversation.
     ///
     /// # Errors
     /// [`crate::db::DbError`].
@@ -103,8 +103,8 @@ impl Db {
         Ok(found.into_iter().map(|m| ((m.conversation_id, m.seq), m)).collect())
     }
 
-    /// These messages as `viewer` sees them, without those that they deleted for themselves. Whether the viewer takes part is for
-    /// the caller to see to.
+    /// These messages as `viewer` sees them, without those that they deleted for themselves. The caller checks that the viewer
+    /// is a member.
     ///
     /// # Errors
     /// [`crate::db::DbError`].
@@ -123,7 +123,7 @@ impl Db {
         Ok(messages.into_iter().map(|message| (message.id, message)).collect())
     }
 
-    /// Where a message is: its conversation and number. Says nothing of who may see it.
+    /// The conversation and number of a message, whoever may see it.
     ///
     /// # Errors
     /// [`crate::db::DbError`].

@@ -17,10 +17,9 @@ use crate::{
 };
 
 impl Db {
-    /// Who takes part in a conversation, and its newest messages or the newest before a number, oldest first: what nearly
-    /// every call asks for, by a statement that can do no more. One, since asking for the participants by themselves
-    /// takes a third of the time of both. No messages are read for who takes no part: none is their limit, which asks less of
-    /// the database than to let each row pass.
+    /// The members of a conversation, and its newest messages or the newest before a number, oldest first. Nearly every
+    /// call needs just this, so the statement does no more. It is one statement, because the members alone would take a
+    /// third of the time of both. For a user who is no member the limit is 0, which is cheaper than a check on every row.
     ///
     /// `OFFSET 0` keeps the planner from reading all that the viewer ever deleted.
     pub(super) async fn newest(
@@ -69,7 +68,7 @@ UNION ALL
         let pool = self.pool();
         let mut lease = pool.acquire().await?;
         let mut watermarks = Vec::new();
-        // As they come, into room for all of them: a list of rows between takes as long as to make the messages.
+        // Each row is converted as it comes, into a buffer of the right size: a list of rows would double the time.
         let mut messages = Vec::with_capacity(usize::try_from(page.limit).unwrap_or(0));
         let rows = query.fetch(&mut *lease).try_for_each(|row| {
             match row.message_text {

@@ -1,4 +1,4 @@
-//! Who has got a message and who has read it, from the watermarks of its conversation's members.
+//! The readers of a message, and the members to whom it was delivered, from the watermarks.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -18,7 +18,7 @@ pub(super) fn push_new(list: &mut Vec<UserId>, id: UserId) {
     }
 }
 
-/// Adds the readers of a message, who it has reached and when, as far as the watermarks tell, and what follows from all.
+/// Adds the readers of a message, the members to whom it was delivered, the times of both, and its status.
 pub(super) fn add_readers(message: &mut Message, watermarks: &[Watermark]) {
     let earliest = |a: Option<DateTime<Utc>>, b: Option<DateTime<Utc>>| match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),

@@ -24,7 +24,7 @@ use crate::{
     domain::{ConversationId, Quote},
 };
 
-/// How long after a batch was sent its statement may still take effect.
+/// A statement may still take effect this long after it was sent.
 pub const GOOD_FOR: Duration = ANSWER_WITHIN.saturating_mul(2);
 
 impl Db {
@@ -95,7 +95,7 @@ impl Db {
         Ok(found.into_iter().map(ConversationId).collect())
     }
 
-    /// What became of a batch whose statements' time is over: whatever is stored by now is [`Outcome::Stored`], and
+    /// The outcome of a batch after its deadline: what is stored by now is [`Outcome::Stored`], and
     /// nothing is added. Waits for the conversations' rows, and so for a statement that is committing.
     ///
     /// # Errors

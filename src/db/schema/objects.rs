@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::db::{DbResult, Session};
 
-/// What the migrations make of an empty database, as `scripts/schema` writes it.
+/// The schema that the migrations make of an empty database, written by `scripts/schema`.
 const WANTED: &str = include_str!("../../../docs/schema.sql");
 
 /// The shop's tables: made where they are missing, and never changed.
 const SHOP: [&str; 2] = ["users", "notifications"];
 
-/// What kind of object; in the order in which a report names them.
+/// The kind of an object, in the order of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Table,
@@ -43,7 +43,7 @@ impl Kind {
 /// An object: of a trigger or a column the name begins with the table's.
 pub(super) type Name = (Kind, String);
 
-/// What is known of an object beside its name.
+/// The properties of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Object {
     /// The table that it is part of.
@@ -90,7 +90,7 @@ pub(super) fn wanted() -> Objects {
     objects
 }
 
-/// The objects that a database has in the schema of the chat. Each statement needs no right but to look.
+/// The objects that a database has in the schema of the chat. Needs no privilege beyond reading the catalogue.
 pub(super) async fn found(session: &mut Session<'_>) -> DbResult<Objects> {
     const ALL: &str = "
         WITH here AS (SELECT quote_ident(current_schema())::regnamespace AS id)
@@ -125,7 +125,7 @@ pub(super) fn tables(objects: &Objects) -> BTreeSet<&str> {
     objects.keys().filter(|(kind, _)| *kind == Kind::Table).map(|(_, name)| name.as_str()).collect()
 }
 
-/// Whether this is one of the shop's tables, or part of one.
+/// True for the shop's tables and their parts.
 pub(super) fn is_shops(name: &Name, object: &Object) -> bool {
     let table = object.table.as_deref().or((name.0 == Kind::Table).then_some(name.1.as_str()));
     table.is_some_and(|table| SHOP.contains(&table))

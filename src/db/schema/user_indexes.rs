@@ -9,7 +9,7 @@ use crate::db::{Db, DbError, DbResult, Session};
 
 /// A table of this many bytes (some 100,000 users) is indexed in less than a second, under a lock.
 const SMALL_TABLE: i64 = 16 << 20;
-/// How long another's lock on the table may hold us up, with others queueing behind us, while it is small.
+/// Longest wait for a lock on a small table: other sessions queue behind us meanwhile.
 const LOCK_WITHIN: Duration = Duration::from_secs(2);
 
 /// An index on `users`: its name, and what follows `ON users`. `souk_find_users` and `souk_support_user` know the names.
@@ -38,14 +38,14 @@ const INDEXES: [UserIndex; 3] = [
     },
 ];
 
-/// What is there, and what this role may do.
+/// The missing indexes, and what this role may do.
 struct State {
     missing: Vec<String>,
     is_small: bool,
     is_owner: bool,
 }
 
-/// What is there of the indexes before any migration ran, and what this role may do.
+/// The same before any migration ran: uses no function of ours.
 const REPORT: &str = "
     SELECT ARRAY(SELECT n FROM unnest($1::text[]) WITH ORDINALITY AS w (n, ord)
                  WHERE NOT EXISTS (SELECT 1 FROM pg_index i WHERE i.indexrelid = to_regclass(n) AND i.indisvalid)

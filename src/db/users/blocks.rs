@@ -1,4 +1,4 @@
-//! Who blocked whom.
+//! Blocks between users.
 
 use uuid::Uuid;
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Db {
-    /// Notes that `by` wants nothing of `user`. False where there is no such user.
+    /// Blocks `user` for `by`. False where there is no such user.
     ///
     /// # Errors
     /// [`crate::db::DbError`].
@@ -27,7 +27,7 @@ impl Db {
         Ok(found)
     }
 
-    /// Takes that back. False where there is no such user; no block is no error.
+    /// Removes the block. False where there is no such user; no block is no error.
     ///
     /// # Errors
     /// [`crate::db::DbError`].
@@ -58,7 +58,7 @@ impl Db {
         Ok(ids.into_iter().map(UserId).collect())
     }
 
-    /// Whom `user` blocked, the latest first.
+    /// The users whom `user` blocked, the latest first.
     ///
     /// # Errors
     /// [`crate::db::DbError`].
@@ -78,7 +78,7 @@ impl Db {
         Ok(rows.into_iter().filter_map(PersonRow::into_person).collect())
     }
 
-    /// Whether one of these two blocked the other.
+    /// True if one of these two blocked the other.
     ///
     /// # Errors
     /// [`crate::db::DbError`].

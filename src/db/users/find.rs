@@ -1,5 +1,5 @@
 //! Finding users: search, who is available, whom to ask for help. Each is one call of a function with a bound on its time
-//! (migrations/0006), and they share few connections: whoever searches a lot waits for other searches, and nobody else does.
+//! (migrations/0006), and they share few connections: many searches wait for one another, and for nobody else.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ const MAX_AVAILABLE: usize = 100;
 /// Longest that a search goes on beyond what its indexes find.
 const SEARCH_BUDGET_MS: i32 = 12;
 
-/// What a search found.
+/// The result of a search.
 #[derive(Clone, Debug)]
 pub struct FoundUsers {
     /// By name.
@@ -86,7 +86,7 @@ impl Db {
         Ok(FoundUsers { users: users.filter_map(PersonRow::into_person).collect(), is_complete })
     }
 
-    /// Whom `caller` should ask for help: the staff member of a support conversation already open; else one who is
+    /// The user whom `caller` should ask for help: the staff member of a support conversation already open; else one who is
     /// online, with the fewest active conversations; else the longest serving.
     ///
     /// # Errors

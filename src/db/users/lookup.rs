@@ -9,7 +9,7 @@ use crate::{
     domain::{Role, User, UserId},
 };
 
-/// Where the database says something else of users than what is known of them.
+/// Users whose row differs from what is remembered of them.
 #[derive(Debug, Default)]
 pub struct Differences {
     /// Users who may not be here: they are deleted, not active, or have a role that the chat does not know.

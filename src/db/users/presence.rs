@@ -1,4 +1,4 @@
-//! Who is online, over all servers on this database. A user is online while some server whose heart beats holds a
+//! Presence, over all servers on this database. A user is online while some server whose heart beats holds a
 //! socket of theirs.
 
 use std::time::Duration;
@@ -14,9 +14,9 @@ use crate::{
 /// A row of `user_online_status`.
 #[derive(Clone, Debug)]
 pub struct OnlineStatus {
-    /// Whether any socket is connected.
+    /// True if any socket is connected.
     pub is_online: bool,
-    /// When the last one came or went.
+    /// Time at which the last one connected or disconnected.
     pub last_seen_at: Option<DateTime<Utc>>,
     /// An opaque id of the latest connection. Never a session id: whoever has that can read the session.
     pub socket_id: Option<String>,
@@ -180,7 +180,7 @@ impl Db {
         Ok(rows.into_iter().map(|r| (UserId(r.user_id), r.seen.into())).collect())
     }
 
-    /// What is known of a user's presence; `None` if nothing is, or the shop deleted the user.
+    /// A user's presence; `None` if none is stored, or the shop deleted the user.
     ///
     /// # Errors
     /// [`crate::db::DbError`].
