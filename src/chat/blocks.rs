@@ -6,7 +6,7 @@ use super::{core::Core, presence::Presence};
 use crate::{
     domain::{Person, User, UserId},
     error::{Error, Result},
-    hub::{Audience, Event},
+    hub::Event,
     protocol::{UserStatus, events::outgoing},
 };
 
@@ -46,9 +46,6 @@ impl Blocks {
     }
 
     /// The users whom the caller blocked.
-    ///
-    /// # Errors
-    /// [`Error::Internal`].
     pub async fn list(&self, caller: &User) -> Result<Vec<Person>> {
         Ok(self.core.db.blocked_by(caller.id, MAX_LISTED).await?)
     }
@@ -58,7 +55,7 @@ impl Blocks {
         if let Ok(status) = self.presence.status(viewer, user).await {
             let (is_online, last_seen_at) = status.map_or((false, None), |s| (s.is_online, s.last_seen_at));
             let event = Event::new(outgoing::USER_STATUS, &UserStatus { user_id: user, is_online, last_seen_at });
-            self.core.hub.emit(&Audience { users: &[viewer], ..Audience::default() }, &event);
+            self.core.tell(&[viewer], &event);
         }
     }
 }

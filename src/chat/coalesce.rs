@@ -1,4 +1,4 @@
-//! One answer for those who ask the same at the same time.
+//! One answer for callers who ask the same at the same time.
 
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
@@ -7,41 +7,39 @@ use tokio::sync::{OnceCell, Semaphore};
 
 use crate::error::Result;
 
-/// How often one question is asked at the same time. With one alone, who comes second would wait for the first even on
-/// an idle machine.
+/// Runs per key at the same time. With one, a second caller would wait for the first even on an idle machine.
 const AT_ONCE: usize = 2;
 
 type Answer<V> = Arc<OnceCell<Result<V>>>;
 
-/// Lets one question be asked no more than twice at a time. Who comes while it is, waits and shares the next answer with
-/// all others who do; never one that is on its way, which may have been read before something that the caller knows of. So
-/// an answer is always younger than its question, and a user whose tabs all ask at once (as the app does when a message
-/// comes) is served by a few statements, not by as many as there are tabs.
+/// Answers callers who ask the same at once together (singleflight). At most two runs per key: a caller that arrives during
+/// them shares the next one with all others who do. It never shares a run that has begun, which may have read before
+/// something that the caller knows of. So a user whose tabs all ask at once (as the app does when a message comes) costs a
+/// few statements, not as many as there are tabs.
 pub struct Coalesced<K: Eq + Hash, V> {
     questions: Mutex<HashMap<K, Question<V>>>,
 }
 
-/// A question that is being asked.
+/// A key that is being asked for.
 struct Question<V> {
     askers: usize,
     turns: Arc<Semaphore>,
-    /// The place for the answer of those who came since it was last begun.
+    /// The answer of the next run, which callers who came since the last one began share.
     next: Option<Answer<V>>,
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Coalesced<K, V> {
-    /// Nobody asks.
     pub fn new() -> Self {
         Self { questions: Mutex::default() }
     }
 
-    /// What `ask` finds, run here or by another who came since it was last begun. Errors are shared too.
+    /// Returns what `ask` finds, run here or by another caller of the same run. Errors are shared too.
     ///
     /// # Errors
     /// Those of `ask`.
     pub async fn get(&self, key: K, ask: impl Future<Output = Result<V>>) -> Result<V> {
         let (asker, answer) = self.enter(key);
-        // One of those who share it asks, and another goes on if that one goes away.
+        // One of the callers runs it, and another one takes over if that one goes away.
         let found = answer.get_or_init(async || {
             let _turn = asker.turns.acquire().await;
             asker.begin(&answer);
@@ -63,7 +61,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Coalesced<K, V> {
     }
 }
 
-/// One who asks or waits. The last to go, whether answered or not, takes the question along.
+/// A caller that runs or waits. The last one to go, answered or not, removes the key.
 struct Asker<'a, K: Eq + Hash, V> {
     all: &'a Coalesced<K, V>,
     key: K,
@@ -71,7 +69,7 @@ struct Asker<'a, K: Eq + Hash, V> {
 }
 
 impl<K: Eq + Hash, V> Asker<'_, K, V> {
-    /// Whoever comes from now on needs a younger answer.
+    /// Callers that come from now on need a newer answer.
     fn begin(&self, answer: &Answer<V>) {
         if let Some(question) = self.all.questions.lock().get_mut(&self.key) {
             question.next.take_if(|next| Arc::ptr_eq(next, answer));

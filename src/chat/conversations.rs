@@ -95,9 +95,6 @@ impl Conversations {
     }
 
     /// A page of the caller's conversations, newest activity first; two statements whatever its size.
-    ///
-    /// # Errors
-    /// [`Error::Internal`].
     pub async fn list(&self, caller: &User, list: ListConversations) -> Result<Arc<Listed>> {
         let read = async {
             let conversations = self.core.db.conversations(caller.id, list.limit, list.before.as_ref()).await?;

@@ -3,7 +3,12 @@
 use std::sync::Arc;
 
 use super::{membership::Membership, tasks::Tasks};
-use crate::{db::Db, hub::Hub, limits::Limits};
+use crate::{
+    db::Db,
+    domain::UserId,
+    hub::{Audience, Event, Hub},
+    limits::Limits,
+};
 
 /// The parts that every service may use.
 pub struct Core {
@@ -22,10 +27,15 @@ pub struct Core {
 }
 
 impl Core {
-    /// What a server works with that starts now.
+    /// The core of a server that starts.
     #[must_use]
     pub fn new(db: Db, hub: Arc<Hub>, limits: Arc<Limits>, server_name: String) -> Self {
         let membership = Membership::new(db.clone());
         Self { db, hub, limits, tasks: Tasks::default(), membership, server_name }
+    }
+
+    /// Tells every socket of these users, in a room or not.
+    pub fn tell(&self, users: &[UserId], event: &Event) {
+        self.hub.emit(&Audience { users, ..Audience::default() }, event);
     }
 }

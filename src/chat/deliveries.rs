@@ -13,7 +13,7 @@ use super::core::Core;
 use crate::{
     db::{Delivery, Member, in_time},
     domain::{Message, UserId},
-    hub::{Audience, Event},
+    hub::Event,
     protocol::{MessageDelivered, events::outgoing},
 };
 
@@ -110,6 +110,5 @@ fn tell(core: &Core, sender: UserId, delivery: &Delivery, delivered_at: DateTime
     let &Delivery { message_id, conversation_id, .. } = delivery;
     let payload = MessageDelivered { message_id, conversation_id, delivered_at };
     let users: Vec<UserId> = delivery.recipients.iter().copied().chain([sender]).collect();
-    let audience = Audience { users: &users, ..Audience::default() };
-    core.hub.emit(&audience, &Event::new(outgoing::MESSAGE_DELIVERED, &payload));
+    core.tell(&users, &Event::new(outgoing::MESSAGE_DELIVERED, &payload));
 }

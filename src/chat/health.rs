@@ -16,12 +16,12 @@ const BUSY_WITHIN: Duration = Duration::from_secs(2);
 /// For how long an answer is good.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// How the database is.
+/// The health of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatabaseHealth {
     /// It answers, and takes what is written.
     Healthy,
-    /// It answers others, while every connection is in use: nothing could be asked in time.
+    /// It answers others while every connection is in use: the probe got none in time.
     Busy,
     /// It answers, but takes nothing: read-only after a failover, or out of space.
     NotWritable,
@@ -29,7 +29,7 @@ pub enum DatabaseHealth {
     Unavailable,
 }
 
-/// The health of the database.
+/// Probes the database.
 pub struct Health {
     core: Arc<Core>,
     inner: Mutex<Inner>,

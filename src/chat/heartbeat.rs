@@ -32,9 +32,6 @@ impl Heartbeat {
     }
 
     /// Registers this server, and marks the users of its earlier life and of dead servers offline.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn register(&self) -> DbResult<()> {
         let Core { db, server_name, .. } = &*self.core;
         db.hear_clock().await?;

@@ -27,9 +27,6 @@ impl Membership {
     }
 
     /// The members of a conversation. Empty if it does not exist.
-    ///
-    /// # Errors
-    /// [`crate::error::Error::Internal`].
     pub async fn members(&self, conversation: ConversationId) -> Result<Arc<[UserId]>> {
         if let Some(members) = self.members.get(&conversation).await {
             return Ok(members);

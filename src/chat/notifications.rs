@@ -21,13 +21,13 @@ use crate::{
 /// Notifications that may wait.
 const QUEUE: usize = 20_000;
 const BATCH: usize = 256;
-/// How long one whose user's row somebody holds a lock on is tried again, and how often.
+/// How long a notification whose user's row is locked is tried again, and how often.
 const LOCKED_FOR: Duration = Duration::from_mins(2);
 const LOCKED_PAUSE: Duration = Duration::from_secs(1);
 const PREVIEW_CHARS: usize = 50;
-/// How often texts that must go are looked for without being told.
+/// How often texts that must be taken out are looked for without a deletion on this server.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
-/// Old notes that are forgotten at a time, once in `LOOK_EVERY`.
+/// Old notes forgotten at a time, once in `LOOK_EVERY`.
 const FORGET: i64 = 5_000;
 /// Messages that may wait to be looked at again, while the shop's table refuses.
 const MAX_UNCHECKED: usize = 10_000;
@@ -148,8 +148,8 @@ async fn run(core: Arc<Core>, mut queue: mpsc::Receiver<Task>) {
     }
 }
 
-/// Writes each by itself: a rule of the shop's refused one of them, or somebody holds a lock on one user's row, and it must
-/// not take the others with it. Those that met a lock are kept in `locked`.
+/// Writes each by itself, so that one that a rule of the shop's refuses, or whose user's row is locked, does not take the
+/// others with it. Those that met a lock are kept in `locked`.
 async fn write_each(
     core: &Core,
     table: &mut Option<NotificationTable>,
@@ -206,9 +206,9 @@ async fn write(core: &Core, table: &mut Option<NotificationTable>, new: &[Notifi
 
 /// The texts that must go.
 struct Texts {
-    /// Messages of which notifications were written, or may have been, and which may have been deleted before that.
+    /// Messages whose notifications may have been written after the message was deleted.
     unchecked: Vec<MessageId>,
-    /// Where the shop's table refuses, it is not asked again with every notification.
+    /// If the shop's table refuses, it is not asked again with every notification.
     not_before: Instant,
 }
 

@@ -78,9 +78,6 @@ impl Reading {
     }
 
     /// Messages by others that `user` has not read, over all conversations.
-    ///
-    /// # Errors
-    /// [`Error::Internal`].
     pub async fn unread_count(&self, user: &User) -> Result<i64> {
         self.unread.get(user.id, async { Ok(self.core.db.unread_count(user.id).await?) }).await
     }

@@ -24,9 +24,6 @@ impl Rooms {
     }
 
     /// Enters the room; what was unread there becomes read; the others in the room hear of it.
-    ///
-    /// # Errors
-    /// As [`Reading::mark_read`].
     pub async fn join(&self, connection: &Arc<Connection>, conversation: ConversationId) -> Result<()> {
         self.reading.mark_read(&connection.user(), conversation, Some(connection)).await?;
         let members = self.core.membership.members(conversation).await?;

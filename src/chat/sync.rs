@@ -1,6 +1,6 @@
-//! Catching up: what a client missed while it was away. A conversation's messages have gap-free numbers, so a client
-//! that knows everything up to one number misses exactly what follows. What happened to older messages is told from a
-//! little before the last one it knows: a change may be told twice, never not at all.
+//! Catching up: what a client missed while it was away. A conversation's messages have numbers without gaps, so a client that
+//! knows everything up to one number misses exactly what follows. Changes of older messages are told from a minute before
+//! the last message that it knows: a change may be told twice, but is never missed.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -21,9 +21,9 @@ use crate::{
 /// A change may have been made this long before the message that the client got last, and told after it. It is longer
 /// than any event or statement may take.
 const MARGIN_SECONDS: i32 = 60;
-/// A client that missed more than this starts anew.
+/// A client that missed more messages of a conversation than this starts it anew.
 const MAX_GAP: i64 = 5000;
-/// And one that missed more changes than this.
+/// As does one that missed more changes than this.
 const MAX_CHANGES: i64 = 200;
 /// The page with which it starts.
 const RESET_PAGE: i64 = 50;
@@ -114,10 +114,7 @@ impl CatchUp {
         Self { core, uploads, rooms }
     }
 
-    /// What the caller missed. A conversation that is not theirs fails alone.
-    ///
-    /// # Errors
-    /// [`Error::Internal`].
+    /// What the caller missed. A conversation of which they are no member fails alone.
     pub async fn catch_up(&self, user: &User, request: SyncRequest) -> Result<Synced> {
         // The database's clock, by which it is compared when it comes back, and before anything is read.
         let server_time = self.core.db.now().await?;
@@ -158,9 +155,6 @@ impl CatchUp {
 
     /// Enters the room like [`Rooms::join`], and says what was missed after `last_seq`. The caller's socket must be on
     /// hold meanwhile, so that nothing newer comes first.
-    ///
-    /// # Errors
-    /// As [`Rooms::join`].
     pub async fn join_after(
         &self,
         connection: &Arc<Connection>,
@@ -202,7 +196,7 @@ impl CatchUp {
     }
 }
 
-/// Decides what of a conversation is told, within `limit` and what is `left` of the answer.
+/// Decides what is told of a conversation, within `limit` and the room that is `left` in the answer.
 fn plan(mut state: SyncState, limit: i64, left: &mut i64, slices: &mut Vec<Slice>) -> Missed {
     let (known, last_seq) = (state.known, state.last_seq);
     let too_many = state.changes > MAX_CHANGES || i64::try_from(state.hidden.len()).unwrap_or(i64::MAX) > MAX_CHANGES;

@@ -35,7 +35,7 @@ struct Typist {
     members: Arc<[UserId]>,
     socket: Uuid,
     ends: Instant,
-    /// This spell of typing, until it stops: what ends one must not end the next.
+    /// Names this spell of typing: a timer that ends one must not end the next.
     spell: Uuid,
 }
 
@@ -147,13 +147,12 @@ impl Typing {
         }
     }
 
-    /// The caller sent something, so they type no more.
+    /// The user sent a message, so they type no more.
     pub(super) fn stop(&self, conversation: ConversationId, user: UserId) {
         self.stop_if((conversation, user), |_| true);
     }
 
-    /// A socket is gone: where it was the last one to type for its user, the user types no more, whether or not it was in
-    /// the room.
+    /// A socket is gone: its user types no more in conversations where it was the last one to type, in the room or not.
     pub(super) fn stop_of(&self, connection: &Connection) {
         let conversations = self.typists.lock().conversations_of(connection.id);
         for conversation in conversations {

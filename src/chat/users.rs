@@ -65,9 +65,6 @@ impl Users {
     }
 
     /// As [`Users::get`], but an active user may be one who was active 5 s ago.
-    ///
-    /// # Errors
-    /// As [`Users::get`].
     pub async fn recent(&self, user: UserId) -> Result<Option<Arc<User>>> {
         if let Some(known) = self.active.get(&user).await {
             return Ok(Some(known));
@@ -85,9 +82,6 @@ impl Users {
     }
 
     /// Finds active users whom the caller's role may find.
-    ///
-    /// # Errors
-    /// [`Error::Internal`].
     pub async fn search(&self, caller: &User, search: &SearchUsers) -> Result<FoundUsers> {
         if search.text.contains('\0') {
             // Postgres stores none, so nobody's name has one.
@@ -101,9 +95,6 @@ impl Users {
     }
 
     /// Up to 100 active users whom the caller's role may find.
-    ///
-    /// # Errors
-    /// [`Error::Internal`].
     pub async fn available(&self, caller: &User) -> Result<Vec<Person>> {
         Ok(self.core.db.available_users(caller.id, caller.role.finds()).await?)
     }

@@ -14,7 +14,7 @@ use crate::{
     db::{Acted, Action, in_time},
     domain::{ConversationId, Draft, Emoji, Message, MessageId, User, UserId},
     error::{Error, Result},
-    hub::{Audience, Event},
+    hub::Event,
     protocol::{Happening, MessageDeleted, MessageView, ReactionChanged, What, events::outgoing},
 };
 
@@ -43,7 +43,7 @@ impl Messages {
         if changed {
             self.uploads.stored_bytes.add(user.id, text.len());
         }
-        // The same text again is told as well: the app closes its editor when it hears of the edit.
+        // An edit to the same text is told too: the app closes its editor when it hears of the edit.
         self.tell_edited(user, &entry, id, &action.members).await
     }
 
@@ -77,7 +77,7 @@ impl Messages {
             let what = What::Edited { message: message.id, version: message.version };
             let event = Event::new(outgoing::MESSAGE_EDITED, &view);
             let event = event.recoverable(self.happens(message.conversation_id, what));
-            self.core.hub.emit(&Audience { users, ..Audience::default() }, &event);
+            self.core.tell(users, &event);
         }
     }
 
@@ -109,11 +109,11 @@ impl Messages {
         let what = What::Deleted { message: message_id, version };
         let event = Event::new(outgoing::MESSAGE_DELETED, &deleted).recoverable(self.happens(conversation_id, what));
         if changed && for_everyone {
-            entry.tell_deletion(action.version, || self.tell(&action.members, &event));
+            entry.tell_deletion(action.version, || self.core.tell(&action.members, &event));
             self.notifications.redact();
             self.uploads.remove_soon();
         } else if changed {
-            self.tell(&[user], &event);
+            self.core.tell(&[user], &event);
         }
         Ok(deleted)
     }
@@ -146,7 +146,7 @@ impl Messages {
                 let shown = Shown { version: payload.version, is_deleted: false };
                 let what = What::Reacted { message: id, version: payload.version, by: user, added: add };
                 let event = Event::new(name, &payload).recoverable(self.happens(conversation_id, what));
-                if entry.tell(shown, None, || self.tell(&action.members, &event)) {
+                if entry.tell(shown, None, || self.core.tell(&action.members, &event)) {
                     break;
                 }
                 let now = self.look(UserId::NOBODY, id, |_| true).await?;
@@ -163,14 +163,10 @@ impl Messages {
     fn happens(&self, conversation: ConversationId, what: What) -> Happening {
         Happening { conversation, at: self.core.db.time(), what }
     }
-
-    /// Tells every socket of these users, in the room or not.
-    fn tell(&self, users: &[UserId], event: &Event) {
-        self.core.hub.emit(&Audience { users, ..Audience::default() }, event);
-    }
 }
 
-/// Whether it changed anything, and where; or the refusal, `not_sender` being the action's own.
+/// Whether an action changed anything, and in which conversation; or its refusal. `not_sender` is the error for others than
+/// the sender.
 fn judge(action: &Action, not_sender: Error) -> Result<(bool, ConversationId)> {
     let changed = match action.acted {
         Acted::Done => true,

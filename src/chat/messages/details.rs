@@ -24,9 +24,6 @@ const BYTES_OF_A_PAGE: i64 = 256 << 10;
 
 impl Messages {
     /// The reactions under a message.
-    ///
-    /// # Errors
-    /// As [`Messages::get`].
     pub async fn reactions(&self, user: &User, id: MessageId) -> Result<Vec<Reaction>> {
         Ok(self.get(user, id).await?.reactions)
     }
@@ -48,9 +45,6 @@ impl Messages {
     }
 
     /// A message with its history and the message it answers in full. Keep the turn until it is written out.
-    ///
-    /// # Errors
-    /// As [`Messages::get`].
     pub async fn details(&self, user: &User, id: MessageId) -> Result<(Details, Option<ReadTurn>)> {
         let reading = async {
             let mut details = self.with_history(self.get(user, id).await?, BYTES_IN_AN_ANSWER).await?;
@@ -62,9 +56,6 @@ impl Messages {
     }
 
     /// The message that another one answers, in full, as far as the viewer may see it, with `max_bytes` of its history.
-    ///
-    /// # Errors
-    /// [`Error::Internal`].
     pub async fn quoted(&self, viewer: &User, id: Option<MessageId>, max_bytes: i64) -> Result<Option<Box<Details>>> {
         let Some(id) = id else { return Ok(None) };
         match self.get(viewer, id).await {
@@ -90,9 +81,6 @@ impl Messages {
     }
 
     /// One message with the deletions of `eyes`, if `may` allows it by what `eyes` have to do with the conversation.
-    ///
-    /// # Errors
-    /// As [`Messages::get`].
     pub async fn look(&self, eyes: UserId, id: MessageId, may: impl FnOnce(&Access) -> bool) -> Result<Message> {
         let (conversation, seq) = self.core.db.locate(id).await?.ok_or(Error::MessageNotFound)?;
         let access = self.core.db.access(conversation, eyes).await?.ok_or(Error::MessageNotFound)?;

@@ -18,15 +18,15 @@ use crate::{
     error::Error,
 };
 
-/// Entries are spread over so many maps, each with a lock of its own.
+/// The number of maps over which entries are spread, each with a lock of its own.
 const SHARDS: usize = 16;
-/// Entries of a map after which those that were not used meanwhile are dropped.
+/// The number of entries in a map after which those that were not used meanwhile are dropped.
 const GENERATION: usize = 1024;
 
 /// How long a change of a message waits for the changes before it.
 const TURN_WITHIN: Duration = Duration::from_secs(4);
 
-/// What was told about messages that something happened to, or is happening to.
+/// What was told of messages that were changed, or are being changed.
 #[derive(Default)]
 pub struct LastTold {
     shards: [Mutex<Shard>; SHARDS],
@@ -58,7 +58,7 @@ struct Told {
 pub struct Shown {
     /// Its version.
     pub version: i64,
-    /// Whether that is without its text, as it was deleted for everyone.
+    /// Whether it is shown without its text, because it was deleted for everyone.
     pub is_deleted: bool,
 }
 
@@ -75,7 +75,7 @@ pub struct Quoted {
 }
 
 impl LastTold {
-    /// A message's entry. To be had before the message is changed: what is told of it meanwhile then goes through it.
+    /// A message's entry. Get it before the message is changed, so that what is told of it meanwhile goes through it.
     pub fn of(&self, message: MessageId) -> Arc<Entry> {
         self.shard(message).lock().entry(message)
     }
@@ -138,12 +138,12 @@ impl Shard {
 }
 
 impl Entry {
-    /// Waits until no one else on this server changes the message or is about to tell of it: what happens to a message is
-    /// told in the order in which it happened, and all of it.
+    /// Waits until no other task of this server changes the message or is about to tell of it, so that all changes of a message
+    /// are told, in their order.
     ///
     /// # Errors
-    /// [`Error::Busy`] where that takes too long: a lock on the message's row holds up whoever has the turn, and all those
-    /// behind them must not wait one after the other.
+    /// [`Error::Busy`] if that takes too long: a lock on the message's row holds up the change that has the turn, and those
+    /// behind it must not wait one after the other.
     pub async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Error> {
         tokio::time::timeout(TURN_WITHIN, self.turn.lock()).await.map_err(|_| Error::Busy)
     }

@@ -23,7 +23,7 @@ const OF_A_USER: usize = 1;
 /// The turns of all users.
 pub struct ReadTurns {
     users: Arc<Shares>,
-    /// All together, where that is limited.
+    /// Of all users together, if that is limited.
     all: Option<Arc<Semaphore>>,
 }
 

@@ -18,7 +18,7 @@ use crate::{
     db::{DbResult, Gone, OnlineStatus, in_time},
     domain::UserId,
     error::Result,
-    hub::{Audience, Connection, Event},
+    hub::{Connection, Event},
     protocol::{UserStatus, events::outgoing},
 };
 
@@ -54,20 +54,17 @@ impl Presence {
     /// Whether a socket of `user` is connected to this server.
     #[must_use]
     pub fn is_here(&self, user: UserId) -> bool {
-        // The hub knows of a socket that is on its way in, as its client may already.
+        // The hub also knows of sockets that are on their way in, whose clients may know that they are connected.
         !self.core.hub.present([user]).is_empty() || self.state.lock().is_online(user)
     }
 
     /// What `viewer` may know of a user's presence; `None` if that is nothing.
-    ///
-    /// # Errors
-    /// [`crate::error::Error::Internal`].
     pub async fn status(&self, viewer: UserId, user: UserId) -> Result<Option<OnlineStatus>> {
         if self.core.db.is_blocked(viewer, user).await? {
             return Ok(None);
         }
         let stored = self.core.db.online_status(user).await?;
-        // The table is milliseconds behind; who is here is online.
+        // The table is milliseconds behind: a user with a socket here is online.
         let is_online = self.is_here(user) || stored.as_ref().is_some_and(|s| s.is_online);
         Ok(match stored {
             Some(s) => Some(OnlineStatus { is_online, ..s }),
@@ -196,8 +193,7 @@ impl Presence {
             Err(e) => tracing::warn!(error = %e, "contacts not told of presence"),
         }
         for (user, contacts) in contacts_of {
-            let audience = Audience { users: &contacts, ..Audience::default() };
-            self.core.hub.emit(&audience, &Event::new(outgoing::USER_STATUS, &news[&user]));
+            self.core.tell(&contacts, &Event::new(outgoing::USER_STATUS, &news[&user]));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Who is online here. A connection is not a user: someone with three tabs comes once and goes once, and a user who is back
-//! within the grace (a page that is loaded again) never went.
+//! The users who are online on this server. A user with three tabs comes once and goes once, and a user who is back within
+//! the grace (a page that is loaded again) never went.
 //! Pure: sockets come and go, changes come out; writing and telling them is the service's (`chat/presence`).
 
 use std::{
@@ -26,7 +26,7 @@ pub struct PresenceState {
     queue: VecDeque<(Instant, UserId)>,
 }
 
-/// What the world has to be told.
+/// What contacts have to be told.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Users who came, with their latest connection.
@@ -81,7 +81,7 @@ impl PresenceState {
         }
     }
 
-    /// Users who came and of whom there may be something to tell.
+    /// The number of users who came since the last look.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.came.len()
@@ -93,7 +93,7 @@ impl PresenceState {
         self.queue.front().map(|(at, _)| *at + self.grace)
     }
 
-    /// What changed since the last call. Who came and went in between, or is back within the grace, is not mentioned.
+    /// What changed since the last call, without users who came and went in between, or came back within the grace.
     pub fn take_changes(&mut self, now: Instant) -> Changes {
         let mut changes = Changes::default();
         for user in self.came.drain() {
@@ -140,7 +140,7 @@ impl PresenceState {
         }
     }
 
-    /// The world forgot us: everyone who is here has to be told again.
+    /// Everyone who is here has to be told again.
     pub fn forget_told(&mut self) {
         self.told_online.clear();
         self.came.extend(self.connections.keys());

@@ -20,13 +20,13 @@ use crate::{
 /// Most events that are told again; a client that missed more fetches it.
 pub const MAX_MISSED: usize = 1000;
 
-/// What is told again, and where the socket is again.
+/// The events that are told again, and the rooms that the socket is in again.
 pub struct Replay {
     pub rooms: Vec<ConversationId>,
     pub events: Vec<Event>,
 }
 
-/// What the database says now of that which was missed.
+/// What the database has now of what was missed.
 struct Facts {
     user: UserId,
     watermarks: HashMap<ConversationId, Vec<Watermark>>,
@@ -46,7 +46,7 @@ impl Replayer {
         Self { core, uploads }
     }
 
-    /// In up to five statements, however much was missed. `None` if it is too much, or not known.
+    /// Reads, in up to five statements, however much was missed. `None` if it is too much, or not known.
     pub async fn replay(&self, user: &User, missed: MissedEvents) -> DbResult<Option<Replay>> {
         let Some(happenings) = missed.happenings else { return Ok(None) };
         if happenings.len() > MAX_MISSED || missed.rooms.len() > MAX_ROOMS {

@@ -25,9 +25,6 @@ impl Returning {
     }
 
     /// Leaves the rows to the next life of this server. Called before it registers, and when it ends.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn keep(&self) -> DbResult<()> {
         let Core { db, server_name, .. } = &*self.core;
         db.inherit_returning(server_name).await?;
@@ -35,9 +32,6 @@ impl Returning {
     }
 
     /// Forgets sockets that were away for too long.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn forget_old(&self) -> DbResult<()> {
         if !self.core.hub.recovers() {
             return Ok(());

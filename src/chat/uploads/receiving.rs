@@ -12,26 +12,26 @@ use crate::{
     storage::{Storage, StorageError, Writing},
 };
 
-/// How often a file that is being stored looks whether there still is space.
+/// The space that is left is checked each time so many bytes were stored.
 const LOOK_FOR_SPACE_EVERY: u64 = 1 << 20;
 /// After so many bytes a file waits until its owner may store more. Smaller ones do not wait.
 const PORTION: u64 = 256 << 10;
 
-/// What holds for every file.
+/// The limits of every file.
 pub(super) struct Bounds {
     pub max_bytes: u64,
     pub min_free: u64,
     pub pace: Option<Arc<Pace>>,
 }
 
-/// How fast one user's files are stored, all together: the disk and the processors are everybody's.
+/// The rate at which one user's files are stored, all together: others need the disk and the processors too.
 pub(super) struct Pace {
     turns: Arc<Shares>,
     bytes_per_second: u64,
 }
 
 impl Pace {
-    /// `None` where it does not matter how fast.
+    /// `None` is without a limit.
     pub fn new(bytes_per_second: u64) -> Option<Self> {
         (bytes_per_second > 0).then(|| Self { turns: Shares::new(1), bytes_per_second })
     }
@@ -118,7 +118,7 @@ impl Receiving {
     /// Takes note of what is left of its owner's share of the day.
     ///
     /// # Errors
-    /// [`Error::UploadQuota`] where that is nothing.
+    /// [`Error::UploadQuota`] if nothing is left.
     pub(super) fn limit(&mut self, left_today: u64) -> Result<()> {
         self.left_today = left_today;
         if left_today == 0 { Err(Error::upload_quota(Utc::now())) } else { Ok(()) }
@@ -167,10 +167,7 @@ impl Receiving {
         }
     }
 
-    /// All of it is here: its path and size, if it is what it is called. Finish it, or give it up.
-    ///
-    /// # Errors
-    /// As [`Receiving::push`].
+    /// The file is complete: its path and size, if its content is what its name says. Call `finish` or `abort` next.
     pub(super) async fn complete(&mut self) -> Result<(&str, u64)> {
         if self.sink.is_none() {
             self.decide().await?;
@@ -204,7 +201,7 @@ impl Receiving {
         }
     }
 
-    /// Decides what it is, and begins to store it. However much of it is here, its first bytes alone decide.
+    /// Decides the file's kind, by its first bytes alone, and begins to store it.
     async fn decide(&mut self) -> Result<()> {
         let head = std::mem::take(&mut self.head);
         let start = &head[..head.len().min(HEAD_BYTES)];

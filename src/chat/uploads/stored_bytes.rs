@@ -15,15 +15,15 @@ use crate::{
 
 /// How often the counts are looked at.
 const EVERY: Duration = Duration::from_secs(2);
-/// Rounds after which a user who stores nothing is forgotten. One at their limit is not, but looked up again: their total
-/// may have been lowered in the database.
+/// Rounds after which a user who stores nothing is forgotten. A user at the limit is looked up again instead: their total may
+/// have been lowered in the database.
 const ROUNDS: u8 = 30;
-/// Bytes of a user that are worth a write; less where the limit is small.
+/// Bytes of a user that are worth a write; fewer if the limit is small.
 const MUCH: u64 = 64 << 10;
 /// Users in one statement.
 const BATCH: usize = 1000;
 
-/// What each active user has stored.
+/// The bytes that each active user has stored.
 pub struct StoredBytes {
     /// The limit; 0 is none.
     max: u64,
@@ -73,7 +73,7 @@ impl StoredBytes {
         }
     }
 
-    /// What is not in the database yet and is worth a write, or `all` of it. Drops users who stored nothing for a while.
+    /// Takes what is not in the database yet and is worth a write, or `all` of it. Drops users who stored nothing for a while.
     fn take_unwritten(&self, all: bool) -> Vec<(UserId, i64)> {
         let mut users = self.users.lock();
         users.retain(|_, stored| {
