@@ -127,6 +127,26 @@ fn no_file_is_long() {
 }
 
 #[test]
+fn the_walk_of_a_message_names_functions_that_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let walk = text.split("## How a message travels").nth(1).unwrap().split("\n## ").next().unwrap();
+    let hop = |line: &str| {
+        let (number, rest) = line.split_once(". `")?;
+        number.parse::<usize>().ok()?;
+        Some(rest.split('`').next()?.to_owned())
+    };
+    let hops: Vec<String> = walk.lines().filter_map(hop).collect();
+    assert!((5..=9).contains(&hops.len()), "{hops:?}");
+    for hop in hops {
+        let (file, function) = hop.split_once(':').unwrap_or_else(|| panic!("{hop} names no function"));
+        let code = fs::read_to_string(root.join("src").join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
+        let is_there = ["(", "<"].iter().any(|next| code.contains(&format!("fn {function}{next}")));
+        assert!(is_there, "{file} has no function {function}");
+    }
+}
+
+#[test]
 fn each_library_stays_in_its_place() {
     for (module, code, path) in modules() {
         for (library, places) in LIBRARIES {

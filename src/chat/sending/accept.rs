@@ -36,7 +36,7 @@ pub struct SendRequest {
     pub reply: ReplyTo,
 }
 
-/// Sending messages.
+/// Accepts messages, and has each lane write and publish them.
 pub struct Sending {
     core: Arc<Core>,
     typing: Arc<Typing>,
@@ -46,6 +46,7 @@ pub struct Sending {
 }
 
 impl Sending {
+    /// Starts the writer and the publisher of each lane.
     pub(in crate::chat) fn start(
         core: Arc<Core>,
         typing: Arc<Typing>,

@@ -3,6 +3,7 @@
 
 use std::{
     pin::pin,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -21,7 +22,10 @@ use super::{
     set_aside::SetAside,
     small_batches::SmallBatches,
 };
-use crate::db::{NewMessage, Written};
+use crate::{
+    chat::messages::Messages,
+    db::{Db, NewMessage, Written},
+};
 
 /// How often a lane looks, while it writes, who has waited for too long.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -30,7 +34,8 @@ const PUBLISH_QUEUE: usize = 4;
 
 /// What a lane's writer keeps from one batch to the next.
 struct Writer {
-    publisher: Publisher,
+    db: Db,
+    messages: Arc<Messages>,
     lane: Lane,
     /// Most messages of one statement.
     max: usize,
@@ -38,6 +43,7 @@ struct Writer {
     waiting: Vec<Job>,
     aside: SetAside,
     small: SmallBatches,
+    /// Leads to the publisher.
     written: mpsc::Sender<Batch>,
 }
 
@@ -48,7 +54,8 @@ struct Ended;
 pub fn spawn(lane: Lane, max: usize, publisher: Publisher) {
     let (written, to_publish) = mpsc::channel(PUBLISH_QUEUE);
     let (waiting, aside, small) = (Vec::with_capacity(max), SetAside::default(), SmallBatches::default());
-    let writer = Writer { publisher: publisher.clone(), lane, max, waiting, aside, small, written };
+    let (db, messages) = (publisher.core.db.clone(), publisher.messages.clone());
+    let writer = Writer { db, messages, lane, max, waiting, aside, small, written };
     tokio::spawn(writer.run());
     tokio::spawn(publisher.run(to_publish));
 }
@@ -72,11 +79,10 @@ impl Writer {
 
     /// Writes the next batch.
     async fn step(&mut self) -> Result<(), Ended> {
-        let Self { publisher: Publisher { core, messages, .. }, lane: Lane { queue, turn }, .. } = self;
-        let Self { max, waiting, aside, small, written, .. } = self;
+        let Self { db, messages, lane: Lane { queue, turn }, max, waiting, aside, small, written } = self;
         let turn = turn.take(queue, waiting, *max).await;
         aside.take_from(waiting);
-        let found = aside.look(&core.db, waiting).await;
+        let found = aside.look(db, waiting).await;
         if !found.is_empty() {
             // Told before anything newer of these conversations is written.
             written.send(found).await.map_err(|_| Ended)?;
@@ -89,9 +95,9 @@ impl Writer {
         read_ahead(messages, &mut batch);
         let started = Instant::now();
         let outcomes = {
-            let messages: Vec<&NewMessage> = batch.iter().map(|job| &job.message).collect();
+            let new: Vec<&NewMessage> = batch.iter().map(|job| &job.message).collect();
             let since: Vec<Instant> = batch.iter().map(|job| job.since).collect();
-            let mut attempt = pin!(write_batch(&core.db, &messages, &since));
+            let mut attempt = pin!(write_batch(db, &new, &since));
             loop {
                 // Whoever waits behind it is answered in time, however long it takes.
                 if let Ok(outcomes) = timeout(LOOK_EVERY, attempt.as_mut()).await {
