@@ -1,6 +1,6 @@
 'use strict';
 
-// What one client saw of the messages.
+// Checks what one client got of the messages.
 
 const { groupBy } = require('./group');
 

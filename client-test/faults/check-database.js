@@ -1,6 +1,6 @@
 'use strict';
 
-// What the database has, by itself and against what was sent.
+// Checks the database by itself, and against what was sent.
 
 /** The server's clock and ours are the same machine's, read in different ways. */
 const SLACK = 2_000;

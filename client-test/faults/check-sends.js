@@ -1,6 +1,6 @@
 'use strict';
 
-// What senders were told of their messages.
+// Checks what senders were told about their messages.
 
 const { groupBy } = require('./group');
 

@@ -1,16 +1,16 @@
 'use strict';
 
-// Holds what the clients saw against what the database has. Pure: facts in, problems out.
+// Compares what the clients got with what the database has. Pure: facts in, problems out.
 //
-// What holds, and is checked here:
+// It checks:
 // - An acknowledged message is stored as its sender wrote it, once, and every client of the conversation has it.
 // - A conversation's numbers are 1, 2, 3 …, in the order of the commits. What was acknowledged to anyone before a
-//   message was first sent has a smaller number than it: so whoever waits for each answer before sending the next
-//   message finds them stored in that order.
-// - Of two messages of one connection to one conversation the first has the smaller number, if it went out only once.
-//   One that was sent again is where the attempt that got through put it, which may be behind later ones.
-// - A client gets chat:new_message in the order of the numbers, no message twice, and over a connection that stayed
-//   none is passed over.
+//   message was first sent has a smaller number than it: so if a client waits for each answer before it sends the next
+//   message, they are stored in that order.
+// - Of two messages of one connection to one conversation the first has the smaller number, if it was sent only once.
+//   A message that was sent again gets its number from the attempt that arrived, so later messages may have smaller ones.
+// - A client gets chat:new_message in the order of the numbers, and no message twice. Over a connection that did not break it
+//   misses none.
 // - Times are the server's.
 
 const { groupBy } = require('./group');

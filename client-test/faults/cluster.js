@@ -1,6 +1,6 @@
 'use strict';
 
-// The Postgres cluster that scripts/faults started, and what can be done to it.
+// The Postgres cluster that scripts/faults started, and the ways to disturb it.
 
 const { execFile } = require('node:child_process');
 const fs = require('node:fs');

@@ -1,6 +1,6 @@
 'use strict';
 
-// What scripts/faults runs: rounds of faults, one after the other, and a table of what came of them.
+// scripts/faults runs this: rounds of faults, one after the other, then a table of the results.
 
 const faults = require('./inject');
 const { parse, USAGE, UsageError } = require('./options');

@@ -2,16 +2,16 @@
 
 const { parseArgs } = require('node:util');
 
-const USAGE = `scripts/faults: breaks things under a running server, and holds every client's history against the database.
+const USAGE = `scripts/faults: causes faults under a running server, and compares every client's history with the database.
 
-  --seed N          what chance decides; printed at the start, so that a run can be repeated
+  --seed N          seed of the random choices; printed at the start, so that a run can be repeated
   --rounds N        rounds of each fault (3; with --short 1)
   --fault a,b       only these faults
   --rate N          messages per second offered, all clients together (500; with --short 100)
-  --users N         people, half of them customers and half sellers (40; with --short 16)
+  --users N         users, half of them customers and half sellers (40; with --short 16)
   --catch-up how    socket (chat:sync and chat:join with lastSeq) or rest (GET …/messages?after=)
   --short           one quick round of each of the main faults
-  --list            the faults
+  --list            prints the names of the faults
   --help`;
 
 class UsageError extends Error {}

@@ -1,6 +1,6 @@
 'use strict';
 
-// A TCP line that can break: what comes in at one port goes out to another, until it is told otherwise.
+// A TCP proxy that can break its connections: it forwards one port to another until told otherwise.
 
 const net = require('node:net');
 

@@ -1,6 +1,6 @@
 'use strict';
 
-// One round: people write, something breaks and heals, everything calms down, and the books are compared.
+// One round: users write, a fault happens and ends, all traffic stops, and the checker compares the results.
 
 const { within, until } = require('../lib/limits');
 const { check } = require('./checker');

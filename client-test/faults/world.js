@@ -1,6 +1,6 @@
 'use strict';
 
-// A server with its database, and a breakable line on each side of it.
+// A server with its database, and a proxy on each side of the server that can break connections.
 
 const { Server } = require('../lib/server');
 const { until } = require('../lib/limits');

@@ -1,6 +1,6 @@
 'use strict';
 
-// The smallest files that are what they claim to be, made here byte by byte, and some that are not.
+// The smallest valid files of each type, made here byte by byte, and some that are not what they claim to be.
 
 const crcTable = Array.from({ length: 256 }, (_, n) => {
   for (let i = 0; i < 8; i++) n = n & 1 ? 0xedb88320 ^ (n >>> 1) : n >>> 1;

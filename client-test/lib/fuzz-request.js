@@ -1,6 +1,6 @@
 'use strict';
 
-// Random requests out of the server's own routes: right ones, bent ones, and ones that are none.
+// Random requests to the server's own routes: correct ones, changed ones, and meaningless ones.
 
 const { tokenFor } = require('./jwt');
 const { FORM, form } = require('./upload');

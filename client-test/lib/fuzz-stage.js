@@ -1,6 +1,6 @@
 'use strict';
 
-// What a fuzzer plays with, and what it must not touch: it is the customer, and knows every id there is.
+// The data that a fuzzer uses, and the data that it must not change. The fuzzer acts as the customer and knows every id.
 
 const assert = require('node:assert/strict');
 const { assertMessage } = require('./shapes');

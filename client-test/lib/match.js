@@ -1,6 +1,6 @@
 'use strict';
 
-// Compares what came with what the contract's data says of it. replay/README.md describes the language.
+// Compares received data with what the contract's data expects. replay/README.md describes the language.
 
 const { isDeepStrictEqual } = require('node:util');
 

@@ -1,6 +1,6 @@
 'use strict';
 
-// The conversation that the table of matrix.js is about, its people, and a look at all that could change.
+// The conversation and the users for the table in matrix.js, and a snapshot of everything that could change.
 
 const { randomUUID } = require('node:crypto');
 const { tokenFor } = require('./jwt');

@@ -1,14 +1,14 @@
 'use strict';
 
-// Who may do what: every socket event and every REST route, by every kind of caller. This table is the rule;
-// test/authorisation.test.js holds the server against it, and fails when an event or a route has no row here.
+// The table of who may do what: every socket event and every REST route, by every kind of caller. This table is the rule:
+// test/authorisation.test.js checks the server against it, and fails when an event or a route has no row here.
 //
-// The callers: four who are not let in (a token signed by another, one that has expired, and an active token of a
-// participant whose account is suspended), then active users. There is one conversation of two, `sender` and `other`;
-// the message that is acted upon is the sender's. `stranger` and `staff` (an admin) take no part in it. `blocked` is
-// the sender again, once after the other blocked them and once after they blocked the other.
+// The callers: four that are refused (among them a token with a wrong signature, an expired token, and a valid token of a member who
+// is suspended), then active users. One conversation has two members, `sender` and `other`; the message that the calls act on is
+// the sender's. `stranger` and `staff` (an admin) are not members. `blocked` is the sender again, once after the other blocked
+// them and once after they blocked the other.
 //
-// The cells are explained in CELLS below. A word in brackets tells rows of one event or route apart. EVENTS and ROUTES at the
+// The cells are explained in CELLS below. A word in brackets distinguishes rows of one event or route. EVENTS and ROUTES at the
 // end say how each row is called.
 
 const { randomUUID } = require('node:crypto');

@@ -1,6 +1,6 @@
 'use strict';
 
-// Shapes and helpers for what is done to a message: reply, edit, delete, react; and for uploads.
+// Shapes and helpers for replying, editing, deleting and reacting, and for uploads.
 
 const assert = require('node:assert/strict');
 const { assertMessage, assertFailure, assertFields, time } = require('./shapes');

@@ -1,6 +1,6 @@
 'use strict';
 
-// For tests that are faster than any person may be: what they would meet is tested in limits.test.js.
+// Switches the limits off for tests that are faster than any user may be. limits.test.js tests the limits.
 const NO_LIMITS = Object.fromEntries(
   [
     'MAX_CONNECTIONS', 'MAX_CONNECTIONS_PER_IP', 'MAX_CONNECTIONS_PER_USER', 'MAX_HANDSHAKES_PER_SECOND', 'MAX_HANDSHAKES_PER_SECOND_PER_IP',

@@ -1,6 +1,6 @@
 'use strict';
 
-// A client that does as it is told when there is no room for it: it waits as long as the refusal says, and tries again.
+// A client that obeys refusals: it waits as long as the refusal says and tries again.
 
 const assert = require('node:assert/strict');
 const { until } = require('./limits');

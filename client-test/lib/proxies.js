@@ -1,7 +1,7 @@
 'use strict';
 
 // Starts nginx, HAProxy or Caddy with its file of examples/proxies. Only names, ports and the certificate are replaced:
-// what people copy is what is tested.
+// the tests use the same file that operators copy.
 
 const { execFileSync, spawn } = require('node:child_process');
 const fs = require('node:fs');

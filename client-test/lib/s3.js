@@ -1,6 +1,6 @@
 'use strict';
 
-// A store that speaks S3, with something in between that can have it fail for a while. It is moto's server, from PyPI:
+// An S3 store, with a proxy in front that can make it fail for a while. It is moto's server, from PyPI:
 // `python3 -m venv …; pip install 'moto[server]'`, and MOTO_SERVER names its moto_server.
 
 const { spawn } = require('node:child_process');

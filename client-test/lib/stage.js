@@ -3,7 +3,7 @@
 const assert = require('node:assert/strict');
 const { assertFailure } = require('./shapes');
 
-// How often each socket of a stage is told of what concerns the whole conversation, one person, or nobody.
+// How often each socket of a stage gets an event that concerns the whole conversation, one user, or nobody.
 const EVERYONE = { customer: 1, customerTab: 1, seller: 1, sellerTab: 1, stranger: 0 };
 const CUSTOMER_ONLY = { customer: 1, customerTab: 1, seller: 0, sellerTab: 0, stranger: 0 };
 const SELLER_ONLY = { customer: 0, customerTab: 0, seller: 1, sellerTab: 1, stranger: 0 };

@@ -1,6 +1,6 @@
 'use strict';
 
-// What the server's source says it takes: event names and routes, so that a test can ask whether it knows all of them.
+// Reads the event names and routes from the server's source, so that a test can check that it covers all of them.
 
 const fs = require('node:fs');
 const path = require('node:path');

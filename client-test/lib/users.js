@@ -1,6 +1,6 @@
 'use strict';
 
-// The four people that an embedded server seeds on its first start. Ids and names are fixed.
+// The four demo users that a server with the embedded database makes at its first start. Ids and names are fixed.
 const USERS = {
   customer: {
     id: '00000000-0000-4000-8000-000000000001',

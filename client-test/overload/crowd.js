@@ -1,7 +1,7 @@
 'use strict';
 
-// A process with many sockets in rooms. Readers write down what came and how late; sleepers enter and stop reading.
-// Told what to be by its parent: { url, sockets: [{ token, address, room }], sleep }.
+// A process with many sockets in rooms. Readers record what they got and how late; sleepers join and stop reading.
+// The parent sends its configuration: { url, sockets: [{ token, address, room }], sleep }.
 
 const { OwnDelay, summary } = require('./measure');
 const { Wire } = require('./wire');

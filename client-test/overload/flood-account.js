@@ -1,6 +1,6 @@
 'use strict';
 
-// One account that does what it may, as often as its limits let it, where each of these costs others most.
+// One user who makes the requests that cost the others most, as often as the limits allow.
 
 const { randomUUID } = require('node:crypto');
 const { FORM, LIMIT, head, large } = require('../lib/upload');

@@ -1,6 +1,6 @@
 'use strict';
 
-// Somebody with a psql holds the rows of one conversation, and its members go on writing.
+// A psql session locks the rows of one conversation while its members go on writing.
 
 const { call, count, enter, hold, paced } = require('./flood-tools');
 

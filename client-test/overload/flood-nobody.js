@@ -1,6 +1,6 @@
 'use strict';
 
-// Without an account: what the Socket.IO path takes from anyone before it knows who it is.
+// Floods without a token: data that the Socket.IO path accepts before the handshake.
 
 const { atOnce, count, raw, request, sleep } = require('./flood-tools');
 const WebSocket = require('./wire').WebSocket;

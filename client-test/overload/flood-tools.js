@@ -1,6 +1,6 @@
 'use strict';
 
-// What floods are made of. `done` counts what a flood got done, by what came of it.
+// Helpers for floods. `done` counts a flood's requests by their result.
 
 const http = require('node:http');
 const net = require('node:net');

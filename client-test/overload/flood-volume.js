@@ -1,6 +1,6 @@
 'use strict';
 
-// Floods by number and size: as much as the line takes, of things that are refused or cheap.
+// Floods by number and size: as many refused or cheap requests as the connection carries.
 
 const net = require('node:net');
 const { FORM, TAIL, head } = require('../lib/upload');

@@ -1,7 +1,7 @@
 'use strict';
 
-// A process that asks too much, as one user from one address: { url, flood, token, address, conversationId … }. It says
-// once a second what it got done, and stops when it is killed.
+// A process that floods the server as one user from one address: { url, flood, token, address, conversationId … }. It reports
+// its counts once a second, and stops when it is killed.
 
 const { done } = require('./flood-tools');
 

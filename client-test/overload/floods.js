@@ -1,6 +1,6 @@
 'use strict';
 
-// One at one address asks for far too much, or holds a lock; others, at other addresses, measure what their messages take.
+// One process at one address floods the server, or holds a lock. Other users at other addresses measure how long their sends take.
 
 const { Meter, crowded, ms, percent, table } = require('./measure');
 const { PAIRS, SENDS_PER_SECOND, pairs, roundTrips } = require('./others');

@@ -1,6 +1,6 @@
 'use strict';
 
-// What the machine and the processes did, and how to show it.
+// Measures the machine and the processes, and formats the results.
 
 const fs = require('node:fs');
 const { monitorEventLoopDelay } = require('node:perf_hooks');

@@ -1,6 +1,6 @@
 'use strict';
 
-// Those who ask for nothing unusual: pairs who talk and read, and measure what that takes.
+// The other users: pairs who send and read at a normal rate, and measure how long that takes.
 
 const { OwnDelay, summary } = require('./measure');
 const { Wire } = require('./wire');

@@ -1,6 +1,6 @@
 'use strict';
 
-// The other one in the flooder's conversation: reads what comes, and says so when it is cut: { url, token, address }.
+// The other member of the flooder's conversation: reads its events, and reports if it is disconnected: { url, token, address }.
 
 const { Wire } = require('./wire');
 

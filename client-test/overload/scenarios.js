@@ -1,6 +1,6 @@
 'use strict';
 
-// What is done to the server, by the name of the flood (flood-*.js) that does it.
+// The scenarios, by the name of the flood (flood-*.js).
 
 const HALF_A_MILLION = 500_000;
 const strangers = (world, { short }) => world.addStrangers(short ? HALF_A_MILLION / 5 : HALF_A_MILLION);

@@ -1,7 +1,7 @@
 'use strict';
 
-// A thousand sockets in rooms with traffic, of which a hundred stop reading: the others must lose nothing and hardly
-// notice, and the server must not keep what the hundred did not take.
+// A thousand sockets in rooms with traffic, of which a hundred stop reading. The others must lose nothing and see almost no delay,
+// and the server must not keep the data that the hundred did not read.
 
 const { Meter, crowded, residentOf, median, ms, percent, table } = require('./measure');
 const { Wire } = require('./wire');

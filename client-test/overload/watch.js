@@ -1,7 +1,6 @@
 'use strict';
 
-// Looks at the server while something is done to it: the memory and the backends that it takes at most, and whether it
-// has come to rest.
+// Watches the server during a scenario: its peak memory, its peak number of backends, and when it is idle again.
 
 const fs = require('node:fs');
 const { Psql } = require('../lib/psql');

@@ -1,7 +1,6 @@
 'use strict';
 
-// A Socket.IO client that is nothing but a WebSocket: a thousand of them must cost less than the server that they
-// measure.
+// A minimal Socket.IO client on a bare WebSocket: a thousand of them must cost less than the server that they measure.
 
 const { createRequire } = require('node:module');
 

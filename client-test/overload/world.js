@@ -1,6 +1,6 @@
 'use strict';
 
-// A server with its database, people and rooms, made fresh for each run.
+// A server with its database, users and rooms, made new for each run.
 
 const { fork } = require('node:child_process');
 const path = require('node:path');

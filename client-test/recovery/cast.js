@@ -1,6 +1,6 @@
 'use strict';
 
-// Who takes part: the clients of each kind, and the conversations that they are in.
+// The clients of each kind, and the conversations of which they are members.
 
 const { randomUUID } = require('node:crypto');
 const { Scene } = require('../lib/suite');

@@ -1,7 +1,7 @@
 'use strict';
 
-// Compares what a client was told with what was said. A life is the time from a fresh start to the next one: `floors` has each
-// conversation's last number when it began, `seen` the numbers that came since, in the order in which they came.
+// Compares what a client got with what was sent. A life is the time between two starts anew: `floors` has each conversation's last
+// number when the life began, `seen` the numbers that came after that, in the order of arrival.
 
 /** The numbers of one conversation in one life; `before` has those of its earlier lives. */
 function faultsOfNumbers(floor, numbers, before, until) {

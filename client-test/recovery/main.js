@@ -1,8 +1,8 @@
 'use strict';
 
-// What scripts/recovery runs: clients under load, without any chat:sync, whose lines are cut and whose server is killed. Each
-// that reports `recovered` must have every message exactly once and in order, and every change; each that does not has been
-// told so.
+// scripts/recovery runs this: clients under load that never use chat:sync, whose connections are cut and whose server is killed. A
+// client that reports `recovered` must have every message exactly once and in order, and every change. Any other client was told that
+// it was not recovered.
 
 const { parseArgs } = require('node:util');
 const { Server } = require('../lib/server');

@@ -23,7 +23,7 @@ function tests() {
   };
 
   for (const [what, sql] of Object.entries(ends)) {
-    test(`the sockets of a user who ${what} are cut, and do not get in again; others stay`, async (scene) => {
+    test(`the sockets of a user who ${what} are disconnected and cannot reconnect; other sockets stay`, async (scene) => {
       const id = randomUUID();
       const user = { id, email: `${id}@souk.example`, role: 'customer', displayName: 'Leaving' };
       server.database.addUser(user);

@@ -1,6 +1,6 @@
 'use strict';
 
-// Who may not edit, delete and react, and what a client says of the conversation is not believed.
+// Edits, deletions and reactions that are refused. The server does not trust the conversationId that a client sends with them.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');

@@ -1,6 +1,6 @@
 'use strict';
 
-// Who may do what: the server is held against the table in lib/matrix.js, cell by cell.
+// Authorisation: runs every cell of the table in lib/matrix.js against the server.
 
 const nodeTest = require('node:test');
 const assert = require('node:assert/strict');

@@ -1,6 +1,6 @@
 'use strict';
 
-// A message that shows nothing is no message: by socket and by REST, sent, as a reply and as an edit.
+// A message with invisible text only is refused: by socket and by REST, as a message, a reply and an edit.
 
 const assert = require('node:assert/strict');
 const { suite } = require('../lib/suite');

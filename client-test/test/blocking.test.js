@@ -1,6 +1,6 @@
 'use strict';
 
-// Two of whom one blocked the other: nothing passes between them, and what was said before stays.
+// If either of two users blocked the other, nothing is delivered between them. Older messages stay readable.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');

@@ -1,7 +1,7 @@
 'use strict';
 
-// Half of a surrogate pair in a text, as a client sends it that cuts an emoji in two; and payloads of which one field
-// cannot be read: the others count.
+// Half of a surrogate pair in a text (a client cut an emoji in two), and payloads with one unreadable field: the other fields
+// still count.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
@@ -57,7 +57,7 @@ test('REST bodies: half an emoji becomes U+FFFD', async (scene) => {
   assert.equal(edited.message_text, `${READ} again`);
 });
 
-test('REST bodies: bytes that are no UTF-8 become U+FFFD', async (scene) => {
+test('REST bodies: bytes that are not UTF-8 become U+FFFD', async (scene) => {
   const conversationId = await scene.conversation();
   const body = Buffer.concat([Buffer.from('{"message":"latin '), Buffer.from([0xe9]), Buffer.from('"}')]);
   const sent = await scene.data('customer', 'POST', `/api/chat/conversations/${conversationId}/messages`, body);
@@ -65,7 +65,7 @@ test('REST bodies: bytes that are no UTF-8 become U+FFFD', async (scene) => {
 });
 
 for (const transport of ['polling', 'websocket']) {
-  test(`the handshake's auth may hold half an emoji beside the token (${transport})`, async (scene) => {
+  test(`the handshake's auth may contain half an emoji next to the token (${transport})`, async (scene) => {
     const auth = { token: tokenFor(USERS.customer), device: HALF };
     const client = await scene.connect('customer', { transports: [transport], auth });
     assert.equal((await client.ask('chat:get_conversations')).success, true);
@@ -80,7 +80,7 @@ test('an acknowledgement or an event with half an emoji does not close the socke
   assert.equal(raw.isClosed, false);
 });
 
-test('a field that cannot be read does not hide the others: the failure names the message', async (scene) => {
+test('one unreadable field does not hide the others: the failure names the message', async (scene) => {
   const conversationId = await scene.conversation();
   const customer = await scene.connect('customer');
   for (const field of ['message', 'attachments', 'clientMessageId', 'unknown']) {
@@ -117,7 +117,7 @@ for (const transport of ['polling', 'websocket']) {
   });
 }
 
-test('REST: what is no JSON is still refused', async (scene) => {
+test('REST: a body that is not JSON is still refused', async (scene) => {
   const answer = await request(`${scene.server.url}/api/chat/conversations`, { method: 'POST', token: tokenFor(USERS.customer), body: '{"a":"\\ud83d"' });
   assert.deepEqual([answer.status, answer.body.code], [400, 'invalid_json']);
 });

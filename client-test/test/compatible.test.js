@@ -1,6 +1,6 @@
 'use strict';
 
-// Small things in which clients rely on Express 4 and on Node's Engine.IO.
+// Small behaviours of Express 4 and of Node's Engine.IO that clients rely on.
 
 const assert = require('node:assert/strict');
 const zlib = require('node:zlib');
@@ -27,7 +27,7 @@ test('paths: a reaction keeps its case', async (scene) => {
   assert.deepEqual(await scene.data('customer', 'GET', `/api/chat/messages/${id}/reactions`), []);
 });
 
-test('a byte order mark before the JSON is passed over', async (scene) => {
+test('a byte order mark before the JSON is ignored', async (scene) => {
   const conversationId = await scene.conversation();
   const sent = await scene.data('customer', 'POST', `/api/chat/conversations/${conversationId}/messages`, '\ufeff{"message":"with a mark"}');
   assert.equal(sent.message_text, 'with a mark');
@@ -37,14 +37,14 @@ const packed = (scene, conversationId, how, body) =>
   scene.rest('customer', 'POST', `/api/chat/conversations/${conversationId}/messages`, body, { headers: { 'content-encoding': how, 'content-type': 'application/json' } });
 
 for (const [how, pack] of [['gzip', zlib.gzipSync], ['deflate', zlib.deflateSync]]) {
-  test(`a body may be packed with ${how}`, async (scene) => {
+  test(`a body may be compressed with ${how}`, async (scene) => {
     const conversationId = await scene.conversation();
     const answer = await packed(scene, conversationId, how, pack(JSON.stringify({ message: `packed with ${how}` })));
     assert.equal(answer.body?.data?.message_text, `packed with ${how}`, `${answer.status} ${answer.text}`);
   });
 }
 
-test('a packed body has the same limit as any other, once unpacked', async (scene) => {
+test('a compressed body has the same size limit as any other, after decompression', async (scene) => {
   const conversationId = await scene.conversation();
   const bomb = zlib.gzipSync(JSON.stringify({ message: ' '.repeat(50_000_000) }));
   assert.ok(bomb.length < 100_000);
@@ -52,7 +52,7 @@ test('a packed body has the same limit as any other, once unpacked', async (scen
   assert.deepEqual([answer.status, answer.body?.code], [413, 'payload_too_large']);
 });
 
-test('a body that is packed wrongly, or in a way that is not known, is refused', async (scene) => {
+test('a body with broken or unknown compression is refused', async (scene) => {
   const conversationId = await scene.conversation();
   const broken = await packed(scene, conversationId, 'gzip', Buffer.from('{"message":"not packed"}'));
   assert.equal(broken.status, 400, broken.text);
@@ -69,7 +69,7 @@ for (const transport of ['polling', 'websocket']) {
   });
 }
 
-test('a bad token in the query is refused as in auth, and auth goes first', async (scene) => {
+test('a bad token in the query is refused as in auth, and auth takes precedence', async (scene) => {
   const bad = scene.open(null, { query: { token: 'nonsense' }, reconnection: false });
   assert.equal((await bad.refused()).message, 'Invalid or expired token');
   const none = scene.open(null, { query: { token: '' }, reconnection: false });

@@ -41,7 +41,7 @@ test('chat:conversations is an array of whole conversations with the other parti
   );
 });
 
-test('with an acknowledgement: the same array in it', async (scene) => {
+test('with an acknowledgement: it has the same array', async (scene) => {
   const client = await scene.connect('customer');
   await active(scene, client, 1);
   const answer = await client.ask('chat:get_conversations');
@@ -50,7 +50,7 @@ test('with an acknowledgement: the same array in it', async (scene) => {
 });
 
 for (const payload of [null, {}, undefined]) {
-  test(`${JSON.stringify(payload)} as payload is as good as none`, async (scene) => {
+  test(`the payload ${JSON.stringify(payload)} counts as none`, async (scene) => {
     const client = await scene.connect('customer');
     const [id] = await active(scene, client, 1);
     client.emit('chat:get_conversations', payload);
@@ -97,7 +97,7 @@ test('next pages through the list, in the acknowledgement and by REST', async (s
   assert.deepEqual(seen.slice(0, 5), expected);
 });
 
-test('next still finds the place after the conversation that it names was active again', async (scene) => {
+test('next still finds the right place when the conversation that it names has been active again', async (scene) => {
   const client = await scene.connect('customer');
   const expected = await active(scene, client, 4);
   const { next } = await client.ask('chat:get_conversations', { limit: 2 });
@@ -113,7 +113,7 @@ test('next is null on the last page', async (scene) => {
   assert.deepEqual([ids(answer.data), answer.next], [[id], null]);
 });
 
-test('before as a time: what was last active earlier', async (scene) => {
+test('before with a time: the conversations that were last active earlier', async (scene) => {
   const client = await scene.connect('customer');
   const expected = await active(scene, client, 3);
   const [newest] = await rest(scene, 'customer', '?limit=1');
@@ -123,7 +123,7 @@ test('before as a time: what was last active earlier', async (scene) => {
   assert.deepEqual(ids(await rest(scene, 'customer', `?limit=2&before=${encodeURIComponent(before)}`)), expected.slice(1));
 });
 
-test('50 by default', async (scene) => {
+test('a page has 50 conversations by default', async (scene) => {
   const client = await scene.connect('customer');
   await Promise.all(Array.from({ length: 52 }, () => scene.conversation()));
   client.emit('chat:get_conversations');
@@ -131,7 +131,7 @@ test('50 by default', async (scene) => {
   assert.equal((await rest(scene, 'customer')).length, 50);
 });
 
-test('each sees their own list and their own unread count', async (scene) => {
+test('each user sees their own list and their own unread count', async (scene) => {
   const client = await scene.connect('customer');
   const [id] = await active(scene, client, 1);
   await scene.say(client, id);
@@ -143,14 +143,14 @@ test('each sees their own list and their own unread count', async (scene) => {
   assert.equal((await rest(scene, 'admin')).some((c) => c.id === id), false);
 });
 
-test('who has no conversation gets an empty array', async (scene) => {
+test('a user without conversations gets an empty array', async (scene) => {
   assert.deepEqual(await rest(scene, 'manager'), []);
   const client = await scene.connect('manager');
   client.emit('chat:get_conversations');
   assert.deepEqual(await client.waitFor('chat:conversations'), []);
 });
 
-test('isOnline and lastSeenAt tell who is there, and since when not', async (scene) => {
+test('isOnline says who is online; lastSeenAt says since when somebody is offline', async (scene) => {
   const id = await scene.conversation();
   const seller = async () => (await rest(scene, 'customer')).find((c) => c.id === id).participantDetails[0];
   assert.equal((await seller()).isOnline, false);
@@ -165,7 +165,7 @@ test('isOnline and lastSeenAt tell who is there, and since when not', async (sce
 });
 
 for (const payload of [{ limit: 0 }, { limit: -3 }, { limit: 'many' }, { before: 'yesterday' }, { before: 5 }, { limit: 1e300 }, { before: '2026-01-02T03:04:05Z_x' }, { before: '_' }]) {
-  test(`an odd page does no harm: ${JSON.stringify(payload)}`, async (scene) => {
+  test(`odd page parameters do no harm: ${JSON.stringify(payload)}`, async (scene) => {
     const client = await scene.connect('customer');
     const answer = await client.ask('chat:get_conversations', payload);
     assert.equal(typeof answer.success, 'boolean');

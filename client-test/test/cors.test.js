@@ -1,6 +1,6 @@
 'use strict';
 
-// The React app comes from another origin: what its browser asks before each call.
+// The React app has another origin: its browser sends a preflight before each call.
 
 const assert = require('node:assert/strict');
 const { suite } = require('../lib/suite');
@@ -21,7 +21,7 @@ for (const [method, path] of [
   ['GET', '/api/chat/users/search'],
   ['POST', PATH],
 ]) {
-  test(`the browser may ask for ${method} ${path}`, async (scene) => {
+  test(`a preflight allows ${method} ${path}`, async (scene) => {
     const headers = { origin: APP, 'access-control-request-method': method, 'access-control-request-headers': 'authorization,content-type' };
     const answer = await scene.rest(null, 'OPTIONS', path, undefined, { headers });
     assert.equal(answer.status, 200);
@@ -32,7 +32,7 @@ for (const [method, path] of [
   });
 }
 
-test('the answers may be read by the app, errors too', async (scene) => {
+test('the app may read the answers, errors too', async (scene) => {
   for (const [method, path, options] of [
     ['PUT', `/api/chat/messages/${NOBODY}`, {}],
     ['GET', '/api/chat/users/available', {}],

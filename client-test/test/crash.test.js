@@ -1,6 +1,6 @@
 'use strict';
 
-// What was acknowledged is kept, however the server ends; and clients come back by themselves.
+// Acknowledged messages survive every way in which the server can end, and clients reconnect by themselves.
 
 const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
@@ -112,7 +112,7 @@ test('kill -9: clients reconnect to the restarted server', async (server, scene)
 });
 
 for (const signal of ['SIGKILL', 'SIGTERM']) {
-  test(`${signal}: nobody stays online who does not come back`, async (server, scene) => {
+  test(`${signal}: a user who does not come back does not stay online`, async (server, scene) => {
     await server.start();
     await scene.connect('customer', { reconnection: false });
     assert.equal((await scene.status('seller', 'customer')).is_online, true);

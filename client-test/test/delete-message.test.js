@@ -1,6 +1,6 @@
 'use strict';
 
-// chat:delete_message: for oneself and for everyone. Refusals are in action-refusals.
+// chat:delete_message: for_me and for_everyone. action-refusals.test.js has the refusals.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');

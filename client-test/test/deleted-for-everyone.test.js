@@ -1,6 +1,6 @@
 'use strict';
 
-// A message deleted for everyone: its text and attachments are in no later answer, wherever one looks.
+// A message deleted for everyone: no later answer of any kind has its text or attachments.
 
 const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');

@@ -1,7 +1,7 @@
 'use strict';
 
-// A message deleted "for me" is gone for the one who deleted it, wherever else it could show: the preview of the list,
-// the quote in a later reply, the event of a later edit. For everyone else it is there.
+// A message that a user deleted "for me" is hidden from that user everywhere: in the preview of the list, in the quote of a
+// later reply, in the event of a later edit. All others still see it.
 
 const assert = require('node:assert/strict');
 const { suite } = require('../lib/suite');
@@ -22,13 +22,13 @@ async function hidden(scene) {
 const listed = async (scene, who, conversationId) =>
   (await scene.data(who, 'GET', '/api/chat/conversations')).find((c) => c.id === conversationId);
 
-test('the preview of the list is the newest message that one still sees', async (scene) => {
+test('the preview of the list is the newest message that the user still sees', async (scene) => {
   const { conversationId } = await hidden(scene);
   assert.equal((await listed(scene, 'customer', conversationId)).last_message_text, 'before');
   assert.equal((await listed(scene, 'seller', conversationId)).last_message_text, 'SECRET');
 });
 
-test('a reply that quotes it reaches them without the quoted text', async (scene) => {
+test('a reply that quotes the message reaches the user without the quoted text', async (scene) => {
   const { conversationId, customer, seller, message } = await hidden(scene);
   const reply = { conversationId, message: 'well?', replyToMessageId: message.id, tempId: 'temp_1' };
   const tab = await scene.connect('seller');
@@ -40,7 +40,7 @@ test('a reply that quotes it reaches them without the quoted text', async (scene
   assert.equal((await tab.waitFor('chat:new_reply')).reply_to.message_text, 'SECRET');
 });
 
-test('they do not hear of its edits; the others do', async (scene) => {
+test('the user does not get its edits; the others do', async (scene) => {
   const { conversationId, customer, seller, message } = await hidden(scene);
   await seller.ask('chat:edit_message', { messageId: message.id, newText: 'SECRET 2', conversationId });
   assert.equal((await seller.waitFor('chat:message_edited')).message_text, 'SECRET 2');
@@ -48,7 +48,7 @@ test('they do not hear of its edits; the others do', async (scene) => {
   assert.equal(customer.count('chat:message_edited'), 0);
 });
 
-test('an edit by who hid the quoted message does not take the quote from the others', async (scene) => {
+test('when the user who hid the quoted message edits the reply, the others keep the quote', async (scene) => {
   const { conversationId, customer, seller, message } = await hidden(scene);
   const other = await scene.say(seller, conversationId, 'OTHER');
   const reply = { conversationId, message: 'yes', replyToMessageId: other.id, tempId: 'temp_1' };

@@ -1,6 +1,6 @@
 'use strict';
 
-// What one message drags along has a bound: its history in events and answers, and how often it may be edited.
+// The number of edits of a message and the size of its history in events and answers are bounded.
 
 const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');

@@ -1,6 +1,6 @@
 'use strict';
 
-// chat:edit_message: what it changes, what it leaves, who is told. Refusals are in action-refusals.
+// chat:edit_message: what it changes, what it does not change, who is told. action-refusals.test.js has the refusals.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');

@@ -1,6 +1,6 @@
 'use strict';
 
-// Faults that were seen in other Engine.IO servers, and that the one in engine/ must not have.
+// Faults of other Engine.IO servers that the one in engine/ must not have.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -137,7 +137,7 @@ test('a poll that overtakes the packet 5 of its own upgrade does not end the ses
   }
 });
 
-test('before it is connected a WebSocket may send 16 kB', async (scene) => {
+test('a WebSocket may send at most 16 kB before its socket is connected', async (scene) => {
   const socket = new RawSocket(server.url);
   scene.clients.push(socket);
   await socket.frame('0{');
@@ -145,7 +145,7 @@ test('before it is connected a WebSocket may send 16 kB', async (scene) => {
   await within(socket.closed, 'the socket to be closed', 3000);
 });
 
-test('binary events that never complete are ended', async (scene) => {
+test('a socket with a binary event that never completes is closed', async (scene) => {
   const sockets = [];
   for (let i = 0; i < 5; i++) {
     const socket = await scene.raw('customer');
@@ -155,7 +155,7 @@ test('binary events that never complete are ended', async (scene) => {
   await within(Promise.all(sockets.map((socket) => socket.closed)), 'the sockets to be closed', 15_000);
 });
 
-test('a WebSocket that once sent a large message and fell silent keeps little', async (scene) => {
+test('a WebSocket that sent a large message and fell silent keeps little memory', async (scene) => {
   const sockets = await Promise.all(Array.from({ length: 40 }, () => scene.raw('customer')));
   const before = memory();
   for (const socket of sockets) {
@@ -165,7 +165,7 @@ test('a WebSocket that once sent a large message and fell silent keeps little', 
   await until(() => memory() - before < 15_000_000, `${Math.round((memory() - before) / 1e6)} MB more is given back`, 10_000);
 });
 
-test('payloads of many small packets hold up nobody', async (scene) => {
+test('payloads of many small packets do not slow down other sockets', async (scene) => {
   const sids = await Promise.all(Array.from({ length: 12 }, () => session(scene)));
   const flood = sids.map((sid) => post(sid, `${'3\x1e'.repeat(500_000)}3`).catch(() => {}));
   let worst = 0;
@@ -179,7 +179,7 @@ test('payloads of many small packets hold up nobody', async (scene) => {
   assert.ok(worst < 500, `${Math.round(worst)} ms`);
 });
 
-test('Base64 with a line break at its end, as the Java client writes it, is binary all the same', async (scene) => {
+test('Base64 that ends with a line break, as the Java client writes it, is still binary data', async (scene) => {
   const sid = await session(scene);
   const placeholder = '{"_placeholder":true,"num":0}';
   const body = `451-["chat:send_message",{"tempId":"java","attachments":[${placeholder}]}]\x1eb${Buffer.from('bytes').toString('base64')}\n`;
@@ -201,7 +201,7 @@ for (const [name, query, method, code] of CODES) {
   });
 }
 
-test('an event whose name holds an escape is an event', async (scene) => {
+test('an event name may contain an escape', async (scene) => {
   const socket = await scene.raw('customer');
   socket.send('421["chat:get\\u005fconversations"]');
   assert.match((await socket.frame('431[')) ?? 'the socket was closed', /"success":true/);

@@ -1,6 +1,6 @@
 'use strict';
 
-// What only a database that the test can write to shows: run with TEST_DATABASE_URL.
+// Behaviour that needs a database to which the test can write: run with TEST_DATABASE_URL.
 
 const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
@@ -28,7 +28,7 @@ function tests() {
   const create = (scene, who, other) => scene.rest(who, 'POST', '/api/chat/conversations', { participantId: other.id });
 
   for (const status of ['inactive', 'suspended', 'banned']) {
-    test(`an account that is ${status} is refused: Account not active`, async (scene) => {
+    test(`a user with status ${status} is refused: Account not active`, async (scene) => {
       const token = tokenFor(addUser('customer', status));
       const client = scene.open(null, { auth: { token }, reconnection: false });
       assert.equal((await client.refused()).message, 'Account not active');
@@ -47,7 +47,7 @@ function tests() {
   }
 
   for (const role of ['admin', 'manager']) {
-    test(`two of role ${role} talk in an internal conversation`, async (scene) => {
+    test(`two users with role ${role} talk in an internal conversation`, async (scene) => {
       const answer = await create(scene, role, addUser(role));
       assert.equal(answer.body.data.type, 'internal');
     });
@@ -63,7 +63,7 @@ function tests() {
     assert.equal((await customer.ask('chat:get_messages', { conversationId })).success, true, 'it can still be read');
   });
 
-  test('conversations that were last active at the same time are all reached by next', async (scene) => {
+  test('paging with next reaches all conversations that were last active at the same time', async (scene) => {
     const staff = addUser('admin');
     for (let i = 0; i < 7; i++) await create(scene, staff, addUser('customer'));
     sql(`UPDATE conversations SET last_message_at = '2026-01-01 00:00:00.123456Z' WHERE participant_ids ? '${staff.id}'`);
@@ -79,7 +79,7 @@ function tests() {
     assert.equal(new Set(seen).size, 7);
   });
 
-  test('a socket that stays open says of its user what the database says', async (scene) => {
+  test('an open socket takes over changes of its user in the database', async (scene) => {
     const user = addUser('admin');
     const answer = await create(scene, user, USERS.seller);
     const conversationId = answer.body.data.id;
@@ -99,7 +99,7 @@ function tests() {
     assert.equal(client.count('disconnect'), 0, 'it stays connected');
   });
 
-  test('the same tempId and text is a repeat for ten minutes on the same socket, for one on another', async (scene) => {
+  test('the same tempId and text is a repeat for ten minutes on the same socket, for one minute on another', async (scene) => {
     const conversationId = await scene.conversation();
     const sender = await scene.connect('customer');
     const say = (client) => scene.say(client, conversationId, 'ok', { tempId: '1' });
@@ -134,7 +134,7 @@ function tests() {
     assert.equal(count(), '0');
   });
 
-  test('who is online, and since when not, is in user_online_status', async (scene) => {
+  test('user_online_status says who is online, and since when somebody is offline', async (scene) => {
     const user = addUser('customer');
     const client = await scene.connect(user);
     await client.ask('chat:get_conversations');

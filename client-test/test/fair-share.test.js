@@ -1,6 +1,6 @@
 'use strict';
 
-// One user's requests: how many at a time, how many of the database's connections, how many bytes of answers.
+// Limits on one user's requests in flight, their database connections, and the bytes of their unread answers.
 
 const { describe } = require('node:test');
 const assert = require('node:assert/strict');
@@ -33,7 +33,7 @@ async function stuck(scene, n) {
 }
 
 server({ MAX_REQUESTS_PER_USER: '5' }, (test) => {
-  test('requests that wait for the database count, until they are answered', { skip }, async (scene) => {
+  test('requests that wait for the database count until they are answered', { skip }, async (scene) => {
     const { holder, edits } = await stuck(scene, 5);
     for (let i = 0; i < 3; i++) assertLimitedHttp(await scene.rest('customer', 'GET', '/api/chat/unread-count'), 429);
     assert.equal((await scene.rest('seller', 'GET', '/api/chat/unread-count')).status, 200, 'another user has their own');
@@ -44,7 +44,7 @@ server({ MAX_REQUESTS_PER_USER: '5' }, (test) => {
 });
 
 server({ DATABASE_MAX_CONNECTIONS: '10', DATABASE_ACQUIRE_TIMEOUT_MS: '2000' }, (test) => {
-  test("one user's waiting requests leave the other users their connections", { skip }, async (scene) => {
+  test("one user's waiting requests leave connections for the other users", { skip }, async (scene) => {
     const other = await scene.conversation('seller', 'admin');
     const { holder, edits } = await stuck(scene, 40);
     for (let i = 0; i < 20; i++) {
@@ -83,7 +83,7 @@ const LARGE = { MAX_MESSAGE_CHARS: '50000', ANSWER_TIMEOUT: '2' };
 const CLOSING = /closing a connection whose answer was not read in time/;
 
 server(LARGE, (test) => {
-  test('a connection whose answer is not read is closed, and one that is read is not', async (scene) => {
+  test('a connection whose answer is not read is closed; one whose answer is read stays', async (scene) => {
     const path = await largePage(scene);
     await unread(scene, 'customer', path);
     const read = scene.rest('customer', 'GET', path);
@@ -95,7 +95,7 @@ server(LARGE, (test) => {
 });
 
 server({ ...LARGE, ANSWER_TIMEOUT: '60', ANSWERS_BYTES_PER_USER: '25000000' }, (test) => {
-  test("a user's answers that are not read are limited, and others' are not", async (scene) => {
+  test("one user's unread answers are limited; other users' answers are not", async (scene) => {
     const path = await largePage(scene);
     const first = [await unread(scene, 'customer', path), await unread(scene, 'customer', path)];
     await until(async () => {
@@ -112,7 +112,7 @@ server({ ...LARGE, ANSWER_TIMEOUT: '60', ANSWERS_BYTES_PER_USER: '25000000' }, (
 });
 
 server({ ...LARGE, ANSWER_TIMEOUT: '60', ANSWERS_BYTES: '15000000' }, (test) => {
-  test('all answers that are not read are limited: busy', async (scene) => {
+  test('unread answers of all users together are limited: busy', async (scene) => {
     const path = await largePage(scene);
     const first = await unread(scene, 'customer', path);
     await until(async () => {

@@ -35,7 +35,7 @@ async function connect(scene, who, join) {
 for (const inRoom of [true, false]) {
   const where = inRoom ? 'in the room' : 'not in the room';
 
-  test(`the other participant, ${where}: once`, async (scene) => {
+  test(`the other member, ${where}, gets it once`, async (scene) => {
     const conversationId = await scene.conversation();
     const sender = await connect(scene, 'customer', conversationId);
     const seller = await connect(scene, 'seller', inRoom && conversationId);
@@ -46,7 +46,7 @@ for (const inRoom of [true, false]) {
     assert.equal(seller.count('chat:message_sent', theMessage), 0);
   });
 
-  test(`the sending socket without a tempId, ${where}: once`, async (scene) => {
+  test(`the sending socket without a tempId, ${where}, gets it once`, async (scene) => {
     const conversationId = await scene.conversation();
     const sender = await connect(scene, 'customer', inRoom && conversationId);
     await sendAndSettle(scene, sender, conversationId, []);
@@ -54,7 +54,7 @@ for (const inRoom of [true, false]) {
     assertMessageEvent(sender.all('chat:new_message', theMessage)[0], USERS.customer);
   });
 
-  test(`the sending socket with a tempId, ${where}: not at all`, async (scene) => {
+  test(`the sending socket with a tempId, ${where}, does not get it`, async (scene) => {
     const conversationId = await scene.conversation();
     const sender = await connect(scene, 'customer', inRoom && conversationId);
     await sendAndSettle(scene, sender, conversationId, [], { tempId: 'temp_1' });
@@ -66,7 +66,7 @@ for (const inRoom of [true, false]) {
 for (const tempId of ['temp_1', undefined]) {
   const how = tempId ? 'with' : 'without';
 
-  test(`the sender's other tab in the room, sent ${how} a tempId: once`, async (scene) => {
+  test(`the sender's other tab in the room gets it once when sent ${how} a tempId`, async (scene) => {
     const conversationId = await scene.conversation();
     const sender = await connect(scene, 'customer', conversationId);
     const tab = await connect(scene, 'customer', conversationId);
@@ -75,7 +75,7 @@ for (const tempId of ['temp_1', undefined]) {
     assert.equal(tab.count('chat:message_sent', theMessage), 0, 'chat:message_sent is for the sending socket');
   });
 
-  test(`the sender's other tab outside the room, sent ${how} a tempId: not at all`, async (scene) => {
+  test(`the sender's other tab outside the room does not get it when sent ${how} a tempId`, async (scene) => {
     const conversationId = await scene.conversation();
     const sender = await connect(scene, 'customer', conversationId);
     const tab = await connect(scene, 'customer');
@@ -85,7 +85,7 @@ for (const tempId of ['temp_1', undefined]) {
   });
 }
 
-test('three tabs of the other participant, some in the room: each once', async (scene) => {
+test('three tabs of the other member, some in the room, each get it once', async (scene) => {
   const conversationId = await scene.conversation();
   const sender = await connect(scene, 'customer', conversationId);
   const tabs = [
@@ -97,7 +97,7 @@ test('three tabs of the other participant, some in the room: each once', async (
   assert.deepEqual(tabs.map(newMessages), [1, 1, 1]);
 });
 
-test('the tempId is for the sending socket alone', async (scene) => {
+test('only the sending socket gets the tempId', async (scene) => {
   const conversationId = await scene.conversation();
   const sender = await connect(scene, 'customer', conversationId);
   const seller = await connect(scene, 'seller', conversationId);
@@ -105,7 +105,7 @@ test('the tempId is for the sending socket alone', async (scene) => {
   assert.equal('tempId' in seller.all('chat:new_message', theMessage)[0], false);
 });
 
-test('delivered: the sender and the participant who is online are told', async (scene) => {
+test('delivered: the sender and the member who is online are told', async (scene) => {
   const conversationId = await scene.conversation();
   const sender = await connect(scene, 'customer', conversationId);
   const tab = await connect(scene, 'customer');

@@ -1,6 +1,6 @@
 'use strict';
 
-// The fault suite's checker against histories that are made up: one that finds nothing wrong in them would prove nothing.
+// Runs the checker of the fault suite on made-up histories with faults: a checker that does not find them would prove nothing.
 
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
@@ -62,9 +62,9 @@ function renumber(world, one, other) {
   [first.committed, second.committed] = [second.committed, first.committed];
 }
 
-test('a world in which all is well', () => finds(() => {}));
+test('a history without faults passes', () => finds(() => {}));
 
-test('lost: acknowledged, and not in the database', () => {
+test('lost: acknowledged but not in the database', () => {
   const problems = finds((world) => {
     remove(world.rows, (row) => row.seq === 6);
     world.counters.set(CONVERSATION, 5);
@@ -73,12 +73,12 @@ test('lost: acknowledged, and not in the database', () => {
   assert.ok(problems.some((p) => /anna was told of id-6/.test(p.text)), JSON.stringify(problems));
 });
 
-test('lost: acknowledged and stored, and a client never got it', () => {
+test('lost: acknowledged and stored, but a client never got it', () => {
   const [problem] = finds(({ ben }) => remove(ben.log, (entry) => entry.seq === 3), 'lost');
   assert.match(problem.text, /ben never got number 3 of c \(anna\.3\)/);
 });
 
-test('lost: only the last one, which no gap gives away', () => {
+test('lost: only the last message, which leaves no gap', () => {
   finds(({ ben, send }) => {
     remove(ben.log, (entry) => entry.seq === 5);
     ben.connections[1].ready.set(CONVERSATION, send(5).attempts[0].at + 1);
@@ -108,13 +108,13 @@ test('doubled: chat:new_message twice, at once or over another connection', () =
   finds(({ anna, told }) => anna.log.push({ ...told('live', 2), connection: 1 }), 'doubled');
 });
 
-test('doubled: chat:new_message of what chat:joined had brought over the same connection', () => {
+test('doubled: chat:new_message for a message that chat:joined already had, over the same connection', () => {
   const joined = (connection) => ({ source: 'joined', conversation: CONVERSATION, seq: 2, connection, at: 1 });
   finds(({ anna }) => anna.log.unshift(joined(0)), 'doubled');
   finds(({ anna }) => anna.log.unshift(joined(7)));
 });
 
-test('what is fetched may be what is known', () => {
+test('a client may fetch messages that it already has', () => {
   finds(({ anna, told }) => anna.log.push(told('caught up', 2), told('caught up', 3)));
 });
 
@@ -123,13 +123,13 @@ test('disorder: chat:new_message out of order', () => {
   assert.match(problem.text, /anna got number 2 of c \(ben\.2\) after number 4/);
 });
 
-test('disorder: numbers against the order of the commits', () => {
+test('disorder: the numbers do not follow the order of the commits', () => {
   finds(({ row }) => {
     row(3).committed = row(4).committed + 1;
   }, 'disorder');
 });
 
-test('disorder: acknowledged before another was sent, and behind it, whoever sent them', () => {
+test('disorder: a message that was acknowledged before another was sent has the larger number, from any sender', () => {
   const [problem] = finds((world) => {
     renumber(world, 4, 5);
     // That the live one comes late is not the news here.
@@ -151,12 +151,12 @@ function overtaken(world) {
   world.ben.connections[1].questions.push({ from: 0, to: 100_000 });
 }
 
-test('disorder: of two messages of one connection the first, sent once, is behind the second', () => {
+test('disorder: the first of two messages of one connection, sent once, has the larger number', () => {
   const [problem] = finds(overtaken, 'disorder');
   assert.match(problem.text, /anna sent anna\.3 once and then anna\.5/);
 });
 
-test('one that was sent again may be behind later ones', () => {
+test('a message that was sent again may have a larger number than later ones', () => {
   finds((world) => {
     overtaken(world);
     world.send(3).attempts.push({ at: world.send(3).attempts[0].at + 2, connection: 0 });
@@ -175,12 +175,12 @@ test('gap: a number is missing in the database', () => {
   assert.match(problem.text, /after 5 comes 7/);
 });
 
-test("gap: the conversation's row counts otherwise", () => {
+test("gap: the conversation's row has another count", () => {
   finds(({ counters }) => counters.set(CONVERSATION, 7), 'gap');
   finds(({ counters }) => counters.set(OTHER, 1), 'gap');
 });
 
-test('gap: a client lacks a message that is stored, though its sender does not know that it is', () => {
+test('gap: a client lacks a message that is stored, even if its sender does not know that', () => {
   const [problem] = finds(({ ben, send }) => {
     remove(ben.log, (entry) => entry.seq === 3);
     send(3).answers = [];
@@ -188,7 +188,7 @@ test('gap: a client lacks a message that is stored, though its sender does not k
   assert.match(problem.text, /ben never got number 3/);
 });
 
-test('untold: a client that was there had to fetch it', () => {
+test('untold: a client that was connected had to fetch the message', () => {
   const fetched = ({ ben }) => (ben.log.find((entry) => entry.seq === 5).source = 'caught up');
   const [problem] = finds(fetched, 'untold');
   assert.match(problem.text, /ben was connected when anna sent number 5/);
@@ -201,14 +201,14 @@ test('untold: a client that was there had to fetch it', () => {
   });
 });
 
-test('other: what is stored is not what was sent, by whom and when', () => {
+test('other: the stored text, sender or time is not what was sent', () => {
   finds(({ row }) => (row(1).text = 'another text'), 'other');
   finds(({ row }) => (row(1).at -= 86_400_000), 'other');
   finds(({ row }) => (row(1).at += 86_400_000), 'other');
   finds(({ sends }) => remove(sends, (send) => send.key === 'ben.6'), 'other');
 });
 
-test('other: a client was told something else than is stored', () => {
+test('other: a client got something else than is stored', () => {
   finds(({ anna }) => (anna.log[1].text = 'another text'), 'other');
   finds(({ anna }) => (anna.log[1].sender = 'user-a'), 'other');
   finds(({ send }) => (send(1).answers[0].id = 'id-2'), 'other');
@@ -216,7 +216,7 @@ test('other: a client was told something else than is stored', () => {
   finds(({ anna, told }) => anna.log.push({ ...told('live', 2), conversation: OTHER }), 'other');
 });
 
-test('a history knows up to where it is complete', () => {
+test('a history knows up to which number it is complete', () => {
   const history = new History([CONVERSATION]);
   const add = (seq) => history.add('live', { conversation_id: CONVERSATION, seq, id: `id-${seq}` }, 0);
   add(1);

@@ -1,6 +1,6 @@
 'use strict';
 
-// How long the files of messages live: links that are signed anew, files that are removed.
+// Lifetime of files: links get new signatures, unused files are removed.
 
 const assert = require('node:assert/strict');
 const { createHmac } = require('node:crypto');
@@ -57,7 +57,7 @@ async function deletion(scene) {
   await customer.ask('chat:delete_message', { messageId: message.id, deletionType: 'for_everyone' });
 }
 
-test('a link that has expired is signed anew wherever the message is read', async (scene) => {
+test('an expired link gets a new signature wherever the message is read', async (scene) => {
   const file = await put(scene, 'png');
   const { conversationId, customer, message } = await written(scene, [attachment(file, signed(file, now() - 86_400))]);
   const all = await links(scene, conversationId, message);
@@ -77,14 +77,14 @@ test('a link that has expired is signed anew wherever the message is read', asyn
   assert.equal((await download(scene, reply.reply_to.attachments[0].url)).status, 200);
 });
 
-test('a link that is good for days is left as it is, and so is the path', async (scene) => {
+test('a link that is valid for days is not changed, nor is the path', async (scene) => {
   const file = await put(scene, 'pdf');
   const { conversationId, message } = await written(scene, [attachment(file)]);
   const [read] = await scene.messages('seller', conversationId);
   assert.deepEqual([read.id, read.attachments], [message.id, [attachment(file)]]);
 });
 
-test('the name under which a file is saved stays the one it was uploaded with', async (scene) => {
+test('a file is saved under the name with which it was uploaded', async (scene) => {
   const file = await put(scene, 'txt');
   const { conversationId } = await written(scene, [{ ...attachment(file, signed(file, now() - 5)), name: 'run.bat' }]);
   const [read] = await scene.messages('seller', conversationId);
@@ -107,7 +107,7 @@ for (const [name, change] of [
   });
 }
 
-test('who names another user\'s file gets no link to it', async (scene) => {
+test('a user who names another user\'s file gets no link to it', async (scene) => {
   const file = await put(scene, 'png', 'seller');
   for (const url of ['', `${server.url}/api/chat/files/${file.filePath}`, signed(file, now() - 5)]) {
     const given = attachment(file, url);
@@ -126,7 +126,7 @@ test('a file of a message deleted for everyone is refused at once and soon gone'
   await until(() => stored(server).length === before - 2, 'the files are gone from the store');
 });
 
-test('deleted by REST, or by SQL: the same', needs, async (scene) => {
+test('a file of a message deleted by REST or by SQL is refused and removed too', needs, async (scene) => {
   const files = [await put(scene, 'png'), await put(scene, 'png')];
   const [byRest, bySql] = [await written(scene, [attachment(files[0])]), await written(scene, [attachment(files[1])])];
   server.database.sql(`UPDATE messages SET is_deleted = true WHERE id = '${bySql.message.id}'`);
@@ -135,14 +135,14 @@ test('deleted by REST, or by SQL: the same', needs, async (scene) => {
   for (const file of files) assert.equal((await download(scene, file.fileUrl)).status, 404);
 });
 
-test('deleted for oneself: the file stays', async (scene) => {
+test('a file stays when its message is deleted for_me', async (scene) => {
   const file = await put(scene, 'png');
   const { conversationId, customer, message } = await written(scene, [attachment(file)]);
   await customer.ask('chat:delete_message', { messageId: message.id, deletionType: 'for_me', conversationId });
   assert.equal((await download(scene, file.fileUrl)).status, 200);
 });
 
-test('a file that two messages name is there until both are deleted for everyone', async (scene) => {
+test('a file that two messages name stays until both are deleted for everyone', async (scene) => {
   const file = await put(scene, 'png');
   const one = await written(scene, [attachment(file)]);
   const two = await written(scene, [{ ...attachment(file), path: '' }], 'by its link alone');
@@ -154,7 +154,7 @@ test('a file that two messages name is there until both are deleted for everyone
   assert.equal((await download(scene, file.fileUrl)).status, 404);
 });
 
-test('who names another\'s file in a message of their own neither keeps nor removes it', async (scene) => {
+test('naming another user\'s file in a message neither keeps nor removes the file', async (scene) => {
   const file = await put(scene, 'png', 'seller');
   const sellers = await scene.connect('seller');
   const stranger = await written(scene, [attachment(file)]);
@@ -166,7 +166,7 @@ test('who names another\'s file in a message of their own neither keeps nor remo
   assert.equal((await download(scene, file.fileUrl)).status, 404);
 });
 
-test('an unused file goes after a day, one that a message names does not', needs, async (scene) => {
+test('an unused file is removed after a day; one that a message names is not', needs, async (scene) => {
   const [unused, used, byLink, fresh] = [await put(scene, 'png'), await put(scene, 'png'), await put(scene, 'png'), await put(scene, 'png')];
   await written(scene, [attachment(used)]);
   // As SQL users and other programs may write it: no path.
@@ -187,7 +187,7 @@ test('an unused file goes after a day, one that a message names does not', needs
   await until(() => state(unused) === '', 'it is forgotten');
 });
 
-test('an unused file that is named at the last moment is kept', needs, async (scene) => {
+test('an unused file that a message names at the last moment is kept', needs, async (scene) => {
   const file = await put(scene, 'png');
   server.database.sql(`UPDATE chat_files SET state = 'unused', since = now() - interval '1 hour' WHERE path = '${file.filePath}'`);
   await written(scene, [attachment(file)]);
@@ -199,7 +199,7 @@ test('an unused file that is named at the last moment is kept', needs, async (sc
 });
 
 // A folder in the file's place is what the store does not give up.
-test('a file that the store does not give up is put behind the others, and refused meanwhile', needs, async (scene) => {
+test('a file that the store fails to delete is tried again after the others, and refused in the meantime', needs, async (scene) => {
   const file = await put(scene, 'png');
   const { customer, conversationId, message } = await written(scene, [attachment(file)]);
   const place = path.join(server.dataDir, 'uploads', file.filePath);

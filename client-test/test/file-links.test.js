@@ -1,6 +1,6 @@
 'use strict';
 
-// The signed URLs of uploaded files: who may fetch them, how they are served, and as attachments of messages.
+// Signed URLs of uploaded files: who may fetch them, how they are served, and how messages carry them.
 
 const assert = require('node:assert/strict');
 const { createHmac } = require('node:crypto');
@@ -36,7 +36,7 @@ for (const kind of Object.keys(ALLOWED)) {
   });
 }
 
-test('a name in another script comes back in Content-Disposition', async (scene) => {
+test('a file name in another script comes back in Content-Disposition', async (scene) => {
   const [file] = await uploaded(scene, 'customer', [{ ...ALLOWED.txt, name: 'سوق "1".txt' }]);
   const disposition = (await download(scene, file.fileUrl)).headers['content-disposition'];
   assert.match(disposition, /filename\*=UTF-8''[\w%.-]+/i);
@@ -53,7 +53,7 @@ test('anyone who has the URL may fetch it: no token, another user, an allowed or
   }
 });
 
-test('every way of tampering: 403 invalid_signature', async (scene) => {
+test('a URL that was tampered with: 403 invalid_signature', async (scene) => {
   const { fileUrl } = await put(scene, 'png');
   const { fileUrl: otherUrl } = await put(scene, 'pdf');
   const url = new URL(fileUrl, scene.server.url);
@@ -80,7 +80,7 @@ test('every way of tampering: 403 invalid_signature', async (scene) => {
   assert.equal((await download(scene, fileUrl)).status, 200);
 });
 
-test('an expiry put further off is tampering; one of the past too', async (scene) => {
+test('a changed expiry is tampering, whether later or in the past', async (scene) => {
   const url = new URL((await put(scene, 'png')).fileUrl, scene.server.url);
   for (const [name, value] of url.searchParams) {
     if (!/^\d{9,}$/.test(value)) continue;
@@ -111,7 +111,7 @@ test('a URL that has expired: 410 link_expired', async (scene) => {
   }
 });
 
-test('a signed URL of a file that is not there: 404', async (scene) => {
+test('a signed URL of a file that does not exist: 404', async (scene) => {
   const soon = Math.floor(Date.now() / 1000) + 60;
   for (const filePath of ['chat/none.png', '../postgres/PG_VERSION', '../../etc/passwd', 'chat/../../postgres/PG_VERSION.txt', 'chat']) {
     const answer = await download(scene, signed(filePath, 'x.txt', soon));
@@ -119,7 +119,7 @@ test('a signed URL of a file that is not there: 404', async (scene) => {
   }
 });
 
-test('the URL is good for seven days', async (scene) => {
+test('a URL is valid for seven days', async (scene) => {
   const url = new URL((await put(scene, 'png')).fileUrl, scene.server.url);
   const times = [...url.searchParams.values()].filter((v) => /^\d{9,13}$/.test(v)).map((v) => Number(v) * (v.length > 11 ? 1 : 1000));
   assert.equal(times.length, 1, url.href);
@@ -127,7 +127,7 @@ test('the URL is good for seven days', async (scene) => {
   assert.ok(Math.abs(days - 7) < 0.01, `${days} days`);
 });
 
-test('other paths under files: no file of the server, always JSON', async (scene) => {
+test('other paths under files show no file of the server and answer in JSON', async (scene) => {
   const url = new URL((await put(scene, 'png')).fileUrl, scene.server.url);
   for (const path of ['/api/chat/files/', '/api/chat/files', '/api/chat/files/x', '/api/chat/files/..%2f..%2f..%2fetc%2fpasswd', '/api/chat/files/%00', `${url.pathname}/..`, `${url.pathname}%00`, `${url.pathname}/x`, '/api/chat/files/postgres/PG_VERSION', `/api/chat/files/${'x'.repeat(5000)}`]) {
     const answer = await scene.rest(null, 'GET', path + url.search);
@@ -136,7 +136,7 @@ test('other paths under files: no file of the server, always JSON', async (scene
   }
 });
 
-test('an uploaded file goes with a message, and the other fetches it', async (scene) => {
+test('a message carries an uploaded file, and the other member fetches it', async (scene) => {
   const conversationId = await scene.conversation();
   const [customer, seller] = [await scene.connect('customer'), await scene.connect('seller')];
   const file = await put(scene, 'png');

@@ -1,6 +1,6 @@
 'use strict';
 
-// People whom only a database that the test can write to has: run with TEST_DATABASE_URL.
+// Finding users that the test adds to the database: run with TEST_DATABASE_URL.
 
 const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
@@ -62,7 +62,7 @@ function tests() {
     }
   });
 
-  test('20 by default, at most 100; available at most 100', async (scene) => {
+  test('a search finds 20 users by default and at most 100; available has at most 100', async (scene) => {
     const mark = randomUUID();
     for (let i = 0; i < 105; i++) addUser('seller', { displayName: `${mark} ${i}` });
     for (const [limit, expected] of [[undefined, 20], [5, 5], [100, 100], [1000, 100]]) {
@@ -79,7 +79,7 @@ function tests() {
 
   const support = async (scene, who) => (await scene.data(who, 'GET', '/api/chat/support-user')).supportUserId;
 
-  test('support: none online: the longest serving', async (scene) => {
+  test('support: with nobody online, the staff member who has been here longest', async (scene) => {
     const veteran = addUser('manager', { displayName: 'Veteran' });
     sql(`UPDATE users SET created_at = '2001-01-01' WHERE id = '${veteran.id}'`);
     const caller = addUser('customer');
@@ -88,7 +88,7 @@ function tests() {
     assert.notEqual(await support(scene, caller), veteran.id);
   });
 
-  test('support: of those online the one with the fewest active conversations', async (scene) => {
+  test('support: of the staff online, the one with the fewest active conversations', async (scene) => {
     const [busy, idle] = [addUser('admin'), addUser('manager')];
     for (const staff of [busy, idle]) await scene.connect(staff);
     const talk = (staff) => scene.data(addUser('customer'), 'POST', '/api/chat/conversations', { participantId: staff.id });
@@ -101,7 +101,7 @@ function tests() {
     assert.equal(await support(scene, caller), idle.id, 'closed conversations do not count');
   });
 
-  test('support: an open conversation binds, a closed one does not', async (scene) => {
+  test('support: an open conversation decides who helps; a closed one does not', async (scene) => {
     const [own, other] = [addUser('manager'), addUser('admin')];
     await scene.connect(other);
     const caller = addUser('seller');
@@ -111,7 +111,7 @@ function tests() {
     assert.equal(await support(scene, caller), other.id);
   });
 
-  test('support: a staff member who has left the shop binds nobody', async (scene) => {
+  test('support: an open conversation with a staff member who has left the shop does not decide', async (scene) => {
     const own = addUser('manager');
     const caller = addUser('customer');
     await scene.data(caller, 'POST', '/api/chat/conversations', { participantId: own.id });

@@ -1,6 +1,6 @@
 'use strict';
 
-// GET /users/search and /users/available: whom each role finds.
+// GET /users/search and /users/available: which users each role finds.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
@@ -8,7 +8,7 @@ const { assertFields, time } = require('../lib/shapes');
 
 const { test } = suite();
 
-// An admin does not look for admins, a customer not for customers, and nobody for oneself.
+// An admin does not find admins, a customer does not find customers, and nobody finds themselves.
 const FINDS = {
   admin: ['customer', 'seller', 'manager'],
   manager: ['customer', 'seller', 'admin'],
@@ -82,11 +82,11 @@ test('search and role together', async (scene) => {
   assert.deepEqual(await search(scene, 'customer', { search: 'Ada', role: 'manager' }), []);
 });
 
-test('an empty search, or an empty role, is none', async (scene) => {
+test('an empty search or an empty role counts as missing', async (scene) => {
   assert.equal((await search(scene, 'customer', { search: '', role: '' })).length, 3);
 });
 
-test('search does not find the caller, by whatever name', async (scene) => {
+test('search never finds the caller, by any part of their name', async (scene) => {
   for (const who of Object.keys(FINDS)) {
     for (const text of [USERS[who].email, USERS[who].displayName]) assert.deepEqual(await search(scene, who, { search: text }), []);
   }
@@ -99,13 +99,13 @@ for (const text of ['%', '_', '%%', 'C%a', 'c_stomer', '\\', '\\%', '%souk%', '*
   });
 }
 
-test('limit', async (scene) => {
+test('limit bounds the number of users', async (scene) => {
   assert.equal((await search(scene, 'customer', { limit: 1 })).length, 1);
   assert.equal((await search(scene, 'customer', { limit: 2 })).length, 2);
   assert.equal((await search(scene, 'customer', { limit: 1000 })).length, 3);
 });
 
-test('senseless queries: no 5xx, always JSON', async (scene) => {
+test('meaningless queries get no 5xx and always JSON', async (scene) => {
   for (const query of ['limit=', 'limit=x', 'limit=-1', 'limit=0', 'limit=1.5', 'limit=99999999999999999999', 'limit=1&limit=2', 'role=pope', 'role=%00', 'role=customer,seller', `search=${'x'.repeat(5000)}`, 'search=%ff', '%', '&&==', 'search[]=x']) {
     for (const path of ['/users/search', '/users/available']) {
       const answer = await scene.rest('customer', 'GET', `/api/chat${path}?${query}`);
@@ -117,7 +117,7 @@ test('senseless queries: no 5xx, always JSON', async (scene) => {
   assert.deepEqual(await search(scene, 'customer', { role: 'pope' }), []);
 });
 
-test('whom the search finds one may write to: a conversation with each', async (scene) => {
+test('the caller may open a conversation with every user that the search finds', async (scene) => {
   for (const who of Object.keys(FINDS)) {
     for (const user of await search(scene, who)) {
       const answer = await scene.rest(who, 'POST', '/api/chat/conversations', { participantId: user.id });

@@ -1,6 +1,6 @@
 'use strict';
 
-// Random payloads into every event, from good ones with one thing wrong to plain garbage.
+// Random payloads for every event, from good ones with one error to plain garbage.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
@@ -57,7 +57,7 @@ function madeUp(r) {
   return /^"[^\\]+"$/.test(JSON.stringify(name)) ? name : 'chat:nonsense';
 }
 
-test('whatever comes in, the acknowledgement comes and is success or a refusal that says why; nobody else is harmed', async (scene, t) => {
+test('every payload gets an acknowledgement, a success or a refusal with a reason, and harms nobody else', async (scene, t) => {
   const s = await FuzzStage.set(scene, t);
   const r = new Random();
   const client = await scene.connect('customer', { transports: ['websocket'] });

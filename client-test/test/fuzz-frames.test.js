@@ -1,6 +1,6 @@
 'use strict';
 
-// Random frames, over a bare WebSocket and over polling: a connection may end by them, nothing else may.
+// Random frames over a bare WebSocket and over polling: they may end their connection and nothing else.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
@@ -54,7 +54,7 @@ function bent(r, s) {
   return frame;
 }
 
-test('frames over WebSocket', async (scene, t) => {
+test('random frames over WebSocket harm only their own connection', async (scene, t) => {
   const s = await FuzzStage.set(scene, t);
   const r = new Random();
   const open = () => scene.raw('customer');
@@ -86,7 +86,7 @@ test('frames over WebSocket', async (scene, t) => {
   await s.unharmed();
 });
 
-test('bodies over polling', async (scene, t) => {
+test('random bodies over polling harm only their own connection', async (scene, t) => {
   const s = await FuzzStage.set(scene, t);
   const r = new Random(SEED + 1);
   const polling = (query, body) => scene.rest(null, body === undefined ? 'GET' : 'POST', `/socket.io/?${query}`, body, { headers: { 'content-type': 'text/plain;charset=UTF-8' } });

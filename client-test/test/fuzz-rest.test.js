@@ -1,6 +1,6 @@
 'use strict';
 
-// Random requests: whatever comes, the answer is JSON in the envelope, and never an error of the server's.
+// Random requests: every answer is JSON in the envelope, and never a server error.
 
 const assert = require('node:assert/strict');
 const net = require('node:net');
@@ -40,7 +40,7 @@ const show = (value) => {
   return String(JSON.stringify(value)).replace(/eyJ[\w.-]+/g, 'eyJ…').slice(0, 400);
 };
 
-test('whatever is asked, the answer keeps to the contract; nobody else is harmed', async (scene, t) => {
+test('every request gets an answer that follows the contract, and harms nobody else', async (scene, t) => {
   const s = await FuzzStage.set(scene, t);
   const r = new Random();
   const routes = surface.routes();
@@ -80,7 +80,7 @@ function exchange(port, bytes) {
   return within(answered, `an end of ${JSON.stringify(bytes.toString('latin1').slice(0, 300))}`);
 }
 
-test('bytes that are hardly HTTP end in a 4xx or a closed connection', async (scene, t) => {
+test('bytes that are not quite HTTP end in a 4xx or a closed connection', async (scene, t) => {
   const s = await FuzzStage.set(scene, t);
   const r = new Random(SEED + 1);
   const routes = surface.routes();

@@ -1,6 +1,6 @@
 'use strict';
 
-// Senseless payloads into every event: answered as an error, and the server goes on.
+// Meaningless payloads for every event: answered with an error, and the server goes on.
 
 const assert = require('node:assert/strict');
 const { suite } = require('../lib/suite');
@@ -8,7 +8,7 @@ const { suite } = require('../lib/suite');
 const { test } = suite();
 
 const MEGABYTE = 'x'.repeat(1_000_000);
-// For many fields at once: all together they still fit into a packet.
+// Values for many fields at once: all together they still fit into a packet.
 const LONG = 'x'.repeat(100_000);
 const THIRD = 'x'.repeat(330_000);
 const nest = (depth) => {
@@ -68,7 +68,7 @@ for (const event of EVENTS) {
     });
   }
 
-  test(`${event} with a valid conversation and every other field senseless`, async (scene) => {
+  test(`${event} with a valid conversation and every other field meaningless`, async (scene) => {
     const conversationId = await scene.conversation();
     const client = await scene.connect('customer');
     for (const value of [null, 5, [], {}, true, LONG, Buffer.from('x'), nest(50)]) {
@@ -84,7 +84,7 @@ for (const event of EVENTS) {
   });
 }
 
-test('attachments of any kind are stored whole or refused, never half', async (scene) => {
+test('attachments of any shape are stored completely or refused, never in part', async (scene) => {
   const conversationId = await scene.conversation();
   const client = await scene.connect('customer');
   const good = { name: 'a.txt', type: 'text/plain', size: 1, url: 'https://files.example/a.txt', path: 'a.txt' };
@@ -100,7 +100,7 @@ test('attachments of any kind are stored whole or refused, never half', async (s
   }
 });
 
-test('a tempId of any kind comes back as it was, or not at all', async (scene) => {
+test('a tempId of any type comes back unchanged or not at all', async (scene) => {
   const conversationId = await scene.conversation();
   const client = await scene.connect('customer');
   for (const tempId of [1, true, ['a'], { a: 1 }, '', 'x'.repeat(10_000)]) {
@@ -110,26 +110,26 @@ test('a tempId of any kind comes back as it was, or not at all', async (scene) =
   assert.equal(client.socket.connected, true);
 });
 
-test('an event that does not exist is no reason to stop', async (scene) => {
+test('an unknown event does not stop the server', async (scene) => {
   const client = await scene.connect('customer');
   for (const event of ['chat:nonsense', '', 'x'.repeat(10_000), 'chat:', '__proto__']) client.emit(event, { conversationId: 1 });
   assert.equal((await client.ask('chat:get_conversations')).success, true);
 });
 
-test('a packet larger than the server takes costs the connection at most', async (scene) => {
+test('a packet over the size limit costs its connection at most', async (scene) => {
   const client = await scene.connect('customer', { transports: ['websocket'], reconnection: false });
   client.emit('chat:send_message', { conversationId: 'x', message: 'x'.repeat(20 * 1024 * 1024) });
   await client.waitFor('disconnect');
   await scene.isServing();
 });
 
-test('nesting of 100,000 costs the connection at most', async (scene) => {
+test('JSON nested 100,000 levels deep costs its connection at most', async (scene) => {
   const socket = await scene.raw('customer');
   socket.send(`42["chat:join",${'['.repeat(100_000)}${']'.repeat(100_000)}]`);
   await scene.isServing();
 });
 
-test('a flood of garbage on many sockets leaves the others alone', async (scene) => {
+test('a flood of garbage on many sockets does not harm the others', async (scene) => {
   const conversationId = await scene.conversation('seller', 'manager');
   const [seller, manager] = [await scene.connect('seller'), await scene.connect('manager')];
   const noisy = await Promise.all(Array.from({ length: 5 }, () => scene.connect('customer')));

@@ -1,6 +1,6 @@
 'use strict';
 
-// Frames that no client library would send, over a bare WebSocket and bare polling.
+// Frames that no client library sends, over a bare WebSocket and bare polling.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
@@ -86,7 +86,7 @@ test('a well-formed binary event over the bare socket is answered like any garba
   assert.match(answer, /"success":false/);
 });
 
-test('events before the handshake do nothing, and the socket is not let linger', async (scene) => {
+test('events before the handshake do nothing, and the connection is closed soon', async (scene) => {
   const socket = new RawSocket(scene.server.url);
   scene.clients.push(socket);
   await socket.frame('0{');
@@ -95,7 +95,7 @@ test('events before the handshake do nothing, and the socket is not let linger',
   assert.ok(!socket.frames.some((f) => String(f).startsWith('42')), 'no data without a login');
 });
 
-test('a socket that never logs in hears nothing', async (scene) => {
+test('a socket that never sends CONNECT gets nothing', async (scene) => {
   const socket = new RawSocket(scene.server.url);
   scene.clients.push(socket);
   await socket.frame('0{');
@@ -152,7 +152,7 @@ for (const [name, body] of Object.entries({
   'only record separators': '\u001e'.repeat(1000),
   'more than the server takes': 'x'.repeat(20 * 1024 * 1024),
 })) {
-  test(`polling: ${name} in the body costs the session at most`, async (scene) => {
+  test(`polling: ${name} in the body costs its session at most`, async (scene) => {
     const query = await pollingSession(scene);
     const answer = await polling(scene, query, body).catch((error) => error);
     if (answer instanceof Error) assert.match(answer.code ?? '', /EPIPE|ECONNRESET/);

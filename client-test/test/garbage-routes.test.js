@@ -1,6 +1,6 @@
 'use strict';
 
-// Senseless bodies, paths and queries into every route: a client error in JSON, never a 5xx.
+// Meaningless bodies, paths and queries for every route: a client error in JSON, never a 5xx.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
@@ -47,7 +47,7 @@ for (const [route, path] of POSTS) {
   }
 }
 
-test('POST /conversations with a valid participant and every other field senseless: no 5xx', async (scene) => {
+test('POST /conversations with a valid participant and every other field meaningless: no 5xx', async (scene) => {
   for (const value of [5, true, 'x', [], {}, ['x'], '\u0000', '', MEGABYTE, -1, '00000000-0000-4000-8000-00000000000g']) {
     for (const field of ['type', 'metadata', 'subject', 'relatedEntityType', 'relatedEntityId']) {
       const answer = await scene.rest('customer', 'POST', '/api/chat/conversations', { participantId: USERS.seller.id, [field]: value });
@@ -58,7 +58,7 @@ test('POST /conversations with a valid participant and every other field sensele
   }
 });
 
-test('POST /conversations/:id/read does not mind a senseless body', async (scene) => {
+test('POST /conversations/:id/read ignores a meaningless body', async (scene) => {
   const path = `/api/chat/conversations/${await scene.conversation()}/read`;
   for (const body of ['', '{', '[]', 'null', MEGABYTE]) {
     const answer = await scene.rest('customer', 'POST', path, body);
@@ -75,7 +75,7 @@ for (const [method, before, after] of [
   ['POST', '/api/chat/conversations/', '/read'],
   ['GET', '/api/chat/users/', '/status'],
 ]) {
-  test(`${method} ${before}:id${after} with senseless ids`, async (scene) => {
+  test(`${method} ${before}:id${after} with meaningless ids`, async (scene) => {
     for (const part of PARTS) {
       const body = method === 'POST' ? { message: 'x' } : undefined;
       const answer = await scene.rest('customer', method, before + part + after, body);
@@ -89,7 +89,7 @@ for (const [method, before, after] of [
 const QUERIES = ['limit=', 'limit=x', 'limit=-1', 'limit=0', 'limit=99999999999999999999', 'limit=1&limit=2', 'limit[]=1', 'offset=-1', 'offset=x', 'before=x', 'before=', 'after=-5', 'before=%00', 'before=%ff', '%', '&&&==', `before=${'9'.repeat(5000)}`];
 
 for (const path of ['/api/chat/conversations', '/api/chat/conversations/:id/messages', '/api/chat/unread-count', `/api/chat/users/${USERS.seller.id}/status`]) {
-  test(`GET ${path} with senseless queries`, async (scene) => {
+  test(`GET ${path} with meaningless queries`, async (scene) => {
     const target = path.replace(':id', await scene.conversation());
     for (const query of QUERIES) {
       const answer = await scene.rest('customer', 'GET', `${target}?${query}`);

@@ -1,6 +1,6 @@
 'use strict';
 
-// A connection whose other end is gone without a word is noticed within a ping's interval and timeout.
+// The server notices a client that vanished without closing its connection, within the ping interval plus timeout.
 
 const assert = require('node:assert/strict');
 const { suite } = require('../lib/suite');
@@ -21,7 +21,7 @@ test('a user whose only socket stopped answering is offline after ping interval 
   assert.ok(Date.parse(seen) >= silentSince - 1000, 'last seen when it went silent or was noticed, not before');
 });
 
-test('a socket that answers stays', async (scene) => {
+test('a socket that answers pings stays', async (scene) => {
   const [client, watcher] = [await scene.connect('customer'), await scene.connect('seller')];
   const conversationId = await scene.conversation();
   const started = Date.now();

@@ -1,6 +1,6 @@
 'use strict';
 
-// Who gets in, and what those who do not are told.
+// Which sockets are accepted, and what refused ones are told.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
@@ -65,7 +65,7 @@ for (const [name, token] of Object.entries(BAD_TOKENS)) {
 }
 
 for (const [name, token] of Object.entries({ 'a number': 5, 'an object': { a: 1 }, 'an array': [1], 'true': true, 'null': null })) {
-  test(`${name} as token is refused, and without a word about types`, async (scene) => {
+  test(`a token that is ${name} is refused, and the refusal says nothing about types`, async (scene) => {
     const message = await refusal(scene, { auth: { token } });
     assert.equal(message, 'No token provided');
   });
@@ -96,7 +96,7 @@ const REFUSAL_DATA = {
 };
 
 for (const [name, [token, data]] of Object.entries(REFUSAL_DATA)) {
-  test(`${name}: err.data says of which kind the refusal is`, async (scene) => {
+  test(`${name}: err.data says what kind of refusal it is`, async (scene) => {
     assert.deepEqual(await refusalData(scene, token), data);
   });
 }
@@ -108,7 +108,7 @@ test('an unknown namespace is refused without err.data', async (scene) => {
   assert.equal(error.data, undefined);
 });
 
-test('a refused socket is told so once and hears nothing else', async (scene) => {
+test('a refused socket is told so once and gets nothing else', async (scene) => {
   const client = scene.open(null, { reconnection: false });
   await client.refused();
   await scene.isServing();
@@ -123,18 +123,18 @@ const accepted = async (scene, options) => {
   }
 };
 
-test('a token in auth lets in', (scene) => accepted(scene, { auth: { token: tokenFor(customer) } }));
+test('a token in auth is accepted', (scene) => accepted(scene, { auth: { token: tokenFor(customer) } }));
 
-test('a token in auth with a Bearer prefix lets in', (scene) => accepted(scene, { auth: { token: `Bearer ${tokenFor(customer)}` } }));
+test('a token in auth with a Bearer prefix is accepted', (scene) => accepted(scene, { auth: { token: `Bearer ${tokenFor(customer)}` } }));
 
-test('a token in the Authorization header lets in', (scene) =>
+test('a token in the Authorization header is accepted', (scene) =>
   accepted(scene, { extraHeaders: { Authorization: `Bearer ${tokenFor(customer)}` } }));
 
 test('a bad token in the Authorization header is refused', async (scene) => {
   assert.equal(await refusal(scene, { extraHeaders: { Authorization: 'Bearer garbage' } }), 'Invalid or expired token');
 });
 
-test('the role that counts is the one in the database, not the one in the token', async (scene) => {
+test('the role comes from the database, not from the token', async (scene) => {
   const client = await scene.connect('customer', { auth: { token: tokenFor(customer, { role: 'admin' }) } });
   const conversationId = await scene.conversation();
   client.emit('chat:send_message', { conversationId, message: 'hello' });

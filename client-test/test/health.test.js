@@ -1,6 +1,6 @@
 'use strict';
 
-// GET /api/v1/health asks the database, for whoever asks, and never more than once a second.
+// GET /api/v1/health asks the database at most once a second, however many clients ask.
 
 const nodeTest = require('node:test');
 const assert = require('node:assert/strict');
@@ -50,7 +50,7 @@ nodeTest.test('a database that does not answer: 503 degraded within 1.5 s, and h
     await until(async () => (await health(server)).status === 200, 'health to be well again');
   }));
 
-nodeTest.test('a database that takes no writes: 503 database_not_writable', { skip: !external }, async () => {
+nodeTest.test('a read-only database: 503 database_not_writable', { skip: !external }, async () => {
   const server = new Server();
   try {
     await server.start();
@@ -73,7 +73,7 @@ nodeTest.test('a database that takes no writes: 503 database_not_writable', { sk
   }
 });
 
-nodeTest.test('a thousand who ask for health at once are a handful of statements', { skip: !external }, async () => {
+nodeTest.test('a thousand simultaneous health requests cause only a few statements', { skip: !external }, async () => {
   const server = new Server();
   try {
     await server.start();

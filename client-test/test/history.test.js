@@ -1,6 +1,6 @@
 'use strict';
 
-// chat:get_messages and its REST twin: pages counted from the newest, ascending inside.
+// chat:get_messages and GET /conversations/:id/messages: pages begin at the newest message and are in ascending order inside.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
@@ -21,7 +21,7 @@ async function filled(scene, n) {
 const numbers = (messages) => messages.map((m) => m.seq);
 const range = (from, to) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
 
-test('chat:messages brings the conversation id and whole messages', async (scene) => {
+test('chat:messages has the conversation id and whole messages', async (scene) => {
   const { conversationId, client } = await filled(scene, 3);
   client.emit('chat:get_messages', { conversationId });
   const answer = await client.waitFor('chat:messages');
@@ -34,7 +34,7 @@ test('chat:messages brings the conversation id and whole messages', async (scene
   }
 });
 
-test('with an acknowledgement: the same in it', async (scene) => {
+test('with an acknowledgement: it has the same', async (scene) => {
   const { conversationId, client } = await filled(scene, 3);
   const answer = await client.ask('chat:get_messages', { conversationId });
   assert.equal(answer.success, true);
@@ -84,7 +84,7 @@ test('paging back with before reaches every message once', async (scene) => {
 });
 
 for (const query of [{ limit: 0 }, { limit: -1 }, { limit: 'ten' }, { offset: -5 }, { limit: 1.5 }, { before: 'x' }, { limit: 1e308 }, { offset: 1e18 }, { after: {} }]) {
-  test(`an odd page does no harm: ${JSON.stringify(query)}`, async (scene) => {
+  test(`odd page parameters do no harm: ${JSON.stringify(query)}`, async (scene) => {
     const { conversationId, client } = await filled(scene, 2);
     const answer = await client.ask('chat:get_messages', { conversationId, ...query });
     assert.equal(typeof answer.success, 'boolean');
@@ -110,7 +110,7 @@ for (const [name, payload, message, code] of [
   });
 }
 
-test("other people's conversation: chat:error Not authorized", async (scene) => {
+test("other users' conversation: chat:error Not authorized", async (scene) => {
   const { conversationId } = await filled(scene, 2);
   const admin = await scene.connect('admin');
   admin.emit('chat:get_messages', { conversationId });
@@ -120,7 +120,7 @@ test("other people's conversation: chat:error Not authorized", async (scene) => 
   assert.equal(admin.count('chat:messages'), 0);
 });
 
-test('reading the history does not mark it read', async (scene) => {
+test('fetching messages does not mark them read', async (scene) => {
   const { conversationId } = await filled(scene, 2);
   const seller = await scene.connect('seller');
   await seller.ask('chat:get_messages', { conversationId });

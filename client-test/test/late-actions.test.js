@@ -1,6 +1,6 @@
 'use strict';
 
-// What was committed after its event's time is told all the same. Needs a lock that another session holds: run with
+// A change that is committed after its event has timed out is still told. Needs a lock of another session: run with
 // TEST_DATABASE_URL.
 
 const assert = require('node:assert/strict');

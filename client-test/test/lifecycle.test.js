@@ -1,6 +1,6 @@
 'use strict';
 
-// Starting, stopping, and the commands beside the server.
+// Starting and stopping the server, and its other commands.
 
 const nodeTest = require('node:test');
 const assert = require('node:assert/strict');
@@ -32,12 +32,12 @@ test('on start, stdout has the lines that scripts wait for', async (server) => {
   for (const line of lines) await until(() => server.stdout.includes(line), `stdout has: ${line}`);
 });
 
-test('the port is accepting as soon as the line is there', async (server) => {
+test('the port accepts connections as soon as the line is printed', async (server) => {
   await server.start();
   assert.equal((await request(`${server.url}/api/v1/health`)).status, 200);
 });
 
-test('the port is 5000 when nothing else is said', async (server) => {
+test('the port is 5000 by default', async (server) => {
   // Only where that port is free: the test must not fail for what else runs on the machine.
   if (await listens(5000)) return;
   await server.start();
@@ -52,14 +52,14 @@ const listens = (port) =>
   });
 
 for (const signal of ['SIGTERM', 'SIGINT']) {
-  test(`${signal} ends it in good order`, async (server, scene) => {
+  test(`${signal} shuts the server down in an orderly way`, async (server, scene) => {
     await server.start();
     await scene.connect('customer');
     assert.equal((await server.stop(signal)).code, 0);
   });
 }
 
-test('a port that is taken: an error that names it, and not exit 0', async (server) => {
+test('a port in use: an error that names it, and a failing exit code', async (server) => {
   await server.start();
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'souk-e2e-'));
   try {
@@ -72,7 +72,7 @@ test('a port that is taken: an error that names it, and not exit 0', async (serv
   }
 });
 
-test('the environment and the limits are taken from the environment', async (server, scene) => {
+test('settings and limits are read from the environment', async (server, scene) => {
   await server.start();
   assert.equal((await request(`${server.url}/api/v1/health`)).body.environment, 'staging');
   const conversationId = await scene.conversation();
@@ -91,7 +91,7 @@ test('souk migrate: exit 0, the second time too', async (server) => {
 });
 
 for (const user of [USERS.customer.email, USERS.customer.id]) {
-  test(`souk token --user ${user}: a token that lets in`, async (server) => {
+  test(`souk token --user ${user}: a token that is accepted`, async (server) => {
     await server.start();
     await server.stop();
     const { code, stdout, stderr } = await run(['token', '--user', user], server.settings(), server.directory);
@@ -114,7 +114,7 @@ test('souk token for an unknown user: an error, and no token', async (server) =>
   assert.match(stderr, /nobody@souk\.example|not found/i);
 });
 
-test('without any setting: tokens to try are shown, and stay valid over a restart', async (server) => {
+test('without any setting: demo tokens are printed, and stay valid after a restart', async (server) => {
   await server.start();
   const tokens = await until(() => {
     const found = new Set(server.log.match(JWT));
@@ -143,13 +143,13 @@ function listeningPorts(pid) {
   return fields.map((f) => parseInt(f[1].split(':')[1], 16));
 }
 
-test('the embedded database listens on no port, but where the server\'s own user alone may go', async (server) => {
+test('the embedded database listens on no port, only where nobody but the server\'s own user may go', async (server) => {
   await server.start();
   assert.deepEqual(listeningPorts(server.child.pid), [server.port]);
   assert.equal(fs.statSync(path.join(server.dataDir, 'socket')).mode & 0o777, 0o700);
 }, EMBEDDED_ONLY);
 
-test('in production the embedded database has no demo users, and no token is shown', async (server) => {
+test('in production the embedded database has no demo users, and no token is printed', async (server) => {
   // Those of a first start before it was production may not enter either.
   await server.start();
   const { stdout } = await run(['token', '--user', USERS.admin.email], server.settings(), server.directory);

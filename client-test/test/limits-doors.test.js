@@ -1,6 +1,6 @@
 'use strict';
 
-// How many may come in: connections, handshakes, tokens that are none, bodies that never end.
+// Limits at the entrance: connections, handshakes, bad tokens, bodies that never end.
 
 const { describe } = require('node:test');
 const assert = require('node:assert/strict');
@@ -29,20 +29,20 @@ async function fill(scene, address, n, transport = 'polling') {
 }
 
 server({ MAX_CONNECTIONS_PER_IP: '3' }, (test) => {
-  test('one address has only so many sockets: 429 too_many_connections', async (scene) => {
+  test('the sockets of one address are limited: 429 too_many_connections', async (scene) => {
     await fill(scene, '10.0.0.1', 3);
     assertLimitedHttp(await handshake(scene, '10.0.0.1'), 429, 'too_many_connections', 'Too many connections');
     // A WebSocket handshake is an ordinary request until it is let in.
     assert.equal((await handshake(scene, '10.0.0.1', 'websocket')).status, 429);
   });
 
-  test('another address has its own', async (scene) => {
+  test('another address has its own limit', async (scene) => {
     await fill(scene, '10.0.0.1', 3);
     await fill(scene, '10.0.0.2', 3);
     await fill(scene, '2001:db8::1', 1);
   });
 
-  test('what the client puts in front of its address does not count', async (scene) => {
+  test('entries that a client adds to X-Forwarded-For do not count', async (scene) => {
     await fill(scene, '10.0.0.1', 3);
     for (const made of ['10.9.9.9, 10.0.0.1', 'junk, 10.0.0.1', '10.9.9.9,10.8.8.8, 10.0.0.1, 127.0.0.1']) {
       assert.equal((await handshake(scene, made)).status, 429, made);
@@ -50,7 +50,7 @@ server({ MAX_CONNECTIONS_PER_IP: '3' }, (test) => {
     assert.equal((await handshake(scene, '10.0.0.1, 10.9.9.9')).status, 200, 'the last one is who it is');
   });
 
-  test('socket.io-client that was refused comes in by itself when there is room', async (scene) => {
+  test('a refused socket.io-client connects by itself when there is room', async (scene) => {
     const [first] = await fill(scene, '10.0.0.1', 3);
     const late = socketFrom(scene, 'seller', '10.0.0.1');
     await late.waitFor('connect_error');
@@ -60,7 +60,7 @@ server({ MAX_CONNECTIONS_PER_IP: '3' }, (test) => {
     assert.equal((await late.ask('chat:get_conversations')).success, true);
   });
 
-  test('many at once: those for whom there is no room come in later, by themselves, every one of them', async (scene) => {
+  test('of many simultaneous clients, all without room connect later by themselves', async (scene) => {
     const clients = Array.from({ length: 9 }, (_, i) => socketFrom(scene, i % 2 ? 'seller' : 'customer', '10.0.0.1'));
     const waiting = new Set(clients);
     // Each leaves as soon as it was in, so that there is room for the next.
@@ -74,7 +74,7 @@ server({ MAX_CONNECTIONS_PER_IP: '3' }, (test) => {
     assert.equal(waiting.size, 0);
   });
 
-  test('a socket that was let in goes on polling and upgrading', async (scene) => {
+  test('an accepted socket goes on polling and upgrading', async (scene) => {
     await fill(scene, '10.0.0.1', 2);
     const last = socketFrom(scene, 'seller', '10.0.0.1', { transports: ['polling', 'websocket'] });
     const upgraded = new Promise((resolve) => last.socket.io.engine.once('upgrade', resolve));
@@ -83,14 +83,14 @@ server({ MAX_CONNECTIONS_PER_IP: '3' }, (test) => {
     assert.equal((await last.ask('chat:get_conversations')).success, true);
   });
 
-  test('REST is not held up by it', async (scene) => {
+  test('REST is not affected by the limit on sockets', async (scene) => {
     await fill(scene, '10.0.0.1', 3);
     assert.equal((await scene.rest('customer', 'GET', '/api/chat/conversations', undefined, { headers: from('10.0.0.1') })).status, 200);
   });
 });
 
 server({ MAX_CONNECTIONS_PER_IP: '2', TRUSTED_PROXIES: '192.0.2.0/24' }, (test) => {
-  test('X-Forwarded-For of who is no trusted proxy is not believed', async (scene) => {
+  test('X-Forwarded-For from an untrusted address is ignored', async (scene) => {
     // By WebSocket: each is one connection, and those of one address are counted too.
     await fill(scene, '10.0.0.1', 1, 'websocket');
     await fill(scene, '10.0.0.2', 1, 'websocket');
@@ -99,7 +99,7 @@ server({ MAX_CONNECTIONS_PER_IP: '2', TRUSTED_PROXIES: '192.0.2.0/24' }, (test) 
 });
 
 server({ MAX_CONNECTIONS: '3' }, (test) => {
-  test('the server has only so many sockets: 503 too_many_connections', async (scene) => {
+  test('the sockets of the server are limited: 503 too_many_connections', async (scene) => {
     const [first] = [...(await fill(scene, '10.0.0.1', 2, 'websocket')), ...(await fill(scene, '10.0.0.2', 1, 'websocket'))];
     assertLimitedHttp(await handshake(scene, '10.0.0.3'), 503, 'too_many_connections', 'Too many connections');
     const late = socketFrom(scene, 'seller', '10.0.0.3', { transports: ['websocket'] });
@@ -111,7 +111,7 @@ server({ MAX_CONNECTIONS: '3' }, (test) => {
 
 server({ MAX_CONNECTIONS_PER_USER: '2' }, (test) => {
   for (const transport of ['polling', 'websocket']) {
-    test(`one user has only so many sockets, from wherever: connect_error Too many connections (${transport})`, async (scene) => {
+    test(`the sockets of one user are limited, from all addresses together: connect_error Too many connections (${transport})`, async (scene) => {
       const first = await scene.connect('customer');
       await scene.connect('customer', { extraHeaders: from('10.0.0.7') });
       const third = scene.open('customer', { transports: [transport], reconnection: false });
@@ -131,7 +131,7 @@ server({ MAX_CONNECTIONS_PER_USER: '2' }, (test) => {
 });
 
 server({ MAX_HANDSHAKES_PER_SECOND: '5' }, (test) => {
-  test('only so many handshakes a second: 503 too_many_handshakes, and after retry_after_ms there is room', async (scene) => {
+  test('handshakes per second are limited: 503 too_many_handshakes; after retry_after_ms there is room', async (scene) => {
     let refusal;
     for (let i = 0; i < 20 && refusal?.status !== 503; i++) {
       refusal = (await Promise.all(Array.from({ length: 20 }, (_, j) => handshake(scene, `10.1.${i}.${j}`)))).find((answer) => answer.status === 503);
@@ -141,7 +141,7 @@ server({ MAX_HANDSHAKES_PER_SECOND: '5' }, (test) => {
     assert.equal((await handshake(scene, '10.1.99.1')).status, 200);
   });
 
-  test('twenty clients at once are all in after a while, by themselves', async (scene) => {
+  test('twenty simultaneous clients all connect after a while, by themselves', async (scene) => {
     const clients = Array.from({ length: 20 }, (_, i) => socketFrom(scene, 'customer', `10.2.0.${i}`));
     for (const client of clients) await client.waitFor('connect', undefined, 60_000);
     assert.ok(clients.some((client) => client.count('connect_error') > 0), 'none was refused: the test shows nothing');
@@ -177,7 +177,7 @@ server({ MAX_BAD_TOKENS_PER_MINUTE: '5' }, (test) => {
     for (const answer of answers) assert.deepEqual([answer.status, answer.body.message], [401, 'Invalid token']);
   });
 
-  test('good tokens from there pass, and so does everybody from elsewhere', async (scene) => {
+  test('good tokens from that address are accepted, and so are all tokens from other addresses', async (scene) => {
     await exhaust(scene, '10.0.0.2');
     assert.equal((await list(scene, tokenFor(USERS.customer), '10.0.0.2')).status, 200);
     assert.equal((await list(scene, BAD, '10.0.0.3')).status, 401);
@@ -185,13 +185,13 @@ server({ MAX_BAD_TOKENS_PER_MINUTE: '5' }, (test) => {
     await client.connected();
   });
 
-  test('a token that has merely expired is no attempt', async (scene) => {
+  test('an expired token does not count as a bad one', async (scene) => {
     const expired = tokenFor(USERS.customer, { exp: 1000 });
     for (let i = 0; i < 20; i++) assert.equal((await list(scene, expired, '10.0.0.4')).status, 401);
     assert.equal((await list(scene, BAD, '10.0.0.4')).status, 401);
   });
 
-  test('socket refusals come late then, in the same words, and good ones in time', async (scene) => {
+  test('then sockets with bad tokens are refused late with the same text; good tokens are not delayed', async (scene) => {
     const attempt = async (address, token) => {
       const begun = performance.now();
       const client = scene.open(null, { transports: ['websocket'], reconnection: false, auth: { token }, extraHeaders: from(address) });
@@ -238,25 +238,25 @@ function trickle(scene, path, head = '', body = '{') {
 }
 
 server({ REQUEST_TIMEOUT: '1', UPLOAD_TIMEOUT: '2' }, (test) => {
-  test('a body that never ends is given up: 408', async (scene) => {
+  test('a body that never ends is answered: 408', async (scene) => {
     const { text, ms } = await trickle(scene, '/api/chat/conversations').answered;
     assert.match(text, /^HTTP\/1\.1 408 /);
     assert.match(text, /"code":"request_timeout"/);
     assert.ok(ms >= 900, `${ms} ms`);
   });
 
-  test('and the connection is closed', async (scene) => {
+  test('the connection of a body that never ends is closed', async (scene) => {
     await trickle(scene, '/api/chat/conversations').closed();
   });
 
-  test('an upload that never ends is given up too, and nothing is stored', async (scene) => {
+  test('an upload that never ends is aborted, and nothing is stored', async (scene) => {
     const slow = trickle(scene, '/api/chat/upload', `content-type: ${FORM}\r\n`, `${head({ name: 'a.txt', type: 'text/plain' })}a`);
     assert.match((await slow.answered).text, /^HTTP\/1\.1 408 /);
     await slow.closed();
     assert.deepEqual(stored(scene.server), []);
   });
 
-  test('many slow bodies do not keep the others waiting', async (scene) => {
+  test('many slow bodies do not delay other requests', async (scene) => {
     const slowOnes = Array.from({ length: 50 }, () => trickle(scene, '/api/chat/conversations').answered);
     await scene.isServing();
     for (const { text } of await Promise.all(slowOnes)) assert.match(text, /^HTTP\/1\.1 408 /);
@@ -266,7 +266,7 @@ server({ REQUEST_TIMEOUT: '1', UPLOAD_TIMEOUT: '2' }, (test) => {
 server({ MAX_REQUESTS_PER_USER: '2', REQUEST_TIMEOUT: '5', SHUTDOWN_TIMEOUT: '30' }, (test) => {
   const ask = (scene, who) => scene.rest(who, 'GET', '/api/chat/unread-count');
 
-  test('one user has only so many requests at a time; what slow bodies held is free again', async (scene) => {
+  test('the requests of one user in flight are limited; ended slow bodies free their places', async (scene) => {
     const slowOnes = Array.from({ length: 2 }, () => trickle(scene, '/api/chat/conversations', 'expect: 100-continue\r\n', ''));
     // It says that it goes on when it begins to read the body.
     for (const slow of slowOnes) await slow.heard();
@@ -276,7 +276,7 @@ server({ MAX_REQUESTS_PER_USER: '2', REQUEST_TIMEOUT: '5', SHUTDOWN_TIMEOUT: '30
     await until(async () => (await ask(scene, 'customer')).status === 200, 'there is room again');
   });
 
-  test("an operator's stop does not wait for slow bodies", async (scene) => {
+  test("shutdown does not wait for slow bodies", async (scene) => {
     await trickle(scene, '/api/chat/conversations').answered;
     const begun = performance.now();
     await scene.server.stop();
@@ -285,7 +285,7 @@ server({ MAX_REQUESTS_PER_USER: '2', REQUEST_TIMEOUT: '5', SHUTDOWN_TIMEOUT: '30
 });
 
 server({ SOCKET_QUEUE: '3' }, (test) => {
-  test('a socket that asks faster than it is answered: busy, with a time; every answer comes', async (scene) => {
+  test('a socket that asks faster than it is answered gets busy with retry_after_ms, and every answer comes', async (scene) => {
     const client = await scene.connect('customer', { transports: ['websocket'] });
     const answers = await Promise.all(Array.from({ length: 200 }, () => client.ask('chat:get_conversations')));
     const refused = answers.filter((answer) => !answer.success);

@@ -1,7 +1,7 @@
 'use strict';
 
-// Who is refused again and again hears of it late, or is let in late; what is too long is refused before it is read; and
-// what waits for all sockets together has a bound too.
+// Clients that are refused again and again get late refusals, or are accepted late. Bodies that are too long are refused before they
+// are read. The bytes that wait for all sockets together are bounded too.
 
 const { describe } = require('node:test');
 const assert = require('node:assert/strict');
@@ -34,13 +34,13 @@ async function useUp(scene, address) {
 }
 
 server({ MAX_REFUSALS_PER_SECOND_PER_IP: '1' }, (test) => {
-  test('who is refused now and then hears it at once, who goes on asking hears it late', async (scene) => {
+  test('an occasional refusal comes at once; refusals of a client that keeps asking come late', async (scene) => {
     for (const { status, ms } of await useUp(scene, '10.0.1.1')) assert.ok(status === 401 && ms < LATE_MS, `${status} after ${ms} ms`);
     const { status, ms } = await list(scene, BAD, '10.0.1.1');
     assert.ok(status === 401 && ms >= LATE_MS, `${status} after ${ms} ms`);
   });
 
-  test('what is not refused is not late, and other addresses are not', async (scene) => {
+  test('accepted requests are not delayed, and other addresses are not', async (scene) => {
     await useUp(scene, '10.0.1.2');
     const late = list(scene, BAD, '10.0.1.2');
     const [good, other] = await Promise.all([list(scene, tokenFor(USERS.customer), '10.0.1.2'), list(scene, BAD, '10.0.1.3')]);
@@ -61,7 +61,7 @@ server({ MAX_JOINS_PER_SECOND: '1' }, (test) => {
     return performance.now() - begun;
   }
 
-  test('who goes on against all refusals is cut and let in late the next time; others are not', async (scene) => {
+  test('a user who keeps sending after refusals is disconnected and accepted late the next time; others are not', async (scene) => {
     const client = scene.open('customer', { transports: ['websocket'], reconnection: false });
     await client.waitFor('connect');
     for (let i = 0; i < PAST_ALL_REFUSALS; i++) client.socket.emit('chat:join', { conversationId: String(i) });
@@ -74,7 +74,7 @@ server({ MAX_JOINS_PER_SECOND: '1' }, (test) => {
 server({}, (test) => {
   const HUGE = 500 << 20;
   for (const [path, type] of [['/api/chat/conversations', 'application/json'], ['/api/chat/upload', FORM]]) {
-    test(`a body that says it is too long is refused before any of it came: 413 (${path})`, async (scene) => {
+    test(`a body whose Content-Length is too large is refused before any of it has come: 413 (${path})`, async (scene) => {
       const socket = net.connect(scene.server.port, '127.0.0.1');
       scene.clients.push({ close: () => socket.destroy() });
       socket.write(`POST ${path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${tokenFor(USERS.customer)}\r\ncontent-type: ${type}\r\ncontent-length: ${HUGE}\r\n\r\n`);
@@ -87,7 +87,7 @@ server({}, (test) => {
 
 const MANY = { SOCKET_SEND_BUFFER: '100000', SOCKET_SEND_BUFFER_BYTES: String(64 << 20), SEND_BUFFERS_BYTES: String(1 << 20) };
 server(MANY, (test) => {
-  test('where too much waits for all sockets, the one for which most waits is cut, and nobody else loses anything', async (scene) => {
+  test('when too many bytes wait for all sockets, the socket with the most is disconnected and no other loses anything', async (scene) => {
     const conversationId = await scene.conversation();
     const customer = await scene.connect('customer');
     const [sleeper, awake] = [await scene.raw('seller'), await scene.connect('seller')];

@@ -1,6 +1,6 @@
 'use strict';
 
-// How often one user may ask: what is too much is refused with a time after which there is room again.
+// Rate limits of one user: an event or request over the limit is refused with a time after which there is room again.
 
 const { describe } = require('node:test');
 const assert = require('node:assert/strict');
@@ -64,7 +64,7 @@ const EVENTS = {
 const READS = /chat:(get_|sync)|GET \/(conv|sync|unread)/;
 
 function limited(event, payload, test) {
-  test(`${event}: what is too much is refused: rate_limited; after retry_after_ms there is room`, async (scene) => {
+  test(`${event} over the limit is refused: rate_limited; after retry_after_ms there is room`, async (scene) => {
     const s = await talk(scene);
     const { refused } = await flood(s.client, event, () => payload(s));
     await waited(refused.at(-1));
@@ -87,7 +87,7 @@ test('a refused event of another kind says so in chat:error', async (scene) => {
   assertLimited(await s.client.waitFor('chat:error'));
 });
 
-test('what was refused is not stored, and costs no number; what was accepted is', async (scene) => {
+test('refused messages are not stored and take no number; accepted ones are stored', async (scene) => {
   const { conversationId, client } = await talk(scene);
   const { accepted } = await flood(client, 'chat:send_message', () => ({ conversationId, message: 'x' }));
   const stored = await scene.messages('seller', conversationId);
@@ -95,7 +95,7 @@ test('what was refused is not stored, and costs no number; what was accepted is'
   assert.deepEqual(stored.map((m) => m.seq), stored.map((_, i) => i + 1));
 });
 
-test('some seconds’ worth may come at once', async (scene) => {
+test('messages for some seconds may come at once', async (scene) => {
   // The manager has not said anything yet.
   const conversationId = (await scene.data('manager', 'POST', '/api/chat/conversations', { participantId: USERS.seller.id })).id;
   const client = await scene.connect('manager', { transports: ['websocket'] });
@@ -114,7 +114,7 @@ test('all sockets of a user and REST share one limit', async (scene) => {
   assert.ok([...bySocket, byRest.body].some((answer) => answer.code === 'rate_limited'), 'another way in');
 });
 
-test('nobody else is held up', async (scene) => {
+test('other users are not affected', async (scene) => {
   const { conversationId, client } = await talk(scene);
   const seller = await scene.connect('seller');
   await patiently(() => seller.ask('chat:send_message', { conversationId, message: 'x' }));
@@ -152,7 +152,7 @@ const ROUTES = {
 };
 
 function limitedByHttp(route, call, test) {
-  test(`${route}: what is too much is refused: 429 with Retry-After; after retry_after_ms there is room`, async (scene) => {
+  test(`${route} over the limit is refused: 429 with Retry-After; after retry_after_ms there is room`, async (scene) => {
     const s = await talk(scene);
     const ask = () => {
       const [method, path, body] = call(s);
@@ -169,7 +169,7 @@ function limitedByHttp(route, call, test) {
   });
 }
 
-test('uploads: 429 with Retry-After, and nothing is stored of what was refused', async (scene) => {
+test('uploads over the limit: 429 with Retry-After, and nothing of them is stored', async (scene) => {
   const body = form([{ name: 'a.txt', type: 'text/plain', content: 'a' }]);
   const upload = () => scene.rest('customer', 'POST', '/api/chat/upload', body, { headers: { 'content-type': FORM } });
   const answers = [];
@@ -181,7 +181,7 @@ test('uploads: 429 with Retry-After, and nothing is stored of what was refused',
   assert.equal((await upload()).status, 200);
 });
 
-test('who goes on against all refusals is answered or cut, and harms nobody', async (scene) => {
+test('a client that keeps sending after refusals is answered or disconnected, and harms nobody', async (scene) => {
   // As one whom no other test needs: for a while, refusals of theirs cost the connection.
   const { conversationId, client } = await talk(scene, 'manager');
   const seller = await scene.connect('seller');

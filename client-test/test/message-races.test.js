@@ -1,6 +1,6 @@
 'use strict';
 
-// Everything told about a message carries its version, and nothing older comes after something newer.
+// Every event about a message carries its version, and no older version comes after a newer one.
 
 const assert = require('node:assert/strict');
 const { suite } = require('../lib/suite');

@@ -1,6 +1,6 @@
 'use strict';
 
-// How many conversations one user may begin, and what they may carry.
+// Limits on new conversations of one user, and on their metadata.
 
 const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
@@ -20,7 +20,7 @@ function refused(answer, mostSeconds) {
   assert.ok(answer.body.retry_after_ms > 0);
 }
 
-testWithOwnServer('beyond its share of an hour a user begins no conversation, and finds those there are', { env: { MAX_NEW_CONVERSATIONS_PER_HOUR: '4', MAX_NEW_CONVERSATIONS_PER_PAIR_PER_HOUR: '0' } }, async (server, scene) => {
+testWithOwnServer('a user over the hourly limit begins no conversation, but still opens existing ones', { env: { MAX_NEW_CONVERSATIONS_PER_HOUR: '4', MAX_NEW_CONVERSATIONS_PER_PAIR_PER_HOUR: '0' } }, async (server, scene) => {
   await server.start();
   const first = randomUUID();
   const { id } = (await begin(scene, 'customer', 'seller', about(first))).body.data;
@@ -34,7 +34,7 @@ testWithOwnServer('beyond its share of an hour a user begins no conversation, an
   assert.equal((await begin(scene, 'seller', 'customer', about(randomUUID()))).status, 200, 'another user has their own share');
 });
 
-testWithOwnServer('beyond their share of an hour two users begin no conversation with each other, whoever asks', { env: { MAX_NEW_CONVERSATIONS_PER_HOUR: '0', MAX_NEW_CONVERSATIONS_PER_PAIR_PER_HOUR: '3' } }, async (server, scene) => {
+testWithOwnServer('two users over their hourly limit begin no conversation with each other, whichever of them asks', { env: { MAX_NEW_CONVERSATIONS_PER_HOUR: '0', MAX_NEW_CONVERSATIONS_PER_PAIR_PER_HOUR: '3' } }, async (server, scene) => {
   await server.start();
   for (const [who, whom] of [['customer', 'seller'], ['seller', 'customer'], ['customer', 'seller']]) {
     assert.equal((await begin(scene, who, whom, about(randomUUID()))).status, 200);
@@ -44,14 +44,14 @@ testWithOwnServer('beyond their share of an hour two users begin no conversation
   assert.equal((await begin(scene, 'customer', 'admin', about(randomUUID()))).status, 200, 'others are another pair');
 });
 
-testWithOwnServer('by default nobody fills another\'s inbox in a moment', { env: Object.fromEntries(['MAX_NEW_CONVERSATIONS_PER_HOUR', 'MAX_NEW_CONVERSATIONS_PER_PAIR_PER_HOUR'].map((name) => [name, undefined])) }, async (server, scene) => {
+testWithOwnServer('the default limits keep one user from filling another\'s inbox quickly', { env: Object.fromEntries(['MAX_NEW_CONVERSATIONS_PER_HOUR', 'MAX_NEW_CONVERSATIONS_PER_PAIR_PER_HOUR'].map((name) => [name, undefined])) }, async (server, scene) => {
   await server.start();
   const answers = await Promise.all(Array.from({ length: 50 }, () => begin(scene, 'customer', 'seller', about(randomUUID()))));
   assert.equal(answers.filter((a) => a.status === 200).length, 20);
   assert.equal((await scene.data('seller', 'GET', PATH)).length, 20);
 });
 
-testWithOwnServer('metadata is at most 4 kB, and as much as is set', { env: { MAX_METADATA_BYTES: undefined } }, async (server, scene) => {
+testWithOwnServer('metadata may have 4 kB by default, or MAX_METADATA_BYTES', { env: { MAX_METADATA_BYTES: undefined } }, async (server, scene) => {
   const metadata = (bytes) => ({ note: 'x'.repeat(bytes - '{"note":""}'.length) });
   await server.start();
   assert.equal((await begin(scene, 'customer', 'seller', { ...about(randomUUID()), metadata: metadata(4096) })).status, 200);

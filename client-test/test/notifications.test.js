@@ -1,6 +1,6 @@
 'use strict';
 
-// Notifications for those who are offline, in the shop's own table: run with TEST_DATABASE_URL.
+// Notifications for members who are offline, in the shop's own table: run with TEST_DATABASE_URL.
 
 const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
@@ -45,7 +45,7 @@ function assertNotification(row, sender, message, expected) {
 function tests() {
   const { test, server } = suite();
 
-  test('a message to one who is offline: one row, with all that the shop shows', async (scene) => {
+  test('a message to an offline member: one row with every column that the shop shows', async (scene) => {
     const conversationId = await scene.conversation();
     const message = await scene.say(await scene.connect('customer'), conversationId, 'Is it still there?');
     const [row, ...more] = await written(server, conversationId, 1);
@@ -55,7 +55,7 @@ function tests() {
     assert.equal(row.is_read ?? false, false);
   });
 
-  test('a reply: New Reply, with what it answers', async (scene) => {
+  test('a reply: New Reply, with the message that it answers', async (scene) => {
     const conversationId = await scene.conversation();
     const quoted = await scene.data('seller', 'POST', `/api/chat/conversations/${conversationId}/messages`, { message: 'which one?' });
     const customer = await scene.connect('customer');
@@ -66,7 +66,7 @@ function tests() {
     });
   });
 
-  test('over REST the same, both ways', async (scene) => {
+  test('messages and replies over REST notify in the same way', async (scene) => {
     const conversationId = await scene.conversation();
     const path = `/api/chat/conversations/${conversationId}/messages`;
     const message = await scene.data('customer', 'POST', path, { message: 'one' });
@@ -80,7 +80,7 @@ function tests() {
   });
 
   for (const [name, unit] of [['letters', 'abcdefghij'], ['emoji', '👍🎉😀🔥👀']]) {
-    test(`a long text of ${name}: the first 50 characters of it`, async (scene) => {
+    test(`a long text of ${name}: the notification has its first 50 characters`, async (scene) => {
       const conversationId = await scene.conversation();
       const text = unit.repeat(20);
       await scene.say(await scene.connect('customer'), conversationId, text);
@@ -90,7 +90,7 @@ function tests() {
     });
   }
 
-  test('one who is online gets none', async (scene) => {
+  test('a member who is online gets no notification', async (scene) => {
     const conversationId = await scene.conversation();
     const [customer, seller] = [await scene.connect('customer'), await scene.connect('seller')];
     await seller.ask('chat:get_conversations');
@@ -102,7 +102,7 @@ function tests() {
     assert.deepEqual(found.map((r) => r.metadata.message_id), [last.id]);
   });
 
-  test('an attachment without text, and markup, are no trouble', async (scene) => {
+  test('an attachment without text, and a text with markup, notify correctly', async (scene) => {
     const conversationId = await scene.conversation();
     const customer = await scene.connect('customer');
     const attachments = [{ name: 'a.png', type: 'image/png', size: 1, url: 'https://files.example/a.png', path: 'a' }];
@@ -121,14 +121,14 @@ function tests() {
     assert.equal(rows(server, conversationId).length, 2);
   });
 
-  test('a burst: every message has its row, and waits for none', async (scene) => {
+  test('a burst: every message gets a row, and no send waits for one', async (scene) => {
     const conversationId = await scene.conversation();
     const customer = await scene.connect('customer');
     await Promise.all(Array.from({ length: 100 }, (_, i) => scene.say(customer, conversationId, `no ${i}`)));
     assert.equal(new Set((await written(server, conversationId, 100)).map((r) => r.metadata.message_id)).size, 100);
   });
 
-  test('a participant whose user is gone costs nobody else a notification', async (scene) => {
+  test('a member whose user was deleted does not stop the notifications of the others', async (scene) => {
     const conversationId = await scene.conversation();
     const orphaned = randomUUID();
     server.database.sql(`INSERT INTO conversations (id, type, participant_ids) VALUES ('${orphaned}', 'customer_seller', '["${USERS.customer.id}", "${USERS.seller.id}", "${randomUUID()}"]')`);
@@ -158,7 +158,7 @@ function tests() {
   const textsOf = (id) => server.database.sql(`SELECT message FROM notifications WHERE metadata ->> 'message_id' = '${id}'`).split('\n');
   const gone = (id) => until(() => !textsOf(id).some((text) => text.includes(SECRET)), 'the text is gone from the notifications');
 
-  test('deleted for everyone: the text goes from the notification, which stays', async (scene) => {
+  test('deleted for everyone: the text is removed from the notification; the notification stays', async (scene) => {
     const conversationId = await scene.conversation();
     const customer = await scene.connect('customer');
     const [message, other] = [await scene.say(customer, conversationId, SECRET), await scene.say(customer, conversationId, 'stays')];
@@ -183,7 +183,7 @@ function tests() {
     for (const id of ids) await gone(id);
   });
 
-  test('deleted for oneself: the others keep their notification', async (scene) => {
+  test('deleted for_me: the others keep their notification', async (scene) => {
     const conversationId = await scene.conversation();
     const customer = await scene.connect('customer');
     const [first, second] = [await scene.say(customer, conversationId, SECRET), await scene.say(customer, conversationId, SECRET)];
@@ -194,7 +194,7 @@ function tests() {
     assert.deepEqual(textsOf(first.id), [`Carla Customer: ${SECRET}`]);
   });
 
-  test('deleted for everyone by SQL: the text goes when a server next looks at notifications', async (scene) => {
+  test('deleted for everyone by SQL: the text is removed when a server next checks notifications', async (scene) => {
     const conversationId = await scene.conversation();
     const customer = await scene.connect('customer');
     const message = await scene.say(customer, conversationId, SECRET);
@@ -204,7 +204,7 @@ function tests() {
     await gone(message.id);
   });
 
-  test('a message with hundreds of notified members: the text goes from all their notifications', async (scene) => {
+  test('a message with hundreds of notified members: the text is removed from all notifications', async (scene) => {
     const members = Array.from({ length: 300 }, () => randomUUID());
     const conversationId = randomUUID();
     server.database.sql(`INSERT INTO users (id, email, password_hash, role) SELECT id, id || '@souk.example', 'x', 'customer' FROM unnest('{${members}}'::uuid[]) id`);

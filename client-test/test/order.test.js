@@ -1,6 +1,6 @@
 'use strict';
 
-// Every message gets the next number of its conversation, and everybody sees them in that order.
+// Every message gets the next number of its conversation, and every client gets the messages in that order.
 
 const assert = require('node:assert/strict');
 const { suite } = require('../lib/suite');
@@ -22,7 +22,7 @@ test('100 messages back to back: stored and delivered in the order in which they
   assert.deepEqual(seen(await scene.messages('seller', conversationId, '?limit=200')), expected);
 });
 
-test('20 sockets write into one conversation at once: all see the same order, without gap or repetition', async (scene) => {
+test('20 sockets write into one conversation at once: all get the same order, without gap or repetition', async (scene) => {
   const conversationId = await scene.conversation();
   const clients = await Promise.all(oneTo(20).map((i) => scene.connect(i % 2 ? 'customer' : 'seller')));
   await Promise.all(clients.map((client) => client.ask('chat:join', { conversationId })));
@@ -43,7 +43,7 @@ test('20 sockets write into one conversation at once: all see the same order, wi
   });
 });
 
-test('what one socket asks for is handled in the order of asking', async (scene) => {
+test('the events of one socket are handled in the order of sending', async (scene) => {
   const conversationId = await scene.conversation();
   const client = await scene.connect('customer');
   const order = [];
@@ -58,7 +58,7 @@ test('what one socket asks for is handled in the order of asking', async (scene)
   assert.deepEqual(messages.map((m) => m.message_text), ['one'], 'it sees its own message');
 });
 
-test('numbers are counted for each conversation on its own', async (scene) => {
+test('each conversation has its own numbers', async (scene) => {
   const [first, second] = [await scene.conversation(), await scene.conversation()];
   const client = await scene.connect('customer');
   const sent = [];

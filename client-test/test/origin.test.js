@@ -41,7 +41,7 @@ for (const origin of REFUSED) {
   });
 }
 
-test('REST: without an Origin (curl, mobile) all is well', async (scene) => {
+test('REST: a request without an Origin (curl, mobile) is allowed', async (scene) => {
   assert.equal((await scene.rest('customer', 'GET', '/api/chat/conversations')).status, 200);
 });
 
@@ -81,7 +81,7 @@ for (const transport of ['polling', 'websocket']) {
       await socket(scene, origin, transport).refused();
     });
   }
-  test(`${transport}: without an Origin (mobile) a socket is let in`, async (scene) => {
+  test(`${transport}: a socket without an Origin (mobile) is accepted`, async (scene) => {
     await scene.connect('customer', { transports: [transport] });
   });
 }
@@ -103,12 +103,12 @@ for (const [scheme, host] of OWN) {
   });
 }
 
-test("a proxy's client may come from the host that the proxy was asked for", async (scene) => {
+test("behind a trusted proxy the origin may be the host in X-Forwarded-Host", async (scene) => {
   const headers = { Origin: 'https://chat.example', 'X-Forwarded-Host': 'chat.example' };
   assert.equal((await scene.rest('customer', 'GET', '/api/chat/conversations', undefined, { headers })).status, 200);
 });
 
-test('a refused origin is logged once, with what to change', async (scene) => {
+test('a refused origin is logged once, with the setting to change', async (scene) => {
   const Origin = 'https://forgotten.example';
   for (let i = 0; i < 5; i++) assert.equal((await rest(scene, Origin)).status, 403);
   await socket(scene, Origin, 'websocket').refused();

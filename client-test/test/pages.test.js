@@ -1,6 +1,6 @@
 'use strict';
 
-// A conversation of 300 messages with reactions, replies, edits and deletions: pages and their cost.
+// Pages of a conversation of 300 messages with reactions, replies, edits and deletions, and what they cost.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
@@ -79,7 +79,7 @@ for (const [name, query, expected] of [
   ['what came after a number', { after: 290 }, range(291, 300)],
   ['200 at once', { limit: 200 }, range(101, 300)],
 ]) {
-  test(`${name}: reactions, replies, edits and deletions in their places`, async (scene) => {
+  test(`${name}: has reactions, replies, edits and deletions at the right messages`, async (scene) => {
     const { conversationId, ids } = await conversation(scene);
     for (const who of ['customer', 'seller']) {
       const messages = await scene.messages(who, conversationId, `?${new URLSearchParams(query)}`);

@@ -1,6 +1,6 @@
 'use strict';
 
-// Who goes is offline only after a while: a page that is loaded again is no news to anybody.
+// A user is shown offline only after PRESENCE_GRACE: nobody is told when a page is reloaded.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
@@ -24,7 +24,7 @@ async function meeting(scene) {
   return { seller, customer, admin };
 }
 
-test('a page that is loaded again is no news to the contacts', async (scene) => {
+test('the contacts are not told when a page is reloaded', async (scene) => {
   const { seller, customer, admin } = await meeting(scene);
   customer.close();
   admin.close();
@@ -47,7 +47,7 @@ test('offline is told after the grace, with the time at which the last socket we
   assertFields(await scene.status('seller', 'customer'), { is_online: false, last_seen_at: told.data.last_seen_at });
 });
 
-test('who is within the grace is online to those who ask', async (scene) => {
+test('during the grace period the user is online in answers', async (scene) => {
   const { seller, customer } = await meeting(scene);
   const tab = await scene.connect('customer');
   customer.close();

@@ -1,6 +1,6 @@
 'use strict';
 
-// Who is online: a user is, as long as one socket of theirs is, and their contacts hear of changes.
+// Presence: a user is online while any socket of theirs is connected, and their contacts are told of changes.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
@@ -14,7 +14,7 @@ const ofCustomer = (isOnline) => (s) => s.userId === USERS.customer.id && s.is_o
 const online = ofCustomer(true);
 const offline = ofCustomer(false);
 
-test('the contacts hear once that a user came online', async (scene) => {
+test('the contacts are told once that a user came online', async (scene) => {
   const conversationId = await scene.conversation();
   const seller = await scene.connect('seller');
   const customer = await scene.connect('customer');
@@ -24,7 +24,7 @@ test('the contacts hear once that a user came online', async (scene) => {
   assert.equal(seller.count('chat:user_status', online), 1);
 });
 
-test('a second tab is no news', async (scene) => {
+test('the contacts are not told of a second tab', async (scene) => {
   const conversationId = await scene.conversation();
   const seller = await scene.connect('seller');
   await scene.connect('customer');
@@ -73,7 +73,7 @@ test('all tabs closed at once: offline exactly once', async (scene) => {
   assert.equal(seller.count('chat:user_status', online), 2);
 });
 
-test('sockets that come and go quickly leave nobody online', async (scene) => {
+test('after sockets connect and disconnect quickly nobody stays online', async (scene) => {
   await scene.conversation();
   for (let i = 0; i < 20; i++) scene.open('customer', { transports: [i % 2 ? 'websocket' : 'polling'] });
   await Promise.all(scene.clients.map((client) => client.connected()));
@@ -81,7 +81,7 @@ test('sockets that come and go quickly leave nobody online', async (scene) => {
   await until(async () => !(await scene.status('seller', 'customer')).is_online, 'the customer is offline');
 });
 
-test('a lost connection counts as one that was closed', async (scene) => {
+test('a lost connection counts as closed', async (scene) => {
   await scene.conversation();
   const seller = await scene.connect('seller');
   const customer = await scene.connect('customer', { reconnection: false });
@@ -90,7 +90,7 @@ test('a lost connection counts as one that was closed', async (scene) => {
   await seller.waitFor('chat:user_status', offline);
 });
 
-test('who shares no conversation hears nothing', async (scene) => {
+test('a user without a shared conversation is told nothing', async (scene) => {
   await scene.conversation('customer', 'seller');
   const meeting = await scene.conversation('seller', 'manager');
   const seller = await scene.connect('seller');
@@ -103,7 +103,7 @@ test('who shares no conversation hears nothing', async (scene) => {
   assert.equal(manager.count('chat:user_status', (s) => s.userId === USERS.customer.id), 0);
 });
 
-test('GET /users/:id/status of one who is online', async (scene) => {
+test('GET /users/:id/status of a user who is online', async (scene) => {
   const customer = await scene.connect('customer');
   await customer.ask('chat:get_conversations');
   const status = await scene.status('seller', 'customer');
@@ -111,7 +111,7 @@ test('GET /users/:id/status of one who is online', async (scene) => {
   for (const field of ['last_seen_at', 'socket_id', 'updated_at']) assert.ok(field in status, field);
 });
 
-test('GET /users/:id/status of one who was online', async (scene) => {
+test('GET /users/:id/status of a user who was online', async (scene) => {
   const customer = await scene.connect('customer');
   customer.close();
   const status = await until(async () => {

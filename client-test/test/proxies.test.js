@@ -1,6 +1,6 @@
 'use strict';
 
-// The files of examples/proxies, each run by its proxy, with a real Souk and a stub of the shop behind it.
+// Runs each file of examples/proxies with its proxy, with a real Souk and a stub of the shop behind it.
 
 const nodeTest = require('node:test');
 const assert = require('node:assert/strict');
@@ -92,7 +92,7 @@ for (const name of NAMES) {
   });
 
   for (const transport of ['polling', 'websocket']) {
-    test(`${name}: ${transport} alone`, async (scene) => {
+    test(`${name}: a client that uses only ${transport}`, async (scene) => {
       const [customer, seller] = ['customer', 'seller'].map((who) => open(scene, name, who, { transports: [transport] }));
       await Promise.all([customer.connected(), seller.connected()]);
       await talks(scene, customer, seller);
@@ -108,7 +108,7 @@ for (const name of NAMES) {
     await talks(scene, customer, seller);
   });
 
-  test(`${name}: limits count the client's own address, whatever it says of itself`, async (scene) => {
+  test(`${name}: limits count the client's real address, whatever X-Forwarded-For it sends`, async (scene) => {
     const [full, other] = ['full', 'other'].map((use) => address(name, use));
     for (let i = 0; i < FROM_ONE_ADDRESS; i++) await open(scene, name, 'customer', {}, full).connected();
     for (const invented of [{}, { 'X-Forwarded-For': '203.0.113.7' }, { 'X-Forwarded-For': '203.0.113.8, 127.0.0.1' }]) {
@@ -129,7 +129,7 @@ for (const name of NAMES) {
     assert.deepEqual([file.status, file.bytes.length], [200, LIMIT]);
   });
 
-  test(`${name}: what is too large is refused by Souk, in JSON`, async () => {
+  test(`${name}: Souk itself refuses bodies that are too large, in JSON`, async () => {
     const content = Buffer.alloc(LIMIT + 1, 0x20);
     const headers = { ...bearer('customer'), 'content-type': FORM };
     const answer = await ask('/api/chat/upload', { method: 'POST', headers, pieces: [form([{ name: 'a.txt', type: 'text/plain', content }])] });
@@ -148,7 +148,7 @@ for (const name of NAMES) {
     assert.equal(answer.status, 401);
   });
 
-  test(`${name}: over HTTP/2 both are reached, and a WebSocket opens where the proxy offers one`, async (t) => {
+  test(`${name}: HTTP/2 reaches the shop and Souk, and opens a WebSocket if the proxy offers that`, async (t) => {
     const session = http2.connect(proxies[name].url, { ca: proxies[name].ca });
     try {
       const [settings] = await within(new Promise((resolve) => session.once('remoteSettings', (...args) => resolve(args))), 'the settings of HTTP/2');

@@ -1,7 +1,7 @@
 'use strict';
 
-// The React app's life: it connects by polling, upgrades, loses its server, comes back by itself
-// without joining anything, and goes on; every message reaches it once.
+// The React app: it connects by polling, upgrades, loses its server, and reconnects by itself
+// without joining anything. Every message reaches it once.
 
 const assert = require('node:assert/strict');
 const { testWithOwnServer } = require('../lib/own-server');
@@ -97,7 +97,7 @@ for (const signal of ['SIGTERM', 'SIGKILL']) {
   });
 }
 
-testWithOwnServer('what was written while the app was away is there when it asks, and its badge counts it', {}, async (server, scene) => {
+testWithOwnServer('messages sent while the app was away come when it asks, and its badge counts them', {}, async (server, scene) => {
   await server.start();
   const conversationId = await scene.conversation();
   const seller = await openApp(scene, 'seller');
@@ -117,7 +117,7 @@ testWithOwnServer('what was written while the app was away is there when it asks
   for (const message of written) assert.ok(seller.count('chat:new_message', (m) => m.id === message.id) <= 1);
 });
 
-testWithOwnServer('a conversation opened from the user search, never joined: typing, messages and reads work', {}, async (server, scene) => {
+testWithOwnServer('in a conversation opened from the user search and never joined, typing, messages and reads work', {}, async (server, scene) => {
   await server.start();
   const [customer, seller] = [await openApp(scene, 'customer'), await openApp(scene, 'seller')];
   const [found] = await scene.data('customer', 'GET', '/api/chat/users/search?search=Sami');

@@ -1,6 +1,6 @@
 'use strict';
 
-// One emoji by the Unicode tables, the same with or without U+FE0F; at most 20 different ones a message and 5 a user.
+// A reaction is one emoji of the Unicode tables, with or without U+FE0F; at most 20 different ones per message and 5 per user.
 
 const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');

@@ -1,6 +1,6 @@
 'use strict';
 
-// chat:add_reaction and chat:remove_reaction. Refusals of people are in action-refusals.
+// chat:add_reaction and chat:remove_reaction. action-refusals.test.js has the refusals.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');

@@ -1,6 +1,6 @@
 'use strict';
 
-// chat:mark_read, and how many messages are unread.
+// chat:mark_read, and the counts of unread messages.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
@@ -23,7 +23,7 @@ const unread = async (scene, who) => (await scene.data(who, 'GET', '/api/chat/un
 const listed = async (scene, who, conversationId) =>
   (await scene.data(who, 'GET', '/api/chat/conversations')).find((c) => c.id === conversationId);
 
-test('the other participant is told, once for all messages', async (scene) => {
+test('the other member is told, once for all messages', async (scene) => {
   const { conversationId, customer, seller } = await threeUnread(scene);
   customer.emit('chat:mark_read', { conversationId });
   const read = await seller.waitFor('chat:messages_read', about(conversationId));
@@ -35,7 +35,7 @@ test('the other participant is told, once for all messages', async (scene) => {
   assert.equal(seller.count('chat:messages_read'), 1);
 });
 
-test('every socket of the other participant is told, in the room or not, each once', async (scene) => {
+test('every socket of the other member is told once, in the room or not', async (scene) => {
   const { conversationId, customer, seller } = await threeUnread(scene);
   const tab = await scene.connect('seller');
   await tab.ask('chat:join', { conversationId });
@@ -47,7 +47,7 @@ test('every socket of the other participant is told, in the room or not, each on
   }
 });
 
-test("the caller's other sockets are told once, the calling one not", async (scene) => {
+test("the caller's other sockets are told once; the calling socket is not told", async (scene) => {
   const { conversationId, customer, seller } = await threeUnread(scene);
   const tab = await scene.connect('customer');
   customer.emit('chat:mark_read', { conversationId });
@@ -57,13 +57,13 @@ test("the caller's other sockets are told once, the calling one not", async (sce
   assert.equal(customer.count('chat:messages_read'), 0);
 });
 
-test('can be acknowledged', async (scene) => {
+test('mark_read can be acknowledged', async (scene) => {
   const { conversationId, customer, seller } = await threeUnread(scene);
   assert.equal((await customer.ask('chat:mark_read', { conversationId })).success, true);
   await seller.waitFor('chat:messages_read', about(conversationId));
 });
 
-test('nothing changed, nobody is told', async (scene) => {
+test('if nothing changed, nobody is told', async (scene) => {
   const { conversationId, customer, seller } = await threeUnread(scene);
   await customer.ask('chat:mark_read', { conversationId });
   await seller.waitFor('chat:messages_read');
@@ -73,13 +73,13 @@ test('nothing changed, nobody is told', async (scene) => {
   assert.equal(seller.count('chat:messages_read'), 1);
 });
 
-test('only own messages there: nothing to read, nobody is told', async (scene) => {
+test('if there are only own messages, nothing becomes read and nobody is told', async (scene) => {
   const { conversationId, customer, seller } = await threeUnread(scene);
   await seller.ask('chat:mark_read', { conversationId });
   await scene.expectNothing(seller, customer, conversationId, 'chat:messages_read');
 });
 
-test('the messages show it: read_by, status, read_at', async (scene) => {
+test('the messages show that they were read: read_by, status, read_at', async (scene) => {
   const { conversationId, customer, seller } = await threeUnread(scene);
   await customer.ask('chat:mark_read', { conversationId });
   await scene.say(seller, conversationId, 'one more');
@@ -107,7 +107,7 @@ for (const [name, payload, message, code] of [
   });
 }
 
-test("other people's conversation: chat:error, and nothing is read", async (scene) => {
+test("other users' conversation: chat:error, and nothing becomes read", async (scene) => {
   const { conversationId, seller } = await threeUnread(scene);
   const admin = await scene.connect('admin');
   admin.emit('chat:mark_read', { conversationId });

@@ -1,6 +1,6 @@
 'use strict';
 
-// scripts/recovery is only as good as its comparison of what the clients were told with what was said.
+// Tests the checker of scripts/recovery, which compares what the clients got with what was sent.
 
 const test = require('node:test');
 const assert = require('node:assert/strict');
@@ -16,7 +16,7 @@ test('one life with everything once and in order has no fault', () => {
   assert.deepEqual(kinds([life(3)], 3), []);
 });
 
-test('what nobody told between two lives is no fault', () => {
+test('messages between two lives that nobody was told are no fault', () => {
   assert.deepEqual(kinds([life(0, 1, 2), life(7, 8)], 8), []);
 });
 
@@ -41,7 +41,7 @@ for (const [kind, value, event, told] of [
   ['deletion', 1, 'chat:message_deleted', { message_id: 'm', version: 2 }],
   ['read', 4, 'chat:messages_read', { userId: 'reader', conversationId: 'c', last_read_seq: 4 }],
 ]) {
-  test(`a change that was not told is missing: ${kind}`, () => {
+  test(`a change that the client did not get is reported as missing: ${kind}`, () => {
     const change = { kind, about: kind === 'read' ? 'c' : 'm', value };
     const known = new Known('reader');
     known.hear('chat:new_message', message);
@@ -52,7 +52,7 @@ for (const [kind, value, event, told] of [
   });
 }
 
-test('a message that is told as it is by then carries its changes', () => {
+test('a message that arrives in its newest state includes its changes', () => {
   const known = new Known('reader');
   known.hear('chat:new_message', { ...message, message_text: 'edit 7', version: 3 });
   for (const [kind, value] of [['edit', 7], ['reaction', 3]]) assert.equal(known.has({ kind, about: 'm', value }), true, kind);

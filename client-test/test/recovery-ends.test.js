@@ -1,6 +1,6 @@
 'use strict';
 
-// When connection state recovery is off or over: the client is told so.
+// Connection state recovery that is switched off or too late: the client is told so.
 
 const assert = require('node:assert/strict');
 const { testWithOwnServer } = require('../lib/own-server');
@@ -24,7 +24,7 @@ test('RECOVERY_WINDOW=0 gives no pid and no offsets', { RECOVERY_WINDOW: '0' }, 
   assert.deepEqual(customer.offsets.flat(), []);
 });
 
-test('who is away for longer than RECOVERY_WINDOW starts anew', { RECOVERY_WINDOW: '1' }, async ({ scene, customer, seller, conversationId }) => {
+test('a client that is away for longer than RECOVERY_WINDOW starts anew', { RECOVERY_WINDOW: '1' }, async ({ scene, customer, seller, conversationId }) => {
   const pid = customer.pid;
   await customer.cut();
   await scene.say(seller, conversationId, 'missed');

@@ -1,6 +1,6 @@
 'use strict';
 
-// Connection state recovery where the server cannot know what a client has: the client is told so, and starts anew.
+// If the server cannot know what a client already has, it says that nothing was recovered, and the client starts anew.
 
 const assert = require('node:assert/strict');
 const { testWithOwnServer } = require('../lib/own-server');
@@ -44,7 +44,7 @@ async function sayTooMuch({ scene, seller, conversationId }) {
   }
 }
 
-test('who was cut because too much came while it caught up starts anew', async (stage) => {
+test('a client that was disconnected because too much came while it caught up starts anew', async (stage) => {
   const { server, customer, conversationId, holder } = stage;
   const pid = customer.pid;
   await holder.ready;
@@ -57,7 +57,7 @@ test('who was cut because too much came while it caught up starts anew', async (
   assert.notEqual(customer.pid, pid);
 });
 
-test('who was cut because too much came while it came back starts anew', async (stage) => {
+test('a client that was disconnected because too much came while it came back starts anew', async (stage) => {
   const { server, scene, seller, customer, conversationId, holder } = stage;
   await customer.cut();
   await scene.say(seller, conversationId, 'missed');

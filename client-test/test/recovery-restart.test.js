@@ -1,6 +1,6 @@
 'use strict';
 
-// A client comes back to a server that was killed meanwhile, and is told what it missed where the database can tell.
+// A client comes back to a server that was restarted in the meantime, and gets what it missed if the database knows it.
 
 const assert = require('node:assert/strict');
 const { testWithOwnServer } = require('../lib/own-server');
@@ -70,7 +70,7 @@ const test = (name, env, body) =>
   });
 
 for (const end of ['kill', 'stop']) {
-  test(`after ${end === 'kill' ? 'the server was killed' : 'an orderly restart'} what was missed is told in order and once, in the rooms again`, {}, async (stage) => {
+  test(`after ${end === 'kill' ? 'the server was killed' : 'an orderly restart'} a client is in its rooms again and gets what it missed, in order and once`, {}, async (stage) => {
     const { customer, seller, conversationId } = stage;
     assert.equal((await customer.ask('chat:join', { conversationId })).success, true);
     await stage.tell('known');
@@ -96,7 +96,7 @@ for (const end of ['kill', 'stop']) {
   });
 }
 
-test('edits, deletions, reactions and reads of meanwhile are told too', {}, async (stage) => {
+test('it also gets the edits, deletions, reactions and reads that it missed', {}, async (stage) => {
   const { customer, seller, conversationId } = stage;
   const [edited, liked, deleted] = [await stage.say('to edit'), await stage.say('to like'), await stage.say('to delete')];
   await stage.tell('known');
@@ -124,7 +124,7 @@ test('edits, deletions, reactions and reads of meanwhile are told too', {}, asyn
   assert.deepEqual([one.message_id, other.message_id], [deleted.id, gone.id]);
 });
 
-test('who lost a reaction meanwhile starts anew: nobody knows whose', {}, async (stage) => {
+test('if a reaction was removed in the meantime the client starts anew: the database does not know whose', {}, async (stage) => {
   const liked = await stage.say('liked');
   await stage.seller.ask('chat:add_reaction', { messageId: liked.id, reaction: '👍' });
   await stage.tell('known');
@@ -135,7 +135,7 @@ test('who lost a reaction meanwhile starts anew: nobody knows whose', {}, async 
   await stage.startsAnew();
 });
 
-test('something said elsewhere at about the time of the last event may be known or not: the client starts anew', {}, async (stage) => {
+test('if another conversation has a message from about the time of the last event the client starts anew', {}, async (stage) => {
   const other = await stage.scene.conversation();
   await stage.tell('elsewhere', other);
   await stage.tell('known');
@@ -145,7 +145,7 @@ test('something said elsewhere at about the time of the last event may be known 
   await stage.startsAnew();
 });
 
-test('a conversation that was quiet then is told from where it went on', {}, async (stage) => {
+test('a conversation that was quiet at that time continues with its first missed message', {}, async (stage) => {
   const { customer } = stage;
   const other = await stage.scene.conversation();
   await stage.tell('elsewhere', other);
@@ -161,7 +161,7 @@ test('a conversation that was quiet then is told from where it went on', {}, asy
   assert.deepEqual(stage.texts, ['elsewhere', 'known', 'missed here', 'missed elsewhere', 'live']);
 });
 
-test('an answer soon after what its user said is told once, and so is what follows', {}, async (stage) => {
+test('an answer soon after a message of the client\'s own comes once, and so do the messages after it', {}, async (stage) => {
   const { customer, conversationId } = stage;
   assert.equal((await customer.ask('chat:send_message', { conversationId, message: 'asked', tempId: 't' })).success, true);
   await stage.tell('answered');
@@ -174,7 +174,7 @@ test('an answer soon after what its user said is told once, and so is what follo
   assert.equal(customer.count('chat:message_sent'), 1);
 });
 
-test('whose user said something meanwhile starts anew', {}, async (stage) => {
+test('if its user sent a message in the meantime the client starts anew', {}, async (stage) => {
   await stage.tell('known');
   await stage.isWritten();
   await stage.restart();
@@ -183,7 +183,7 @@ test('whose user said something meanwhile starts anew', {}, async (stage) => {
   await stage.startsAnew();
 });
 
-test('who is away for longer than RECOVERY_WINDOW starts anew', { RECOVERY_WINDOW: '2' }, async (stage) => {
+test('a client that is away for longer than RECOVERY_WINDOW starts anew', { RECOVERY_WINDOW: '2' }, async (stage) => {
   await stage.tell('known');
   await stage.isWritten();
   await stage.restart();
@@ -191,7 +191,7 @@ test('who is away for longer than RECOVERY_WINDOW starts anew', { RECOVERY_WINDO
   await stage.startsAnew();
 });
 
-test('who was told nothing since they started anew starts anew once more', {}, async (stage) => {
+test('a client that got no event since it started anew starts anew again', {}, async (stage) => {
   const { customer, scene } = stage;
   await stage.tell('known');
   customer.socket.disconnect();
@@ -204,7 +204,7 @@ test('who was told nothing since they started anew starts anew once more', {}, a
 });
 
 if (external) {
-  test('so does who was told nothing since then where the clock of the database is ahead', {}, async (stage) => {
+  test('a client that got no event since then starts anew also if the clock of the database is ahead', {}, async (stage) => {
     const { customer, scene, server } = stage;
     server.database.sql(`
       CREATE OR REPLACE FUNCTION pg_catalog.now() RETURNS timestamptz LANGUAGE sql STABLE AS
@@ -232,7 +232,7 @@ test('an offset that the database does not know recovers nothing', {}, async (st
   await stage.startsAnew();
 });
 
-test('a pid of before the restart is taken once', {}, async (stage) => {
+test('a pid from before the restart works once', {}, async (stage) => {
   const { customer, scene, server } = stage;
   await stage.tell('known');
   await stage.isWritten();
@@ -246,7 +246,7 @@ test('a pid of before the restart is taken once', {}, async (stage) => {
   await stage.startsAnew();
 });
 
-test('a read of before the last message of its own is not told after it: the client would take it for a read of that, too', {}, async (stage) => {
+test('a read from before the client\'s own last message is not sent after it: it would look like a read of that message too', {}, async (stage) => {
   const { customer, seller, scene, conversationId } = stage;
   const send = async (message) => {
     const sent = await customer.ask('chat:send_message', { conversationId, message, tempId: message });
@@ -267,7 +267,7 @@ test('a read of before the last message of its own is not told after it: the cli
 });
 
 if (external) {
-  test('what was stored elsewhere a while before the last event may never have been told: the client starts anew', {}, async (stage) => {
+  test('if another conversation has a message from a while before the last event, which may never have been told, the client starts anew', {}, async (stage) => {
     const other = await stage.scene.conversation();
     await stage.tell('known');
     await stage.isWritten();

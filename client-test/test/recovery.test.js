@@ -1,7 +1,7 @@
 'use strict';
 
-// Connection state recovery: a client whose line broke comes back and is told what it missed, as socket.io-client does it by
-// itself since 4.6.
+// Connection state recovery: a client whose line broke comes back and gets what it missed. socket.io-client does this by itself
+// since 4.6.
 
 const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
@@ -55,7 +55,7 @@ test('a client that asks for recovery, or is a page in a browser, gets a pid and
   }
 });
 
-test('what was missed is told in order and once, before anything newer', async (scene) => {
+test('missed events come in order and once, before anything newer', async (scene) => {
   const { conversationId, customer, seller, say } = await stage(scene);
   const before = await say('before');
   const own = await done(customer, 'chat:send_message', { conversationId, message: 'own', tempId: 't1' });
@@ -85,7 +85,7 @@ test('what was missed is told in order and once, before anything newer', async (
   assert.deepEqual([read.userId, read.conversationId], [USERS.seller.id, conversationId]);
 });
 
-test('events that are told again count: after a second cut only what came later is told', async (scene) => {
+test('events that were sent again count as received: after a second cut only later ones come', async (scene) => {
   const { customer, say } = await stage(scene);
   await say('1');
   await customer.waitFor('chat:new_message');
@@ -111,7 +111,7 @@ test('events that are told again count: after a second cut only what came later 
   assert.deepEqual(texts(customer), ['1', 'missed 1', 'live 1', 'missed 2', 'live 2', 'missed 3', 'live 3', 'last']);
 });
 
-test('a client that never got an event is told all that it missed', async (scene) => {
+test('a client that never got an event gets everything that it missed', async (scene) => {
   const { customer, say } = await stage(scene);
   await customer.cut();
   await say('first');
@@ -119,7 +119,7 @@ test('a client that never got an event is told all that it missed', async (scene
   await customer.waitFor('chat:new_message', (m) => m.message_text === 'first');
 });
 
-test('it is in its rooms again, and hears of what its user says in another tab', async (scene) => {
+test('the client is in its rooms again and gets what its user sent in another tab', async (scene) => {
   const { conversationId, customer, seller } = await stage(scene);
   const tab = await scene.connect('customer');
   await done(customer, 'chat:join', { conversationId });
@@ -136,7 +136,7 @@ test('it is in its rooms again, and hears of what its user says in another tab',
   assert.equal(tab.count('chat:new_message'), 0, 'a tab that never was in the room is not');
 });
 
-test('the answer to its own message is not lost', async (scene) => {
+test('the client still gets the answer to its own message', async (scene) => {
   const { conversationId, customer, seller } = await stage(scene);
   customer.proxy.stall();
   customer.emit('chat:send_message', { conversationId, message: 'lost answer', tempId: 7 });
@@ -172,7 +172,7 @@ test('a client is back before the server knows that its line is dead', async (sc
   assert.equal(customer.count('chat:new_message', (m) => m.message_text === 'into the void'), 1);
 });
 
-test('who is away is offline, and counts for no delivery mark', async (scene) => {
+test('a user who is away is offline, and messages do not count as delivered to them', async (scene) => {
   const { conversationId, customer, seller, say } = await stage(scene);
   await customer.cut();
   await until(async () => !(await scene.status('seller', 'customer')).is_online, 'the customer is offline');
@@ -183,7 +183,7 @@ test('who is away is offline, and counts for no delivery mark', async (scene) =>
   assert.equal(seller.count('chat:message_delivered', (d) => d.message_id === message.id), 0);
 });
 
-test('two tabs are told what each of them missed', async (scene) => {
+test('two tabs each get what they missed', async (scene) => {
   const { customer, say } = await stage(scene);
   const tab = await line(scene, 'customer');
   assert.notEqual(tab.pid, customer.pid);
@@ -202,7 +202,7 @@ test('two tabs are told what each of them missed', async (scene) => {
   assert.deepEqual([texts(customer), texts(tab)], [all, all]);
 });
 
-test('by polling', async (scene) => {
+test('recovery works by polling', async (scene) => {
   const { customer, say } = await stage(scene, { transports: ['polling'] });
   await say('before');
   await customer.waitFor('chat:new_message');
@@ -215,7 +215,7 @@ test('by polling', async (scene) => {
   assert.deepEqual(texts(customer), ['before', 'missed', 'live']);
 });
 
-test('through an upgrade in the middle of it', async (scene) => {
+test('recovery works with an upgrade in the middle of it', async (scene) => {
   const { customer, say } = await stage(scene, { transports: ['polling', 'websocket'] });
   await say('before');
   await customer.waitFor('chat:new_message');
@@ -234,7 +234,7 @@ test('through an upgrade in the middle of it', async (scene) => {
   assert.deepEqual(texts(customer), expected);
 });
 
-test('who left by themselves starts anew', async (scene) => {
+test('a client that disconnected on purpose starts anew', async (scene) => {
   const { customer, seller, conversationId } = await stage(scene);
   const pid = customer.pid;
   customer.socket.disconnect();
@@ -245,7 +245,7 @@ test('who left by themselves starts anew', async (scene) => {
   assert.equal(customer.count('chat:new_message'), 1);
 });
 
-test('a pid is taken once', async (scene) => {
+test('a pid works once', async (scene) => {
   const { customer, say } = await stage(scene);
   await say('known');
   await customer.waitFor('chat:new_message');
@@ -265,7 +265,7 @@ for (const [what, change] of Object.entries({
   'that is no text': (auth) => ({ ...auth, pid: { a: 1 } }),
   'with an offset that is none': (auth) => ({ ...auth, offset: 'chat:new_message' }),
 })) {
-  test(`a pid ${what} is answered with a new one, and recovers nothing`, async (scene) => {
+  test(`a pid ${what} recovers nothing, and the client gets a new one`, async (scene) => {
     const { customer, seller, conversationId, say } = await stage(scene);
     const other = await line(scene, 'admin');
     await other.cut();
@@ -291,7 +291,7 @@ if (external) {
     return user;
   };
 
-  test('who was suspended meanwhile is not let in, and starts anew once they are active again', async (scene) => {
+  test('a user who was suspended in the meantime is refused, and starts anew when active again', async (scene) => {
     const user = newUser();
     const conversationId = await scene.conversation(user, 'seller');
     const seller = await scene.connect('seller');
@@ -306,7 +306,7 @@ if (external) {
     assert.equal(await customer.comeBack(), false);
   });
 
-  test('who was removed from a conversation meanwhile hears nothing of it', async (scene) => {
+  test('a user who was removed from a conversation in the meantime gets nothing of it', async (scene) => {
     const user = newUser();
     const [left, kept] = [await scene.conversation(user, 'seller'), await scene.conversation(user, 'seller')];
     const seller = await scene.connect('seller');
@@ -321,7 +321,7 @@ if (external) {
     assert.deepEqual(texts(customer), ['for them']);
   });
 
-  test('of who was blocked meanwhile nothing more is told but what was said before', async (scene) => {
+  test('of a user who was blocked in the meantime only the messages from before the block come', async (scene) => {
     const user = newUser();
     const conversationId = await scene.conversation(user, 'seller');
     const seller = await scene.connect('seller');

@@ -1,6 +1,6 @@
 'use strict';
 
-// The replay's own language: a runner that accepts everything would prove nothing.
+// Tests the language of the replay files: a runner that accepts everything would prove nothing.
 
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
@@ -23,19 +23,19 @@ test('values are compared exactly, by type and case', () => {
   differs([], {});
 });
 
-test('every listed field must be there under its name; more may be', () => {
+test('every listed field must be there under its name; others may be there too', () => {
   fits({ a: 1 }, { a: 1, b: 2 });
   for (const actual of [{}, { A: 1 }, { a: 2 }, null, [], 'a']) differs({ a: 1 }, actual);
   differs({ a: { b: { c: 1 } } }, { a: { b: { c: 2 } } });
   differs({ a: '$any' }, {});
 });
 
-test('lists are as long and in this order', () => {
+test('a list must have the same length and order', () => {
   fits([1, 2], [1, 2]);
   for (const actual of [[2, 1], [1], [1, 2, 3], { 0: 1, 1: 2 }]) differs([1, 2], actual);
 });
 
-test('kinds', () => {
+test('kinds match values of their type', () => {
   fits('$uuid', ID);
   for (const actual of [ID.toUpperCase(), 'x', null, 5]) differs('$uuid', actual);
   fits('$time', '2026-01-02T03:04:05.678Z');
@@ -51,7 +51,7 @@ test('kinds', () => {
   assert.throws(() => matcher().differences('$nonsense', 1), /nonsense/);
 });
 
-test('shapes, with fields of their own and of the one they build on', () => {
+test('a shape has its own fields and those of the shape it extends', () => {
   const whole = { id: ID, text: 'x', at: null };
   fits('$message', whole);
   fits({ $is: 'message', text: 'x' }, whole);
@@ -60,7 +60,7 @@ test('shapes, with fields of their own and of the one they build on', () => {
   differs('$message', { text: 'x', at: null });
 });
 
-test('lists by their entries', () => {
+test('a list can be matched by the shape of its entries', () => {
   fits({ $each: '$uuid', $length: 1 }, [ID]);
   differs({ $each: '$uuid' }, [ID, 'x']);
   differs({ $each: '$uuid', $length: 1 }, []);
@@ -71,7 +71,7 @@ test('lists by their entries', () => {
   differs({ $starts: 'inline' }, 'attachment; inline');
 });
 
-test('names are learned, and then hold', () => {
+test('a name takes its first value, and must have it from then on', () => {
   const names = {};
   fits({ id: '$uuid as first' }, { id: ID }, names);
   assert.equal(names.first, ID);

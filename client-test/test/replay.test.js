@@ -1,6 +1,6 @@
 'use strict';
 
-// The contract replay: replay/contract.json and the scenarios it names, each on a server of its own.
+// Plays the contract: replay/contract.json and the scenarios that it names, each on a server of its own.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');

@@ -1,6 +1,6 @@
 'use strict';
 
-// chat:send_reply: what fails, and how; and the files that the app puts where their description belongs.
+// Failures of chat:send_reply, among them the File objects that the app sends as attachments.
 
 const assert = require('node:assert/strict');
 const { suite } = require('../lib/suite');
@@ -123,7 +123,7 @@ for (const transports of [['websocket'], ['polling'], ['polling', 'websocket']])
   }
 }
 
-test('binary in place of every other field is an error too, and no more than that', async (scene) => {
+test('binary data in any other field is only an error, too', async (scene) => {
   const conversationId = await scene.conversation();
   const client = await scene.connect('customer');
   const quoted = await scene.say(client, conversationId, 'which one?');
@@ -137,7 +137,7 @@ test('binary in place of every other field is an error too, and no more than tha
 });
 
 for (const transports of [['websocket'], ['polling']]) {
-  test(`a file of 600 kB, over ${transports}: the message fails, and the server serves on`, async (scene) => {
+  test(`a file of 600 kB, over ${transports}: the message fails, and the server goes on`, async (scene) => {
     const conversationId = await scene.conversation();
     const client = await scene.connect('customer', { transports });
     const seller = await scene.connect('seller');
@@ -149,7 +149,7 @@ for (const transports of [['websocket'], ['polling']]) {
     assert.equal((await scene.messages('seller', conversationId)).length, 1);
   });
 
-  test(`a file larger than MAX_PAYLOAD_BYTES, over ${transports}: the socket is closed, comes back, and the server serves on`, async (scene) => {
+  test(`a file larger than MAX_PAYLOAD_BYTES, over ${transports}: the socket is closed and comes back, and the server goes on`, async (scene) => {
     const conversationId = await scene.conversation();
     const client = await scene.connect('customer', { transports });
     const seller = await scene.connect('seller');

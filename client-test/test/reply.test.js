@@ -1,6 +1,6 @@
 'use strict';
 
-// chat:send_reply: what the sender is told, who else hears of it, and how it is stored.
+// chat:send_reply: what the sender is told, who else is told, and how it is stored.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');

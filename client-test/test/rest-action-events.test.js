@@ -1,6 +1,6 @@
 'use strict';
 
-// What is done to a message over REST is seen by connected users as if a socket had done it.
+// A change of a message over REST causes the same events as the same change by socket.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');

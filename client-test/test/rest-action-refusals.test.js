@@ -1,6 +1,6 @@
 'use strict';
 
-// Every call about one message, uploads and finding users: without a token, by a stranger, about what is not there, and with garbage.
+// Every call about one message, uploads and finding users: without a token, by a stranger, for unknown ids, and with garbage.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
@@ -32,7 +32,7 @@ async function written(scene) {
 for (const [method, what, body] of ON_MESSAGE) {
   const call = `${method} /messages/:id${decodeURIComponent(what)}${body?.deletionType ? ` ${body.deletionType}` : ''}`;
 
-  test(`${call}: not a participant: 403 Not authorized to access this conversation`, async (scene) => {
+  test(`${call}: not a member: 403 Not authorized to access this conversation`, async (scene) => {
     const message = await written(scene);
     for (const who of ['admin', 'manager']) {
       const answer = await scene.rest(who, method, `/api/chat/messages/${message.id}${what}`, body);
@@ -50,14 +50,14 @@ for (const [method, what, body] of ON_MESSAGE) {
     });
   }
 
-  test(`${call}: a message of an id in capitals is the same`, async (scene) => {
+  test(`${call}: an id in capitals means the same message`, async (scene) => {
     const message = await written(scene);
     const answer = await scene.rest('customer', method, `/api/chat/messages/${message.id.toUpperCase()}${what}`, body);
     assert.ok(answer.status < 300, answer.text);
   });
 }
 
-test('POST reply: not a participant: 403', async (scene) => {
+test('POST reply: not a member: 403', async (scene) => {
   const message = await written(scene);
   const answer = await scene.rest('admin', 'POST', REPLY[1](message.conversation_id), { message: 'x', replyToMessageId: message.id });
   assert.equal(answer.status, 403, answer.text);
@@ -98,7 +98,7 @@ for (const [method, path] of [
   ['POST', (m) => `/api/chat/messages/${m.id}/reactions`],
   ['POST', (m) => REPLY[1](m.conversation_id)],
 ]) {
-  test(`${method} ${path({ id: ':id', conversation_id: ':id' })} with senseless bodies: 400 in JSON`, async (scene) => {
+  test(`${method} ${path({ id: ':id', conversation_id: ':id' })} with meaningless bodies: 400 in JSON`, async (scene) => {
     const message = await written(scene);
     for (const body of BODIES) {
       const answer = await scene.rest('customer', method, path(message), body);
@@ -109,7 +109,7 @@ for (const [method, path] of [
   });
 }
 
-test('DELETE with senseless bodies never deletes for everyone, and never fails on our side', async (scene) => {
+test('DELETE with meaningless bodies never deletes for everyone and never gets a 5xx', async (scene) => {
   for (const body of BODIES) {
     const message = await written(scene);
     const answer = await scene.rest('customer', 'DELETE', `/api/chat/messages/${message.id}`, body);
@@ -119,7 +119,7 @@ test('DELETE with senseless bodies never deletes for everyone, and never fails o
   }
 });
 
-test('DELETE reactions with senseless reactions in the path: no 5xx, always JSON', async (scene) => {
+test('DELETE reactions with meaningless reactions in the path: no 5xx, always JSON', async (scene) => {
   const message = await written(scene);
   for (const part of ['%00', '%ff', '..%2f..', 'x'.repeat(5000), '%20', 'ok', '%F0%9F%91']) {
     const answer = await scene.rest('seller', 'DELETE', `/api/chat/messages/${message.id}/reactions/${part}`);
@@ -129,7 +129,7 @@ test('DELETE reactions with senseless reactions in the path: no 5xx, always JSON
   assert.equal((await scene.messages('seller', message.conversation_id))[0].reactions.length, 1);
 });
 
-test('an error tells nothing of the inside', async (scene) => {
+test('an error reveals nothing of the server\'s internals', async (scene) => {
   const message = await written(scene);
   for (const [method, what, body] of ON_MESSAGE) {
     const answer = await scene.rest('customer', method, `/api/chat/messages/${encodeURIComponent("' OR 1=1 --")}${what}`, body);

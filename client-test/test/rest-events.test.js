@@ -1,6 +1,6 @@
 'use strict';
 
-// What is done over REST is seen by those connected as if a socket had done it.
+// A change over REST causes the same events as the same change by socket.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
@@ -16,7 +16,7 @@ const post = (scene, conversationId, extra = {}) =>
 for (const tempId of [undefined, 'temp_1']) {
   const how = tempId ? 'with' : 'without';
 
-  test(`a message sent ${how} a tempId: everybody it concerns gets it once`, async (scene) => {
+  test(`a message sent ${how} a tempId: every socket that it concerns gets it once`, async (scene) => {
     const conversationId = await scene.conversation();
     const [inRoom, outside] = [await scene.connect('seller'), await scene.connect('seller')];
     const [ownInRoom, ownOutside] = [await scene.connect('customer'), await scene.connect('customer')];
@@ -36,7 +36,7 @@ for (const tempId of [undefined, 'temp_1']) {
   });
 }
 
-test('a message: the sender and the participant online hear that it was delivered', async (scene) => {
+test('a message: the sender and the member online are told that it was delivered', async (scene) => {
   const conversationId = await scene.conversation();
   const [customer, seller] = [await scene.connect('customer'), await scene.connect('seller')];
   const message = await post(scene, conversationId);
@@ -65,7 +65,7 @@ test('a refused message reaches nobody', async (scene) => {
   await scene.expectNothing(customer, seller, conversationId, 'chat:new_message', theMessage);
 });
 
-test('marking read: the other participant and the own sockets are told once', async (scene) => {
+test('marking read: the other member and the caller\'s sockets are told once', async (scene) => {
   const conversationId = await scene.conversation();
   const [customer, seller] = [await scene.connect('customer'), await scene.connect('seller')];
   await post(scene, conversationId);

@@ -31,7 +31,7 @@ test('PUT: 200 and the message with its new text', async (scene) => {
   assert.equal((await find(scene, 'seller', message)).message_text, 'the blue lamp');
 });
 
-test("PUT: another's message: 403 You can only edit your own messages", async (scene) => {
+test("PUT: another user's message: 403 You can only edit your own messages", async (scene) => {
   const message = await written(scene);
   failure(await scene.rest('seller', 'PUT', at(message), { message: 'x' }), 403, 'not_message_sender', 'You can only edit your own messages');
   assert.equal((await find(scene, 'customer', message)).message_text, 'the lamp');
@@ -52,7 +52,7 @@ for (const [name, body, code] of [
   });
 }
 
-test('PUT with a body that is no JSON: 400 invalid_json', async (scene) => {
+test('PUT with a body that is not JSON: 400 invalid_json', async (scene) => {
   failure(await scene.rest('customer', 'PUT', at(await written(scene)), '{"message":'), 400, 'invalid_json');
 });
 
@@ -77,7 +77,7 @@ for (const [name, body, type] of [
   });
 }
 
-test("DELETE: another's message for everyone: 403; for oneself: 200", async (scene) => {
+test("DELETE: another user's message for everyone: 403; for_me: 200", async (scene) => {
   const message = await written(scene);
   const answer = await scene.rest('seller', 'DELETE', at(message), { deletionType: 'for_everyone' });
   failure(answer, 403, 'not_message_sender', 'You can only delete for everyone your own messages');
@@ -95,14 +95,14 @@ test('DELETE with an unknown deletionType: 400, and nothing is deleted', async (
   for (const who of ['customer', 'seller']) assert.equal((await find(scene, who, message)).message_text, 'the lamp');
 });
 
-test('DELETE with a body that is no JSON deletes nothing', async (scene) => {
+test('DELETE with a body that is not JSON deletes nothing', async (scene) => {
   const message = await written(scene);
   const answer = await scene.rest('customer', 'DELETE', at(message), '{"deletionType":"for_everyone"');
   failure(answer, 400, 'invalid_json');
   for (const who of ['customer', 'seller']) assert.equal((await find(scene, who, message)).message_text, 'the lamp');
 });
 
-test('GET history: empty before the first edit, then newest first, the same for both', async (scene) => {
+test('GET history: empty before the first edit, then newest first, the same for both members', async (scene) => {
   const message = await written(scene, 'one');
   assert.deepEqual(await scene.data('seller', 'GET', at(message, '/history')), []);
   for (const text of ['two', 'three']) await scene.data('customer', 'PUT', at(message), { message: text });
@@ -139,13 +139,13 @@ test('GET details: the message with its reactions, the quoted message and the hi
   }
 });
 
-test('GET details of a message that answers none: reply_to null, empty lists', async (scene) => {
+test('GET details of a message that is no reply: reply_to null, empty lists', async (scene) => {
   const details = await scene.data('seller', 'GET', at(await written(scene), '/details'));
   assertMessage(details);
   assertFields(details, { reply_to: null, edit_history: [], reactions: [] });
 });
 
-test('GET details: the quoted message deleted for everyone shows only that', async (scene) => {
+test('GET details: a quoted message that was deleted for everyone shows only that it was deleted', async (scene) => {
   const quoted = await written(scene, 'secret');
   const reply = await scene.data('seller', 'POST', `/api/chat/conversations/${quoted.conversation_id}/messages/reply`, { message: 'oh', replyToMessageId: quoted.id });
   await scene.rest('customer', 'DELETE', at(quoted), { deletionType: 'for_everyone' });
@@ -154,7 +154,7 @@ test('GET details: the quoted message deleted for everyone shows only that', asy
   assert.doesNotMatch(answer.text, /secret/);
 });
 
-test('deleted for oneself: its details and history are not found any more, for the other they are', async (scene) => {
+test('deleted for_me: details and history are not found any more; the other member still finds them', async (scene) => {
   const message = await written(scene);
   await scene.rest('customer', 'DELETE', at(message));
   for (const what of ['/details', '/history', '/reactions']) {

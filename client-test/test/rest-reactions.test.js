@@ -22,19 +22,19 @@ async function written(scene, message = 'the lamp') {
 const reactionsOf = (message, reaction) => `/api/chat/messages/${message.id}/reactions${reaction ? `/${encodeURIComponent(reaction)}` : ''}`;
 const add = (scene, who, message, reaction) => scene.data(who, 'POST', reactionsOf(message), { reaction });
 
-test('POST reactions: the reactions of the message, one entry an emoji', async (scene) => {
+test('POST reactions: the reactions of the message, one entry per emoji', async (scene) => {
   const message = await written(scene);
   assertReactions(await add(scene, 'seller', message, '👍'), [by('👍', seller)]);
   assertReactions(await add(scene, 'customer', message, '👍'), [by('👍', customer, seller)]);
   assertReactions(await add(scene, 'customer', message, '❤️'), [by('👍', customer, seller), by('❤️', customer)]);
 });
 
-test('POST reactions: the same twice is a success without change', async (scene) => {
+test('POST reactions: the same reaction again is a success without change', async (scene) => {
   const message = await written(scene);
   for (let i = 0; i < 2; i++) assertReactions(await add(scene, 'seller', message, '👍'), [by('👍', seller)]);
 });
 
-test('POST reactions: twenty times at once is one', async (scene) => {
+test('POST reactions: twenty simultaneous calls add one reaction', async (scene) => {
   const message = await written(scene);
   await Promise.all(Array.from({ length: 20 }, () => add(scene, 'seller', message, '👍')));
   assertReactions(await scene.data('customer', 'GET', reactionsOf(message)), [by('👍', seller)]);
@@ -53,7 +53,7 @@ for (const reaction of ['ok', '👍👍', '👍'.repeat(11), '<script>', 'a'.rep
   });
 }
 
-test('GET reactions: none, then those that there are, for both', async (scene) => {
+test('GET reactions: none at first, then the added ones, for both members', async (scene) => {
   const message = await written(scene);
   assert.deepEqual(await scene.data('seller', 'GET', reactionsOf(message)), []);
   await add(scene, 'seller', message, '👍');
@@ -64,7 +64,7 @@ test('GET reactions: none, then those that there are, for both', async (scene) =
   }
 });
 
-test('DELETE reactions/:reaction: what is left', async (scene) => {
+test('DELETE reactions/:reaction: answers the remaining reactions', async (scene) => {
   const message = await written(scene);
   for (const reaction of ['👍', '❤️', '👩‍👩‍👧‍👦']) await add(scene, 'seller', message, reaction);
   await add(scene, 'customer', message, '👍');
@@ -74,7 +74,7 @@ test('DELETE reactions/:reaction: what is left', async (scene) => {
   assertReactions(await remove('👩‍👩‍👧‍👦'), [by('👍', customer)]);
 });
 
-test('DELETE reactions/:reaction that is not there: a success without change', async (scene) => {
+test('DELETE reactions/:reaction that does not exist: a success without change', async (scene) => {
   const message = await written(scene);
   await add(scene, 'seller', message, '👍');
   for (const reaction of ['🎉', '👍']) {

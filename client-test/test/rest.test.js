@@ -1,6 +1,6 @@
 'use strict';
 
-// The REST calls that create, write and read; their statuses and words.
+// The REST calls that create, write and read: their statuses and texts.
 
 const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
@@ -38,20 +38,20 @@ test('POST /conversations: 200 and the whole conversation', async (scene) => {
   assert.deepEqual([conversation.last_message_at, conversation.last_message_text, conversation.closed_at], [null, null, null]);
 });
 
-test('POST /conversations: with the participant alone, as the seed calls it', async (scene) => {
+test('POST /conversations: with the participant only, as the seed calls it', async (scene) => {
   const first = await create(scene, 'customer', { participantId: USERS.seller.id });
   const second = await create(scene, 'customer', { participantId: USERS.seller.id });
   assert.deepEqual([first.status, second.status], [200, 200]);
   assert.equal(second.body.data.id, first.body.data.id);
 });
 
-test('POST /conversations: the other side asking gets the same conversation', async (scene) => {
+test('POST /conversations: the other user gets the same conversation', async (scene) => {
   const first = await create(scene, 'admin', { participantId: USERS.manager.id });
   const second = await create(scene, 'manager', { participantId: USERS.admin.id });
   assert.equal(second.body.data.id, first.body.data.id);
 });
 
-test('POST /conversations: another related entity, another conversation; the same entity, the same', async (scene) => {
+test('POST /conversations: another related entity means another conversation; the same entity the same', async (scene) => {
   const [one, two] = [randomUUID(), randomUUID()];
   const about = async (relatedEntityId) =>
     (await create(scene, 'customer', { participantId: USERS.seller.id, relatedEntityType: 'order', relatedEntityId })).body.data.id;
@@ -81,7 +81,7 @@ for (const [a, b, type] of [
   }
 }
 
-test('POST /conversations: both ask 50 times at once: one conversation', async (scene) => {
+test('POST /conversations: 50 simultaneous calls of both users make one conversation', async (scene) => {
   const entity = { relatedEntityType: 'order', relatedEntityId: randomUUID() };
   const calls = Array.from({ length: 50 }, () => [
     create(scene, 'customer', { participantId: USERS.admin.id, ...entity }),
@@ -92,7 +92,7 @@ test('POST /conversations: both ask 50 times at once: one conversation', async (
   assert.equal(new Set(answers.map((a) => a.body.data.id)).size, 1);
 });
 
-test('POST /conversations: both ask at once for the one without an entity: one conversation', async (scene) => {
+test('POST /conversations: simultaneous calls without an entity make one conversation', async (scene) => {
   const calls = Array.from({ length: 50 }, (_, i) =>
     i % 2 ? create(scene, 'seller', { participantId: USERS.manager.id }) : create(scene, 'manager', { participantId: USERS.seller.id }),
   );
@@ -221,7 +221,7 @@ for (const [call, message] of Object.entries(MAY_NOT)) {
   const [method, what] = call.split(' ');
   const body = call === 'POST messages' ? { message: 'x' } : undefined;
 
-  test(`${call}: not a participant: 403 ${message}`, async (scene) => {
+  test(`${call}: not a member: 403 ${message}`, async (scene) => {
     const answer = await scene.rest('admin', method, ofConversation(await scene.conversation(), what), body);
     failure(answer, 403, 'not_authorized', message);
   });

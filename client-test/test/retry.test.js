@@ -1,6 +1,6 @@
 'use strict';
 
-// A client that does not know whether its message arrived sends it again: it must not be there twice.
+// A client that does not know whether its message arrived sends it again: the message must be stored once.
 
 const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
@@ -13,7 +13,7 @@ async function ready(scene) {
   return { conversationId, sender: await scene.connect('customer'), seller: await scene.connect('seller') };
 }
 
-test('the same clientMessageId again gives the stored message', async (scene) => {
+test('sending the same clientMessageId again returns the stored message', async (scene) => {
   const { conversationId, sender } = await ready(scene);
   const clientMessageId = randomUUID();
   const first = await scene.say(sender, conversationId, 'once', { clientMessageId });
@@ -61,7 +61,7 @@ test('the retry may come over REST', async (scene) => {
   assert.equal(again.id, first.id);
 });
 
-test('twenty at once with one clientMessageId: one message', async (scene) => {
+test('twenty simultaneous sends with one clientMessageId make one message', async (scene) => {
   const { conversationId, sender } = await ready(scene);
   const tab = await scene.connect('customer');
   const clientMessageId = randomUUID();
@@ -119,14 +119,14 @@ test('the same tempId and text of another user, or in another conversation, is a
   assert.equal(new Set(ids).size, 3);
 });
 
-test('the same text again without any id is meant: two messages', async (scene) => {
+test('the same text again without any id makes two messages', async (scene) => {
   const { conversationId, sender } = await ready(scene);
   const first = await scene.say(sender, conversationId, 'ok');
   const second = await scene.say(sender, conversationId, 'ok');
   assert.notEqual(second.id, first.id);
 });
 
-test('a client_message_id that is not text does no harm', async (scene) => {
+test('a client_message_id that is not a text does no harm', async (scene) => {
   const { conversationId, sender } = await ready(scene);
   for (const clientMessageId of [5, {}, [], true, 'x'.repeat(100_000), '']) {
     const answer = await sender.ask('chat:send_message', { conversationId, message: 'x', clientMessageId });

@@ -38,7 +38,7 @@ test('join with an acknowledgement: success, and chat:joined as well', async (sc
   await customer.waitFor('chat:joined', about(conversationId));
 });
 
-test('join: those inside get one chat:user_joined with the name, the newcomer none', async (scene) => {
+test('join: the sockets in the room get one chat:user_joined with the name; the new one gets none', async (scene) => {
   const { conversationId, customer, seller } = await two(scene);
   await customer.ask('chat:join', { conversationId });
   seller.emit('chat:join', { conversationId });
@@ -52,13 +52,13 @@ test('join: those inside get one chat:user_joined with the name, the newcomer no
   assert.equal(seller.count('chat:user_joined'), 0);
 });
 
-test('join: who is not inside hears nothing of it', async (scene) => {
+test('join: a socket outside the room is told nothing', async (scene) => {
   const { conversationId, customer, seller } = await two(scene);
   seller.emit('chat:join', { conversationId });
   await scene.expectNothing(seller, customer, conversationId, 'chat:user_joined');
 });
 
-test('join: a second time is answered as the first', async (scene) => {
+test('join: a second time is answered like the first', async (scene) => {
   const { conversationId, customer } = await two(scene);
   for (let i = 0; i < 2; i++) {
     customer.emit('chat:join', { conversationId });
@@ -66,7 +66,7 @@ test('join: a second time is answered as the first', async (scene) => {
   }
 });
 
-test('join: the unread messages become read, and the other is told', async (scene) => {
+test('join: the unread messages become read, and the other member is told', async (scene) => {
   const { conversationId, customer, seller } = await two(scene);
   const message = await scene.say(seller, conversationId);
   customer.emit('chat:join', { conversationId });
@@ -78,7 +78,7 @@ test('join: the unread messages become read, and the other is told', async (scen
   assert.equal(stored.status, 'read');
 });
 
-test('join: nothing unread, nothing announced', async (scene) => {
+test('join: if nothing was unread, nobody is told', async (scene) => {
   const { conversationId, customer, seller } = await two(scene);
   customer.emit('chat:join', { conversationId });
   await scene.expectNothing(customer, seller, conversationId, 'chat:messages_read', about(conversationId));
@@ -102,7 +102,7 @@ for (const [name, payload, message, code] of REFUSALS) {
   });
 }
 
-test("join: other people's conversation: Not authorized", async (scene) => {
+test("join: other users' conversation: Not authorized", async (scene) => {
   const conversationId = await scene.conversation();
   const admin = await scene.connect('admin');
   admin.emit('chat:join', { conversationId });
@@ -119,7 +119,7 @@ test('an id in capitals is the same conversation, and comes back in lower case',
   assert.equal((await customer.waitFor('chat:joined')).conversationId, conversationId);
 });
 
-test('leave: the others inside get one chat:user_left', async (scene) => {
+test('leave: the others in the room get one chat:user_left', async (scene) => {
   const { conversationId, customer, seller } = await twoInside(scene);
   customer.emit('chat:leave', { conversationId });
   const left = await seller.waitFor('chat:user_left');
@@ -137,14 +137,14 @@ test('leave: can be acknowledged', async (scene) => {
   await seller.waitFor('chat:user_left', about(conversationId));
 });
 
-test('leave: outside, the typing of the others is heard no more, their messages are', async (scene) => {
+test('leave: a socket outside the room gets no typing of the others, but still their messages', async (scene) => {
   const { conversationId, customer, seller } = await twoInside(scene);
   await customer.ask('chat:leave', { conversationId });
   seller.emit('chat:typing', { conversationId, isTyping: true });
   await scene.expectNothing(seller, customer, conversationId, 'chat:user_typing');
 });
 
-test('leave: who was not inside leaves without a sound', async (scene) => {
+test('leave: nobody is told when a socket outside the room leaves', async (scene) => {
   const { conversationId, customer, seller } = await two(scene);
   await seller.ask('chat:join', { conversationId });
   customer.emit('chat:leave', { conversationId });
@@ -152,7 +152,7 @@ test('leave: who was not inside leaves without a sound', async (scene) => {
   assert.equal(customer.count('chat:error'), 0);
 });
 
-test('leave: twice is told once', async (scene) => {
+test('leave: leaving twice is told once', async (scene) => {
   const { conversationId, customer, seller } = await twoInside(scene);
   customer.emit('chat:leave', { conversationId });
   customer.emit('chat:leave', { conversationId });
@@ -160,7 +160,7 @@ test('leave: twice is told once', async (scene) => {
   assert.equal(seller.count('chat:user_left'), 1);
 });
 
-test('leave: one may come back', async (scene) => {
+test('leave: the socket may join again', async (scene) => {
   const { conversationId, customer, seller } = await twoInside(scene);
   await customer.ask('chat:leave', { conversationId });
   await customer.ask('chat:join', { conversationId });
@@ -176,7 +176,7 @@ test('disconnect: the rooms it was in get chat:user_left', async (scene) => {
   assert.equal(left.displayName, USERS.customer.displayName);
 });
 
-test('a message silently puts the socket into the room', async (scene) => {
+test('sending a message puts the socket into the room without telling anyone', async (scene) => {
   const { conversationId, customer, seller } = await two(scene);
   await seller.ask('chat:join', { conversationId });
   await scene.say(customer, conversationId);
@@ -186,7 +186,7 @@ test('a message silently puts the socket into the room', async (scene) => {
   assert.equal(customer.count('chat:joined'), 0);
 });
 
-test('chat:mark_read silently puts the socket into the room', async (scene) => {
+test('chat:mark_read puts the socket into the room without telling anyone', async (scene) => {
   const { conversationId, customer, seller } = await two(scene);
   await seller.ask('chat:join', { conversationId });
   await customer.ask('chat:mark_read', { conversationId });

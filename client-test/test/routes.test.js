@@ -1,6 +1,6 @@
 'use strict';
 
-// Everything around the calls: open routes, unknown routes, broken bodies. Always JSON.
+// Open routes, unknown routes and broken bodies: the answer is always JSON.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
@@ -33,7 +33,7 @@ test('GET /api/v1/health: healthy', async (scene) => {
 });
 
 for (const file of ['socket.io.js', 'socket.io.js.map', 'socket.io.min.js', 'socket.io.esm.min.js', 'socket.io.msgpack.min.js']) {
-  test(`GET /socket.io/${file}: 404 that says where to get the client`, async (scene) => {
+  test(`GET /socket.io/${file}: 404 that says where to find the client script`, async (scene) => {
     const answer = await scene.rest(null, 'GET', `/socket.io/${file}?x=1`);
     assert.deepEqual([answer.status, answer.body?.code], [404, 'no_client_script'], answer.text);
     assert.match(answer.body.message, /socket\.io-client/);
@@ -99,7 +99,7 @@ for (const [name, body] of Object.entries({
   });
 }
 
-test('bytes that are no UTF-8 are read as U+FFFD, as Express reads them', async (scene) => {
+test('bytes that are not UTF-8 are read as U+FFFD, as Express does', async (scene) => {
   const answer = await create(scene, Buffer.from([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x3a, 0x31, 0x7d]));
   assert.deepEqual([answer.status, answer.body?.code], [400, 'participant_required'], answer.text);
 });
@@ -120,7 +120,7 @@ test('a body of 5 MiB: 413 in JSON', async (scene) => {
   assertFailure(answer.body, 'payload_too_large');
 });
 
-test('who is refused hears why, however much of the body is still to be sent', async (scene) => {
+test('a refused client gets the reason, however much of its body is still to be sent', async (scene) => {
   const body = Buffer.alloc(20 << 20, 'x');
   for (let i = 0; i < 10; i++) {
     const statuses = [
@@ -131,7 +131,7 @@ test('who is refused hears why, however much of the body is still to be sent', a
   }
 });
 
-test('a body of 1 MB is read, and refused for what it says', async (scene) => {
+test('a body of 1 MB is read, and refused because of its content', async (scene) => {
   const answer = await create(scene, { participantId: 'x'.repeat(1_000_000) });
   assert.equal(answer.status, 400);
   assertFailure(answer.body, 'invalid_participant');
@@ -146,7 +146,7 @@ test('a malformed Authorization header: 401 in JSON', async (scene) => {
   }
 });
 
-test('an error tells nothing of the inside', async (scene) => {
+test('an error reveals nothing of the server\'s internals', async (scene) => {
   const answers = await Promise.all([
     scene.rest('customer', 'GET', `/api/chat/conversations/${encodeURIComponent("' OR 1=1 --")}/messages`),
     scene.rest('customer', 'GET', '/api/chat/users/not-a-user/status'),

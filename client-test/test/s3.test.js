@@ -1,6 +1,6 @@
 'use strict';
 
-// Uploaded files in a store that speaks S3: written, read by their links, and removed, also where the store fails for a while.
+// Uploaded files in an S3 store: written, read by their links, and removed, also when the store fails for a while.
 
 const nodeTest = require('node:test');
 const assert = require('node:assert/strict');
@@ -65,7 +65,7 @@ async function deletion(scene, files = []) {
   assert.equal(answer.success, true, JSON.stringify(answer));
 }
 
-test('a file is stored, and read by its link as it was', async (scene) => {
+test('a stored file is read unchanged by its link', async (scene) => {
   const file = await put(scene, 'png');
   assert.deepEqual(await store.stored(), [file.filePath]);
   const read = await download(scene, file.fileUrl);
@@ -75,7 +75,7 @@ test('a file is stored, and read by its link as it was', async (scene) => {
   assert.equal(await store.unfinished(), 0);
 });
 
-test('a file of several parts is read as it was', async (scene) => {
+test('a file of several parts is read unchanged', async (scene) => {
   const size = (11 << 20) + 7;
   const { body, status, text } = await stream(scene, 'customer', large(1, size));
   assert.ok(status < 300, text);
@@ -84,7 +84,7 @@ test('a file of several parts is read as it was', async (scene) => {
   assert.ok(read.content.subarray(16).every((byte) => byte === 0x5a));
 });
 
-test('what is refused leaves nothing in the store', async (scene) => {
+test('a refused upload leaves nothing in the store', async (scene) => {
   const before = await store.stored();
   const answer = await upload(scene, 'customer', [{ name: 'a.png', type: 'image/png', content: Buffer.from('MZ\x90\x00') }]);
   assert.equal(answer.status, 400, answer.text);
@@ -94,7 +94,7 @@ test('what is refused leaves nothing in the store', async (scene) => {
   assert.equal(await store.unfinished(), 0, 'parts of one that was given up are gone too');
 });
 
-test('the files of a message that is deleted for everyone go', async (scene) => {
+test('the files of a message that is deleted for everyone are removed', async (scene) => {
   const [first, second, kept] = [await put(scene, 'png'), await put(scene, 'pdf'), await put(scene, 'png')];
   await written(scene, [kept]);
   await deletion(scene, [first, second]);
@@ -104,7 +104,7 @@ test('the files of a message that is deleted for everyone go', async (scene) => 
   assert.ok((await download(scene, kept.fileUrl)).content.equals(ALLOWED.png.content));
 });
 
-test('a file that no message names goes', async (scene) => {
+test('a file that no message names is removed', async (scene) => {
   const [unused, used] = [await put(scene, 'png'), await put(scene, 'png')];
   await written(scene, [used]);
   server.database.sql("UPDATE chat_files SET created_at = now() - interval '25 hours'");
@@ -118,14 +118,14 @@ test('a file that no message names goes', async (scene) => {
   assert.equal((await download(scene, used.fileUrl)).status, 200);
 });
 
-test('a file that is gone from the store already is forgotten', async (scene) => {
+test('a file that the store no longer has is forgotten', async (scene) => {
   const file = await put(scene, 'png');
   await store.remove(file.filePath);
   await deletion(scene, [file]);
   await until(() => row(file) === '', 'it is forgotten');
 });
 
-test('while the store fails, files stay in the book, and go once it is well', async (scene) => {
+test('while the store fails the files stay recorded; they are removed when it works again', async (scene) => {
   const files = [await put(scene, 'png'), await put(scene, 'pdf')];
   store.fails = isRemoval;
   await deletion(scene, files);
@@ -145,7 +145,7 @@ test('while the store fails, files stay in the book, and go once it is well', as
   await until(() => files.every((file) => row(file) === ''), 'they are forgotten');
 });
 
-test('an upload that the store fails for a moment is tried again', async (scene) => {
+test('an upload is tried again if the store fails for a moment', async (scene) => {
   let failures = 2;
   store.fails = (what) => what.startsWith('PUT ') && failures-- > 0;
   const file = await put(scene, 'png');

@@ -1,7 +1,7 @@
 'use strict';
 
-// docs/schema.sql is what the server makes of an empty database, and `souk` does not start on another schema where it may
-// not migrate: run with TEST_DATABASE_URL.
+// docs/schema.sql is the schema that the server makes in an empty database. With AUTO_MIGRATE=false `souk` does not start on another
+// schema. Run with TEST_DATABASE_URL.
 
 const test = require('node:test');
 const assert = require('node:assert/strict');

@@ -1,6 +1,6 @@
 'use strict';
 
-// The scripts that people start by hand: the seed's test client word for word, chat.js, the examples.
+// Scripts that people run by hand: the seed's test client word for word, chat.js, the examples.
 
 const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
@@ -38,7 +38,7 @@ function start(t, command, args, env = {}) {
 /** The scripts' own connections are of the scene's people; their ends must be waited for too. */
 const present = (scene, ...who) => who.forEach((one) => scene.present.add(one));
 
-test("the seed's client, unchanged but for token, conversation and address, shows what it sent", async (scene, t) => {
+test("the seed's client, with only token, conversation and address changed, shows what it sent", async (scene, t) => {
   const conversationId = await scene.conversation();
   const snippet = fs
     .readFileSync(path.join(HERE, 'fixtures', 'seed-snippet.js'), 'utf8')
@@ -62,7 +62,7 @@ test("the seed's client, unchanged but for token, conversation and address, show
 const chat = (t, who, conversation, ...more) =>
   start(t, process.execPath, [path.join(HERE, 'chat.js'), '--url', server.url, '--token', tokenFor(USERS[who]), '--conversation', conversation, ...more]);
 
-test('chat.js says hello, shows what comes and sends what is typed', async (scene, t) => {
+test('chat.js sends a message, prints the events it gets and sends each typed line', async (scene, t) => {
   const conversationId = await scene.conversation();
   const seller = await scene.connect('seller');
   await seller.ask('chat:join', { conversationId });
@@ -78,7 +78,7 @@ test('chat.js says hello, shows what comes and sends what is typed', async (scen
   present(scene, 'customer');
 });
 
-test('chat.js says Hello! when not told what', async (scene, t) => {
+test('chat.js sends Hello! by default', async (scene, t) => {
   const conversationId = await scene.conversation();
   const script = chat(t, 'customer', conversationId);
   await script.prints(/Carla Customer: Hello!/);
@@ -86,27 +86,27 @@ test('chat.js says Hello! when not told what', async (scene, t) => {
   present(scene, 'customer');
 });
 
-test('chat.js with a token that is refused: says so and ends with an error', async (scene, t) => {
+test('chat.js with a refused token says so and ends with an error', async (scene, t) => {
   const script = start(t, process.execPath, [path.join(HERE, 'chat.js'), '--url', server.url, '--token', 'x', '--conversation', NOBODY]);
   assert.equal(await script.ended(), 1);
   assert.match(script.errors, /Invalid or expired token/);
 });
 
-test('chat.js with a conversation that is not there: says so and ends with an error', async (scene, t) => {
+test('chat.js with an unknown conversation says so and ends with an error', async (scene, t) => {
   const script = chat(t, 'customer', NOBODY);
   assert.equal(await script.ended(), 1);
   assert.match(script.errors, /Conversation not found/);
   present(scene, 'customer');
 });
 
-test('chat.js without its arguments: shows how to use it', async (scene, t) => {
+test('chat.js without arguments prints its usage', async (scene, t) => {
   const script = start(t, process.execPath, [path.join(HERE, 'chat.js')]);
   assert.equal(await script.ended(), 2);
   assert.match(script.errors, /--token/);
   assert.match(script.errors, /--conversation/);
 });
 
-test('examples/terminal-chat.mjs: two people write to each other', async (scene, t) => {
+test('examples/terminal-chat.mjs: two users write to each other', async (scene, t) => {
   const talk = (who, other) =>
     start(t, process.execPath, [path.join(EXAMPLES, 'terminal-chat.mjs'), '--url', server.url, '--token', tokenFor(USERS[who]), '--with', USERS[other].id]);
   const admin = talk('admin', 'manager');
@@ -141,12 +141,12 @@ test('examples/walkthrough.sh: every call of the walk-through works', async (sce
   }
 });
 
-test('examples/walkthrough.sh: a call that fails ends it with an error', async (scene, t) => {
+test('examples/walkthrough.sh: a failed call ends it with an error', async (scene, t) => {
   const script = start(t, 'bash', [path.join(EXAMPLES, 'walkthrough.sh'), server.url, 'bad', 'bad', USERS.seller.id]);
   assert.notEqual(await script.ended(), 0);
 });
 
-test('a run of the checks ends with what it could not check', async (scene, t) => {
+test('the last lines of scripts/test list what it could not check', async (scene, t) => {
   const lastLine = async (commands) => {
     const script = start(t, 'bash', ['-euc', `. ${path.join(REPOSITORY, 'scripts', 'lib.sh')}; ${commands}; finish`]);
     assert.equal(await script.ended(), 0, script.errors);

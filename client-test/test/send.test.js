@@ -40,7 +40,7 @@ test('success: chat:message_sent with the whole message, the tempId and the send
   assert.equal(sent.is_deleted, false);
 });
 
-test('success with an acknowledgement: the message in it, and chat:message_sent as well', async (scene) => {
+test('success with an acknowledgement: it has the message, and chat:message_sent comes as well', async (scene) => {
   const { conversationId, customer } = await ready(scene);
   const answer = await customer.ask('chat:send_message', { conversationId, message: 'Hello!', tempId: 'temp_1' });
   assert.equal(answer.success, true);
@@ -82,14 +82,14 @@ for (const [name, text] of Object.entries({
   'line breaks': 'one\ntwo\r\nthree\ttab',
   'something that looks like SQL': "'); DROP TABLE messages; --",
 })) {
-  test(`text comes back as it was sent: ${name}`, async (scene) => {
+  test(`a text comes back unchanged: ${name}`, async (scene) => {
     const { conversationId, customer } = await ready(scene);
     assert.equal((await scene.say(customer, conversationId, text)).message_text, text);
     assert.equal((await scene.messages('seller', conversationId))[0].message_text, text);
   });
 }
 
-test('a NUL in the text, which PostgreSQL cannot store, does no harm', async (scene) => {
+test('a NUL in the text, which Postgres cannot store, does no harm', async (scene) => {
   const { conversationId, customer } = await ready(scene);
   const answer = await customer.ask('chat:send_message', { conversationId, message: 'a\u0000b' });
   if (answer.success) assert.equal(answer.data.message_text, 'ab');
@@ -98,7 +98,7 @@ test('a NUL in the text, which PostgreSQL cannot store, does no harm', async (sc
 });
 
 for (const [name, unit] of [['letters', 'a'], ['emoji, which take four bytes each', '😀']]) {
-  test(`5,000 characters are let through: ${name}`, async (scene) => {
+  test(`5,000 characters are accepted: ${name}`, async (scene) => {
     const { conversationId, customer } = await ready(scene);
     const text = unit.repeat(5000);
     assert.equal((await scene.say(customer, conversationId, text)).message_text, text);
@@ -116,7 +116,7 @@ test('an attachment alone is a message', async (scene) => {
   assert.deepEqual((await scene.messages('seller', conversationId))[0].attachments, [ATTACHMENT]);
 });
 
-test('ten attachments are let through', async (scene) => {
+test('ten attachments are accepted', async (scene) => {
   const { conversationId, customer } = await ready(scene);
   const attachments = Array.from({ length: 10 }, (_, i) => ({ ...ATTACHMENT, name: `${i}.png` }));
   assert.deepEqual((await scene.say(customer, conversationId, 'see', { attachments })).attachments, attachments);
@@ -167,7 +167,7 @@ test('failure without a tempId: chat:error too', async (scene) => {
   assert.equal(error.code, 'message_required');
 });
 
-test("failure: other people's conversation: Not authorized", async (scene) => {
+test("failure: other users' conversation: Not authorized", async (scene) => {
   const conversationId = await scene.conversation();
   const admin = await scene.connect('admin');
   admin.emit('chat:send_message', { conversationId, message: 'let me in', tempId: 't' });

@@ -1,6 +1,6 @@
 'use strict';
 
-// A socket that stops reading is disconnected, not skipped; nobody else loses anything by it.
+// A socket that stops reading is disconnected, not skipped, and nobody else loses anything.
 
 const assert = require('node:assert/strict');
 const { suite } = require('../lib/suite');
@@ -11,7 +11,7 @@ const { test } = suite({ env: { SOCKET_SEND_BUFFER: '512', SOCKET_SEND_BUFFER_BY
 const ENOUGH = 30_000;
 const AT_ONCE = 20;
 
-test('a socket that does not read is cut, and the other tab of its user gets every message in order', async (scene) => {
+test('a socket that does not read is disconnected, and the other tab of its user gets every message in order', async (scene) => {
   const conversationId = await scene.conversation();
   const customer = await scene.connect('customer');
   const [sleeper, awake] = [await scene.raw('seller'), await scene.connect('seller')];

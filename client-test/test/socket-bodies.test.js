@@ -1,6 +1,6 @@
 'use strict';
 
-// Bodies that are posted to /socket.io/: how large before and after a socket is connected, how slow, how many at a time.
+// Limits on bodies posted to /socket.io/: their size before and after a socket is connected, their time, their bytes in flight.
 
 const { describe } = require('node:test');
 const assert = require('node:assert/strict');
@@ -76,7 +76,7 @@ server({}, (test) => {
     assert.match(await answer, /^HTTP\/1\.1 400 /);
   });
 
-  test('a client whose first message is large is not taken for one that is not connected yet', async (scene) => {
+  test('a large first message of a connected client does not count as one before the connection', async (scene) => {
     for (let i = 0; i < 20; i++) {
       const client = scene.open('customer', { transports: ['polling'], reconnection: false });
       client.emit('chat:join', { conversationId: 'x'.repeat(100_000) });
@@ -87,7 +87,7 @@ server({}, (test) => {
 });
 
 server({ REQUEST_TIMEOUT: '2' }, (test) => {
-  test('a body that does not come to its end in time is answered: 408', async (scene) => {
+  test('a body that is not complete in time is answered: 408', async (scene) => {
     for (const sid of [await session(scene), await connected(scene, 'customer')]) {
       assert.match(await begin(scene, sid, 10_000, 9_999), /^HTTP\/1\.1 408 /);
     }
@@ -99,7 +99,7 @@ for (const [env, status, code] of [
   [{ BODIES_BYTES: '30000' }, 503, 'busy'],
 ]) {
   server(env, (test) => {
-    test(`bodies on their way are counted by their bytes: ${status} ${code}`, async (scene) => {
+    test(`the bytes of bodies in flight are limited: ${status} ${code}`, async (scene) => {
       const sid = await connected(scene, 'customer');
       const body = (bytes) => `42${JSON.stringify(['no:such_event', 'x'.repeat(bytes)])}`;
       const rest = (bytes) => scene.rest('seller', 'POST', '/api/chat/conversations', { fill: 'x'.repeat(bytes) });

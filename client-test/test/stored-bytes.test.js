@@ -1,6 +1,6 @@
 'use strict';
 
-// How much one user may have stored. It is summed up a moment later, so that sending waits for nothing.
+// MAX_STORED_BYTES_PER_USER. Stored bytes are summed up a moment later, so that sending does not wait for it.
 
 const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
@@ -23,7 +23,7 @@ async function untilFull(scene, client, conversationId) {
   return { first, refusal };
 }
 
-test('who has stored all that they may is refused messages, replies and edits; the others are not', async (scene) => {
+test('a user at the limit cannot send messages, replies and edits; the others can', async (scene) => {
   const conversationId = await scene.conversation();
   const [customer, seller] = [await scene.connect('customer'), await scene.connect('seller')];
   const { first, refusal } = await untilFull(scene, customer, conversationId);
@@ -36,7 +36,7 @@ test('who has stored all that they may is refused messages, replies and edits; t
   assert.equal((await seller.ask('chat:send_message', { conversationId, message: 'y' })).success, true);
 });
 
-test('a restart does not forget it', async (scene) => {
+test('the sum survives a restart', async (scene) => {
   const conversationId = await scene.conversation('manager', 'admin');
   await untilFull(scene, await scene.connect('manager'), conversationId);
   await server.stop();

@@ -1,6 +1,6 @@
 'use strict';
 
-// One who takes no part in a conversation learns nothing of it and changes nothing in it.
+// A user who is not a member of a conversation learns nothing of it and changes nothing in it.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
@@ -29,14 +29,14 @@ async function everything(scene, { conversationId, customer, seller }) {
   await customer.ask('chat:join', { conversationId });
 }
 
-test('a stranger who only listens hears nothing', async (scene) => {
+test('a stranger who only listens gets nothing', async (scene) => {
   const all = await talk(scene);
   await everything(scene, all);
   await scene.barrier(all.customer, all.admin, all.elsewhere);
   assert.deepEqual(all.admin.events.filter(mentions(all.conversationId)), []);
 });
 
-test('a stranger who tried to get in by every event hears nothing but refusals', async (scene) => {
+test('a stranger who tries every event gets only refusals', async (scene) => {
   const all = await talk(scene);
   const { conversationId, admin } = all;
   const payload = { conversationId, message: 'let me in', isTyping: true, tempId: 't' };
@@ -52,7 +52,7 @@ test('a stranger who tried to get in by every event hears nothing but refusals',
   assert.deepEqual(admin.events.slice(refused).filter(mentions(conversationId)), []);
 });
 
-test('a stranger who tried every event changed nothing and was seen by nobody', async (scene) => {
+test('a stranger who tries every event changes nothing, and nobody notices', async (scene) => {
   const { conversationId, customer, seller, admin, elsewhere } = await talk(scene);
   await scene.say(customer, conversationId, 'private');
   await seller.waitFor('chat:new_message');
@@ -94,7 +94,7 @@ test('a stranger gets nothing over REST', async (scene) => {
   assert.deepEqual(await unread(), before);
 });
 
-test('asking for a conversation of two others makes one of my own instead', async (scene) => {
+test('opening a conversation of two others opens one of the caller\'s own instead', async (scene) => {
   const { conversationId } = await talk(scene);
   const mine = await scene.data('admin', 'POST', '/api/chat/conversations', {
     participantId: USERS.customer.id,
@@ -106,7 +106,7 @@ test('asking for a conversation of two others makes one of my own instead', asyn
   assert.deepEqual([...mine.participant_ids].sort(), [USERS.customer.id, USERS.admin.id].sort());
 });
 
-test('a sender cannot be made up', async (scene) => {
+test('a client cannot choose the sender of a message', async (scene) => {
   const { conversationId, customer } = await talk(scene);
   const message = await scene.say(customer, conversationId, 'hello', {
     sender_id: USERS.seller.id,

@@ -1,7 +1,7 @@
 'use strict';
 
-// GET /support-user: who helps. One server for the file, and the order of the tests matters:
-// an open support conversation decides for the rest of its life, so each test says who has one by then.
+// GET /support-user: which staff member helps. All tests share one server and their order matters: an open support conversation
+// decides as long as it is open, so each test says who has one at that point.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
@@ -22,42 +22,42 @@ async function support(scene, who) {
 
 const talk = (scene, who, staff) => scene.data(who, 'POST', '/api/chat/conversations', { participantId: USERS[staff].id });
 
-test('nobody online: someone of the staff all the same', async (scene) => {
+test('with nobody online the answer is still a staff member', async (scene) => {
   for (const who of ['customer', 'seller']) await support(scene, who);
 });
 
 for (const staff of ['manager', 'admin']) {
-  test(`no conversation yet, and only the ${staff} is online: the ${staff}`, async (scene) => {
+  test(`with no conversation and only the ${staff} online, the answer is the ${staff}`, async (scene) => {
     await scene.connect(staff);
     for (const who of ['customer', 'seller']) assert.equal(await support(scene, who), staff);
   });
 }
 
-test('asking makes no conversation', async (scene) => {
+test('asking does not open a conversation', async (scene) => {
   await support(scene, 'customer');
   for (const who of ['customer', 'admin', 'manager']) assert.deepEqual(await scene.data(who, 'GET', '/api/chat/conversations'), []);
 });
 
-test('both online: the one with fewer active conversations', async (scene) => {
+test('with both online, the answer is the one with fewer active conversations', async (scene) => {
   await scene.connect('admin');
   await scene.connect('manager');
   await talk(scene, 'seller', 'manager');
   assert.equal(await support(scene, 'customer'), 'admin');
 });
 
-test('an open support conversation: its staff member, though another is online and he is not', async (scene) => {
+test('with an open support conversation, the answer is its staff member, even if only another one is online', async (scene) => {
   await scene.connect('admin');
   assert.equal(await support(scene, 'seller'), 'manager', 'the seller has one since the test before');
   await talk(scene, 'customer', 'manager');
   assert.equal(await support(scene, 'customer'), 'manager');
 });
 
-test('a conversation with a seller is no support conversation', async (scene) => {
+test('a conversation with a seller does not count as a support conversation', async (scene) => {
   await talk(scene, 'customer', 'seller');
   assert.equal(await support(scene, 'customer'), 'manager');
 });
 
-test('the staff asking: never oneself', async (scene) => {
+test('a staff member who asks never gets themselves', async (scene) => {
   for (const who of ['admin', 'manager']) {
     const answer = await scene.rest(who, 'GET', '/api/chat/support-user');
     assert.equal(answer.status, 200, answer.text);

@@ -1,7 +1,7 @@
 'use strict';
 
-// A client that sends until it is told that it arrived, as socket.io-client's `retries` and `ackTimeout` do: whatever
-// breaks between its sending and the acknowledgement, there is one message, told once, in order.
+// A client that sends a message until it is acknowledged, as socket.io-client does with `retries` and `ackTimeout`. Whatever breaks
+// in between, the message is stored and delivered once and in order.
 
 const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
@@ -81,7 +81,7 @@ test('the line breaks before the message arrives: it is sent again', async (scen
   await assertOnce(scene, conversationId, [payload.message]);
 });
 
-test('the line breaks before each of many acknowledgements: each message is there once, in order', async (scene) => {
+test('the line breaks before each of many acknowledgements: each message is stored once, in order', async (scene) => {
   const conversationId = await scene.conversation();
   const seller = await scene.connect('seller');
   const { client, line } = await persistent(scene);
@@ -95,7 +95,7 @@ test('the line breaks before each of many acknowledgements: each message is ther
   await assertOnce(scene, conversationId, drafts.map((d) => d.message), seller);
 });
 
-test('a reply survives in the same way', async (scene) => {
+test('a reply is stored once in the same way', async (scene) => {
   const conversationId = await scene.conversation();
   const seller = await scene.connect('seller');
   const quoted = await scene.say(seller, conversationId, 'question');
@@ -111,7 +111,7 @@ test('a reply survives in the same way', async (scene) => {
   assert.equal(seller.count('chat:new_reply'), 1);
 });
 
-test('what is sent again because nothing came in time is one message, and each attempt is answered with it', async (scene) => {
+test('retries after a timeout make one message, and each attempt is answered with it', async (scene) => {
   const conversationId = await scene.conversation();
   const seller = await scene.connect('seller');
   const { client } = await persistent(scene, { ackTimeout: 150 });

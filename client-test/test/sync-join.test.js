@@ -1,6 +1,6 @@
 'use strict';
 
-// chat:join with lastSeq: the room and what was missed in one step, while messages stream in.
+// chat:join with lastSeq: enters the room and fetches the missed messages in one step, while new messages arrive.
 
 const assert = require('node:assert/strict');
 const { suite } = require('../lib/suite');
@@ -18,7 +18,7 @@ async function talk(scene, n) {
   return { conversationId, customer };
 }
 
-test('joined brings what was missed, in the event and in the acknowledgement', async (scene) => {
+test('chat:joined has the missed messages, in the event and in the acknowledgement', async (scene) => {
   const { conversationId } = await talk(scene, 4);
   const seller = await scene.connect('seller');
   const answer = await seller.ask('chat:join', { conversationId, lastSeq: 1 });
@@ -30,7 +30,7 @@ test('joined brings what was missed, in the event and in the acknowledgement', a
   assert.deepEqual([joined.sync.last_seq, joined.sync.has_more, joined.sync.reset], [4, false, false]);
 });
 
-test('it is a join like any other: in the room, and what was there is read', async (scene) => {
+test('it is a normal join too: the socket is in the room, and the messages become read', async (scene) => {
   const { conversationId, customer } = await talk(scene, 2);
   await customer.ask('chat:join', { conversationId });
   const seller = await scene.connect('seller');
@@ -41,7 +41,7 @@ test('it is a join like any other: in the room, and what was there is read', asy
   await seller.waitFor('chat:user_typing');
 });
 
-test('without lastSeq there is no sync in it', async (scene) => {
+test('without lastSeq chat:joined has no sync', async (scene) => {
   const { conversationId } = await talk(scene, 1);
   const seller = await scene.connect('seller');
   assert.deepEqual((await seller.ask('chat:join', { conversationId })).data, { conversationId });
@@ -60,7 +60,7 @@ for (const lastSeq of [-1, 2.5, 'x', [], {}, true]) {
   });
 }
 
-test('one who takes no part learns nothing by it', async (scene) => {
+test('a user who is not a member learns nothing', async (scene) => {
   const { conversationId } = await talk(scene, 2);
   const admin = await scene.connect('admin');
   const answer = await admin.ask('chat:join', { conversationId, lastSeq: 0 });
@@ -73,7 +73,7 @@ const arrived = (client, from, to) =>
   client.events.slice(from, to).filter((e) => e.event === 'chat:new_message').map((e) => e.data.seq);
 
 for (const transports of [['websocket'], ['polling']]) {
-  test(`while messages stream in: nothing twice, nothing missing, in order (${transports})`, async (scene) => {
+  test(`while new messages arrive, none is doubled, missing or out of order (${transports})`, async (scene) => {
     const { conversationId, customer } = await talk(scene, 5);
     let streaming = true;
     let sent = 5;
@@ -111,7 +111,7 @@ for (const transports of [['websocket'], ['polling']]) {
   });
 }
 
-test('a reconnect in the middle of a stream: joined again with what one has, one has everything once', async (scene) => {
+test('after a reconnect in the middle of a stream, a join with lastSeq gives every message once', async (scene) => {
   const { conversationId, customer } = await talk(scene, 0);
   const seller = await scene.connect('seller', { reconnection: false });
   const have = [];

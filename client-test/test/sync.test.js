@@ -55,21 +55,21 @@ function assertMissed(one) {
   assert.equal(one.reads.length, 2, 'of every participant');
 }
 
-test('what came after lastSeq, oldest first', async (scene) => {
+test('sync returns the messages after lastSeq, oldest first', async (scene) => {
   const { conversationId, seller, messages } = await talk(scene, 5);
   const one = await missed(seller, conversationId, 2);
   assert.deepEqual(one.messages.map((m) => [m.seq, m.id, m.message_text]), messages.slice(2).map((m) => [m.seq, m.id, m.message_text]));
   assert.deepEqual([one.last_seq, one.has_more, one.reset, one.unread_count], [5, false, false, 5]);
 });
 
-test('from lastSeq 0 it is everything, and who knows everything gets nothing', async (scene) => {
+test('lastSeq 0 returns every message; the newest lastSeq returns none', async (scene) => {
   const { conversationId, seller } = await talk(scene, 3);
   assert.deepEqual(seqs((await missed(seller, conversationId, 0)).messages), [1, 2, 3]);
   const nothing = await missed(seller, conversationId, 3);
   assert.deepEqual([nothing.messages, nothing.has_more, nothing.reset, nothing.last_seq], [[], false, false, 3]);
 });
 
-test('an empty conversation is in step with lastSeq 0', async (scene) => {
+test('an empty conversation with lastSeq 0 has nothing to catch up', async (scene) => {
   const { conversationId, seller } = await talk(scene, 0);
   const one = await missed(seller, conversationId, 0);
   assert.deepEqual([one.messages, one.last_seq, one.has_more, one.reset], [[], 0, false, false]);
@@ -90,7 +90,7 @@ test('a gap larger than the limit comes in pages: has_more until all is there', 
   assert.deepEqual(got, upTo(10));
 });
 
-test('200 messages of one conversation by default', async (scene) => {
+test('one conversation returns 200 messages by default', async (scene) => {
   const { conversationId, seller } = await talk(scene, 203);
   const one = await missed(seller, conversationId, 1);
   assert.deepEqual([seqs(one.messages), one.has_more], [upTo(201, 2), true]);
@@ -104,7 +104,7 @@ test('several conversations at once, each from its own lastSeq', async (scene) =
   assert.deepEqual([data.has_more, data.reset], [false, false]);
 });
 
-test('a lastSeq that is not there yet: reset, and the newest page', async (scene) => {
+test('a lastSeq beyond the newest message: reset, and the newest page', async (scene) => {
   const { conversationId, seller } = await talk(scene, 4);
   const one = await missed(seller, conversationId, 99);
   assert.deepEqual([one.reset, seqs(one.messages), one.last_seq], [true, [1, 2, 3, 4], 4]);
@@ -125,7 +125,7 @@ test('a gap of more than 5,000: reset, and the newest page', async (scene) => {
   assert.deepEqual([near.reset, near.messages[0].seq, near.has_more], [false, 2, true]);
 });
 
-test('an edit of what is known is among the changes', async (scene) => {
+test('an edit of a known message is among the changes', async (scene) => {
   const { conversationId, customer, seller, messages } = await talk(scene, 3);
   await customer.ask('chat:edit_message', { messageId: messages[0].id, newText: 'changed' });
   const one = await missed(seller, conversationId, 3);
@@ -134,7 +134,7 @@ test('an edit of what is known is among the changes', async (scene) => {
   assert.deepEqual(one.messages, []);
 });
 
-test('what was deleted for everyone is among the changes, without its text', async (scene) => {
+test('a message deleted for everyone is among the changes, without its text', async (scene) => {
   const { conversationId, customer, seller, messages } = await talk(scene, 3);
   await customer.ask('chat:delete_message', { messageId: messages[1].id, deletionType: 'for_everyone' });
   const one = await missed(seller, conversationId, 3);
@@ -143,7 +143,7 @@ test('what was deleted for everyone is among the changes, without its text', asy
   assert.deepEqual(one.deleted_for_me, []);
 });
 
-test('a reaction to what is known, and its removal, are among the changes', async (scene) => {
+test('a reaction to a known message, and its removal, are among the changes', async (scene) => {
   const { conversationId, customer, seller, messages } = await talk(scene, 2);
   const messageId = messages[0].id;
   for (const [event, expected] of [['chat:add_reaction', [{ reaction: '👍', count: 1, user_ids: [USERS.customer.id] }]], ['chat:remove_reaction', []]]) {
@@ -153,7 +153,7 @@ test('a reaction to what is known, and its removal, are among the changes', asyn
   }
 });
 
-test('what is new comes once, as it is now, and not among the changes', async (scene) => {
+test('a new message comes once, in its newest state, and not among the changes', async (scene) => {
   const { conversationId, customer, seller, messages } = await talk(scene, 3);
   await customer.ask('chat:edit_message', { messageId: messages[2].id, newText: 'changed' });
   const one = await missed(seller, conversationId, 2);
@@ -161,7 +161,7 @@ test('what is new comes once, as it is now, and not among the changes', async (s
   assert.deepEqual(one.changes.filter((m) => m.seq > 2), []);
 });
 
-test('what I deleted for myself is a hole with a name, for me alone', async (scene) => {
+test('a new message that I deleted for_me is listed in deleted_for_me, only for me', async (scene) => {
   const { conversationId, customer, seller, messages } = await talk(scene, 4);
   await seller.ask('chat:delete_message', { messageId: messages[2].id, deletionType: 'for_me' });
   const one = await missed(seller, conversationId, 1);
@@ -171,7 +171,7 @@ test('what I deleted for myself is a hole with a name, for me alone', async (sce
   assert.deepEqual([seqs(theirs.messages), theirs.deleted_for_me], [[2, 3, 4], []]);
 });
 
-test('what I deleted for myself on another device, of what is known here', async (scene) => {
+test('a known message that I deleted for_me on another device is listed in deleted_for_me', async (scene) => {
   const { conversationId, seller, messages } = await talk(scene, 3);
   await seller.ask('chat:delete_message', { messageId: messages[0].id, deletionType: 'for_me' });
   const one = await missed(await scene.connect('seller'), conversationId, 3);
@@ -179,7 +179,7 @@ test('what I deleted for myself on another device, of what is known here', async
   assert.deepEqual(one.changes.filter((m) => m.id === messages[0].id), []);
 });
 
-test('pages get past what I deleted for myself', async (scene) => {
+test('pages continue past messages that I deleted for_me', async (scene) => {
   const { conversationId, seller, messages } = await talk(scene, 8);
   for (const m of messages.slice(2, 6)) await seller.ask('chat:delete_message', { messageId: m.id, deletionType: 'for_me' });
   const got = [];
@@ -195,7 +195,7 @@ test('pages get past what I deleted for myself', async (scene) => {
   assert.deepEqual(got, [1, 2, 7, 8]);
 });
 
-test('how far each has read', async (scene) => {
+test('reads says how far each member has read', async (scene) => {
   const { conversationId, customer, seller } = await talk(scene, 3);
   await seller.ask('chat:mark_read', { conversationId });
   await scene.say(customer, conversationId, 'one more');
@@ -207,7 +207,7 @@ test('how far each has read', async (scene) => {
   assert.equal((await missed(seller, conversationId, 3)).unread_count, 1);
 });
 
-test('since: what happened since the server_time of an earlier answer', async (scene) => {
+test('since: returns what changed after the server_time of an earlier answer', async (scene) => {
   const { conversationId, customer, seller, messages } = await talk(scene, 3);
   const { server_time: since } = await sync(seller, { conversations: { [conversationId]: 0 } });
   await scene.say(customer, conversationId, 'missed');
@@ -223,14 +223,14 @@ test('since: what happened since the server_time of an earlier answer', async (s
   assert.ok(Date.parse(data.server_time) >= Date.parse(since));
 });
 
-test('since: a conversation that began meanwhile is there from its first message', async (scene) => {
+test('since: a conversation that began in the meantime comes from its first message', async (scene) => {
   const { conversationId: known, seller } = await talk(scene, 1);
   const { server_time: since } = await sync(seller, { conversations: { [known]: 1 } });
   const { conversationId } = await talk(scene, 2);
   assert.deepEqual(seqs((await sync(seller, { since })).conversations[conversationId].messages), [1, 2]);
 });
 
-test('since: only read meanwhile is a change too', async (scene) => {
+test('since: a conversation that was only read in the meantime counts as changed', async (scene) => {
   const { conversationId, customer, seller } = await talk(scene, 2);
   const { server_time: since } = await sync(customer, { conversations: { [conversationId]: 2 } });
   await seller.ask('chat:mark_read', { conversationId });
@@ -238,7 +238,7 @@ test('since: only read meanwhile is a change too', async (scene) => {
   assert.equal(one.reads.find((r) => r.user_id === USERS.seller.id).last_read_seq, 2);
 });
 
-test('since: nothing of the future, and nothing of others', async (scene) => {
+test('since: returns nothing for a time in the future, and nothing of other users', async (scene) => {
   const { conversationId, seller } = await talk(scene, 2);
   assert.deepEqual((await sync(seller, { since: '2100-01-01T00:00:00Z' })).conversations, {});
   const admin = await scene.connect('admin');
@@ -246,7 +246,7 @@ test('since: nothing of the future, and nothing of others', async (scene) => {
   assert.equal(conversationId in data.conversations, false);
 });
 
-test('a conversation that is not mine fails alone: Not authorized', async (scene) => {
+test('a conversation of others fails by itself: Not authorized', async (scene) => {
   const { conversationId, seller } = await talk(scene, 1);
   const theirs = await scene.conversation('customer', 'admin');
   const data = await sync(seller, { conversations: { [conversationId]: 0, [theirs]: 0, [NOBODY]: 0, nonsense: 0 } });

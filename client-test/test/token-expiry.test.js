@@ -1,6 +1,6 @@
 'use strict';
 
-// Access that ends: a socket lives as long as its token, which chat:authenticate renews in place.
+// A socket lives as long as its token; chat:authenticate renews the token of an open socket.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');

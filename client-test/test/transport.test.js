@@ -1,6 +1,6 @@
 'use strict';
 
-// The ways in which a Socket.IO client may connect, and come back.
+// The ways in which a Socket.IO client may connect and reconnect.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
@@ -42,7 +42,7 @@ test('polling first, then the upgrade to websocket', async (scene) => {
   await talk(scene, customer, await scene.connect('seller'));
 });
 
-test('nothing is lost or doubled or out of order while the transport changes', async (scene) => {
+test('no message is lost, doubled or out of order while the transport changes', async (scene) => {
   const conversationId = await scene.conversation();
   const seller = await scene.connect('seller');
   const customer = await scene.connect('customer');
@@ -64,7 +64,7 @@ test('a message of the permitted size passes polling and websocket', async (scen
   }
 });
 
-test('after a lost connection the client is back by itself, and gets messages without joining again', async (scene) => {
+test('after a lost connection the client reconnects by itself, and gets messages without joining again', async (scene) => {
   const conversationId = await scene.conversation();
   const [customer, seller] = [await scene.connect('customer'), await scene.connect('seller')];
   await seller.ask('chat:join', { conversationId });
@@ -74,7 +74,7 @@ test('after a lost connection the client is back by itself, and gets messages wi
   await scene.barrier(customer, seller, conversationId);
 });
 
-test('what was missed while away can be fetched with after', async (scene) => {
+test('a client can fetch the missed messages with after', async (scene) => {
   const conversationId = await scene.conversation();
   const [customer, seller] = [await scene.connect('customer'), await scene.connect('seller', { reconnection: false })];
   const last = await scene.say(customer, conversationId, 'seen');

@@ -1,6 +1,6 @@
 'use strict';
 
-// Two servers on one database that are not linked: each says so, and nobody is left without the notification.
+// Two servers on one database are not linked: each warns of that, and members on the other server still get notifications.
 
 const nodeTest = require('node:test');
 const assert = require('node:assert/strict');
@@ -31,13 +31,13 @@ async function twoServers(body) {
   }
 }
 
-nodeTest.test('a server that finds another on its database says so at start, and the other notices', { skip: !external }, () =>
+nodeTest.test('a server that finds another on its database warns at start, and the other one warns too', { skip: !external }, () =>
   twoServers(async (one, two) => {
     await until(() => two.server.log.includes('another server is registered: first'), 'the second to say so');
     await until(() => one.server.log.includes('another server is registered: second'), 'the first to notice');
   }));
 
-nodeTest.test('a server that is alone warns of nobody, not even of its own earlier life', { skip: !external }, async () => {
+nodeTest.test('a server that is alone does not warn, not even of its own earlier run', { skip: !external }, async () => {
   const server = new Server({ env: { SERVER_NAME: 'only' } });
   try {
     await server.start();
@@ -49,7 +49,7 @@ nodeTest.test('a server that is alone warns of nobody, not even of its own earli
   }
 });
 
-nodeTest.test('a user whom another server holds gets the notification', { skip: !external }, () =>
+nodeTest.test('a user connected to another server gets the notification', { skip: !external }, () =>
   twoServers(async (one, two) => {
     const conversationId = await one.conversation();
     const customer = await one.connect('customer');
@@ -62,7 +62,7 @@ nodeTest.test('a user whom another server holds gets the notification', { skip: 
     assert.equal(seller.count('chat:new_message'), 0, 'servers are not linked yet');
   }));
 
-nodeTest.test('a client comes back to a server that was started again, however long the other one was alone', { skip: !external }, () =>
+nodeTest.test('a client comes back to a restarted server, however long the other server ran alone', { skip: !external }, () =>
   twoServers(async (one, two) => {
     const { server } = one;
     const conversationId = await one.conversation();

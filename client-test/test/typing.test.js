@@ -1,6 +1,6 @@
 'use strict';
 
-// chat:typing: shown to the others, and never left hanging.
+// chat:typing: the others in the room are told, and it always ends.
 
 const assert = require('node:assert/strict');
 const { suite, USERS } = require('../lib/suite');
@@ -20,7 +20,7 @@ async function inside(scene) {
 const starts = (t) => t.isTyping === true;
 const ends = (t) => t.isTyping === false;
 
-test('the others in the room see who types, and that it ended', async (scene) => {
+test('the others in the room are told who types, and when it ends', async (scene) => {
   const { conversationId, customer, seller } = await inside(scene);
   for (const isTyping of [true, false]) {
     customer.emit('chat:typing', { conversationId, isTyping });
@@ -33,7 +33,7 @@ test('the others in the room see who types, and that it ended', async (scene) =>
   }
 });
 
-test('the sender never sees it', async (scene) => {
+test('the user who types is never told', async (scene) => {
   const { conversationId, customer, seller } = await inside(scene);
   customer.emit('chat:typing', { conversationId, isTyping: true });
   await seller.waitFor('chat:user_typing', starts);
@@ -42,7 +42,7 @@ test('the sender never sees it', async (scene) => {
   await scene.expectNothing(seller, customer, conversationId, 'chat:user_typing');
 });
 
-test('who is not in the room sees nothing', async (scene) => {
+test('a socket outside the room is told nothing', async (scene) => {
   const { conversationId, customer, seller } = await inside(scene);
   const tab = await scene.connect('seller');
   customer.emit('chat:typing', { conversationId, isTyping: true });
@@ -50,13 +50,13 @@ test('who is not in the room sees nothing', async (scene) => {
   await scene.expectNothing(customer, tab, conversationId, 'chat:user_typing');
 });
 
-test('can be acknowledged', async (scene) => {
+test('typing can be acknowledged', async (scene) => {
   const { conversationId, customer, seller } = await inside(scene);
   assert.equal((await customer.ask('chat:typing', { conversationId, isTyping: true })).success, true);
   await seller.waitFor('chat:user_typing', starts);
 });
 
-test('a message ends it', async (scene) => {
+test('a message ends typing', async (scene) => {
   const { conversationId, customer, seller } = await inside(scene);
   customer.emit('chat:typing', { conversationId, isTyping: true });
   await seller.waitFor('chat:user_typing', starts);
@@ -66,7 +66,7 @@ test('a message ends it', async (scene) => {
   assert.equal(seller.count('chat:user_typing', ends), 1);
 });
 
-test('leaving ends it', async (scene) => {
+test('leaving ends typing', async (scene) => {
   const { conversationId, customer, seller } = await inside(scene);
   customer.emit('chat:typing', { conversationId, isTyping: true });
   await seller.waitFor('chat:user_typing', starts);
@@ -76,7 +76,7 @@ test('leaving ends it', async (scene) => {
   assert.equal(ended.conversationId, conversationId);
 });
 
-test('a disconnect ends it', async (scene) => {
+test('a disconnect ends typing', async (scene) => {
   const { conversationId, customer, seller } = await inside(scene);
   customer.emit('chat:typing', { conversationId, isTyping: true });
   await seller.waitFor('chat:user_typing', starts);
@@ -84,7 +84,7 @@ test('a disconnect ends it', async (scene) => {
   assert.equal((await seller.waitFor('chat:user_typing', ends)).userId, USERS.customer.id);
 });
 
-test('a lost connection ends it too', async (scene) => {
+test('a lost connection ends typing', async (scene) => {
   const { conversationId, customer, seller } = await inside(scene);
   customer.socket.io.reconnection(false);
   customer.emit('chat:typing', { conversationId, isTyping: true });
@@ -93,7 +93,7 @@ test('a lost connection ends it too', async (scene) => {
   assert.equal((await seller.waitFor('chat:user_typing', ends)).userId, USERS.customer.id);
 });
 
-test('a disconnect ends it where the socket never entered the room', async (scene) => {
+test('a disconnect ends typing also if the socket never entered the room', async (scene) => {
   const { conversationId, seller } = await inside(scene);
   const tab = await scene.connect('customer');
   tab.emit('chat:typing', { conversationId, isTyping: true });
@@ -106,7 +106,7 @@ test('a disconnect ends it where the socket never entered the room', async (scen
   assert.ok(ended.at - closed < 5000, `${ended.at - closed} ms after the tab was closed`);
 });
 
-test('another tab that closes does not end it', async (scene) => {
+test('closing another tab does not end typing', async (scene) => {
   const { conversationId, customer, seller } = await inside(scene);
   const tab = await scene.connect('customer');
   await tab.ask('chat:typing', { conversationId, isTyping: true });
@@ -119,7 +119,7 @@ test('another tab that closes does not end it', async (scene) => {
   assert.equal(seller.count('chat:user_typing', ends), 0);
 });
 
-test('ends by itself 10 seconds after the last true', async (scene) => {
+test('typing ends by itself 10 seconds after the last true', async (scene) => {
   const { conversationId, customer, seller } = await inside(scene);
   const wait = async (matches) => (await seller.waitForEntry('chat:user_typing', matches, 20_000)).at;
   const type = () => customer.emit('chat:typing', { conversationId, isTyping: true });
@@ -133,7 +133,7 @@ test('ends by itself 10 seconds after the last true', async (scene) => {
   assert.equal(seller.count('chat:user_typing', ends), 1);
 });
 
-test('an end that had no beginning is not worth a word', async (scene) => {
+test('nobody is told of an end without a beginning', async (scene) => {
   const { conversationId, customer, seller } = await inside(scene);
   await scene.say(customer, conversationId);
   await customer.ask('chat:leave', { conversationId });
@@ -142,7 +142,7 @@ test('an end that had no beginning is not worth a word', async (scene) => {
   assert.equal(seller.count('chat:user_typing'), 0);
 });
 
-test('two type at once: each sees the other', async (scene) => {
+test('two users who type at the same time are told of each other', async (scene) => {
   const { conversationId, customer, seller } = await inside(scene);
   customer.emit('chat:typing', { conversationId, isTyping: true });
   seller.emit('chat:typing', { conversationId, isTyping: true });
@@ -150,7 +150,7 @@ test('two type at once: each sees the other', async (scene) => {
   assert.equal((await customer.waitFor('chat:user_typing', starts)).userId, USERS.seller.id);
 });
 
-test('who is no participant is dropped, and told only when asking', async (scene) => {
+test('typing of a user who is not a member is dropped; only an acknowledgement says so', async (scene) => {
   const { conversationId, customer } = await inside(scene);
   const admin = await scene.connect('admin');
   admin.emit('chat:typing', { conversationId, isTyping: true });
@@ -161,7 +161,7 @@ test('who is no participant is dropped, and told only when asking', async (scene
   assert.equal(admin.count('chat:error'), 0);
 });
 
-test('an unknown conversation is dropped', async (scene) => {
+test('typing in an unknown conversation is dropped', async (scene) => {
   const client = await scene.connect('customer');
   client.emit('chat:typing', { conversationId: NOBODY, isTyping: true });
   assert.equal((await client.ask('chat:typing', { conversationId: NOBODY, isTyping: true })).success, false);

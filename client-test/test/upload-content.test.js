@@ -1,6 +1,6 @@
 'use strict';
 
-// POST /upload: what a file is follows from its bytes, whatever it resembles and however it is cut into packets.
+// POST /upload: the bytes of a file decide its type, whatever it resembles and however it is split into packets.
 
 const assert = require('node:assert/strict');
 const { suite } = require('../lib/suite');
@@ -57,7 +57,7 @@ for (const [name, file, verdict] of [
   ['a .txt with markup behind the first 8 kB', { ...ALLOWED.txt, content: Buffer.from(`${'x'.repeat(10_000)}<script>`) }, 'text/plain'],
   ['a .txt with a NUL at its end', { ...ALLOWED.txt, content: Buffer.from(`${'x'.repeat(30_000)}\0`) }, 'file_type_not_allowed'],
 ]) {
-  test(`${name}: the same verdict however it is cut`, async (scene) => {
+  test(`${name}: the same result however it is split`, async (scene) => {
     const verdicts = [];
     for (const size of [200, 4096, 1 << 20]) verdicts.push(await inPieces(scene, file, size));
     assert.deepEqual(verdicts, [verdict, verdict, verdict]);
@@ -71,7 +71,7 @@ for (const [name, content, type, extension] of [
   ['PNG', PNG, 'image/png', 'png'],
   ['WebP', ALLOWED.webp.content, 'image/webp', 'webp'],
 ]) {
-  test(`${name} named .jpg is taken as what it is, with the right type and name`, async (scene) => {
+  test(`${name} named .jpg gets its real type and name`, async (scene) => {
     const [got] = await uploaded(scene, 'customer', [{ name: 'IMG_0001.jpg', type: 'image/jpeg', content }]);
     assert.deepEqual([got.fileType, got.fileName], [type, `IMG_0001.${extension}`]);
     assert.match(got.filePath, new RegExp(`/IMG_0001\\.${extension}$`));

@@ -1,6 +1,6 @@
 'use strict';
 
-// How much POST /upload takes: ten files, 10 MB each; and what is left of an upload that breaks off.
+// Limits of POST /upload: ten files of 10 MB each; an upload that breaks off leaves nothing.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -21,7 +21,7 @@ test('eleven files: 400 too_many_files, nothing stored', async (scene) => {
   assert.deepEqual(stored(server), before);
 });
 
-test('a hundred files: the same', async (scene) => {
+test('a hundred files: 400 too_many_files, nothing stored', async (scene) => {
   const before = stored(server);
   failure(await upload(scene, 'customer', Array(100).fill(ALLOWED.txt)), 400, 'too_many_files');
   assert.deepEqual(stored(server), before);
@@ -34,28 +34,28 @@ test('ten refused files and one more: 400, nothing stored', async (scene) => {
   assert.deepEqual(stored(server), before);
 });
 
-test('eleven files of 10 MB: told what is wrong, nothing stored', async (scene) => {
+test('eleven files of 10 MB: the client gets the error, nothing is stored', async (scene) => {
   const before = stored(server);
   const answer = await stream(scene, 'customer', large(11, LIMIT));
   failure(answer, 400, 'too_many_files');
   assert.deepEqual(stored(server), before);
 });
 
-test('a file of exactly 10 MB is taken', async (scene) => {
+test('a file of exactly 10 MB is accepted', async (scene) => {
   const answer = await stream(scene, 'customer', large(1, LIMIT));
   assert.ok(answer.status < 300, answer.text);
   assert.equal(answer.body.data.uploaded[0].fileSize, LIMIT);
 });
 
 for (const [name, size] of [['one byte more', LIMIT + 1], ['12 MB', 12 * 1024 * 1024]]) {
-  test(`${name}: file_too_large, said in JSON and not by cutting the line; nothing stored`, async (scene) => {
+  test(`${name}: file_too_large in JSON, the connection is not cut, nothing is stored`, async (scene) => {
     const before = stored(server);
     assertAllFailed(await stream(scene, 'customer', large(1, size)), ['file_too_large']);
     assert.deepEqual(stored(server), before);
   });
 }
 
-test('one too large among good ones: the good are stored, it is named', async (scene) => {
+test('one file too large among good ones: the good ones are stored, the answer names the large one', async (scene) => {
   const before = stored(server).length;
   function* pieces() {
     yield Buffer.concat([head(ALLOWED.pdf), ALLOWED.pdf.content, Buffer.from('\r\n')]);
@@ -137,7 +137,7 @@ test('twenty uploads break off at once: nothing is left, and the next one works'
 const proc = (file) => `/proc/${server.child.pid}/${file}`;
 const megabytes = (field) => Number(fs.readFileSync(proc('status'), 'utf8').match(new RegExp(`${field}:\\s+(\\d+) kB`))[1]) / 1024;
 
-test('five people with ten files of 10 MB each at once: memory stays flat', { skip: process.platform !== 'linux' }, async (scene, t) => {
+test('five users with ten files of 10 MB each at once: memory stays flat', { skip: process.platform !== 'linux' }, async (scene, t) => {
   // A first one warms up what grows only once; then the kernel's high-water mark begins anew.
   await stream(scene, 'customer', large(2, LIMIT));
   fs.writeFileSync(proc('clear_refs'), '5');

@@ -1,6 +1,6 @@
 'use strict';
 
-// What uploads may take: memory for a part's head, a user's bytes a day, and the disk.
+// Limits on what uploads use: memory for the headers of a part, a user's bytes per day, and the disk.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -22,7 +22,7 @@ function* endlessHead(bytes) {
   yield TAIL;
 }
 
-testWithOwnServer('the head of a part that does not end is refused before it takes memory', {}, async (server, scene) => {
+testWithOwnServer('headers of a part that never end are refused before they take memory', {}, async (server, scene) => {
   await server.start();
   await uploaded(scene, 'customer', [ALLOWED.png]);
   const before = peak(server);
@@ -32,14 +32,14 @@ testWithOwnServer('the head of a part that does not end is refused before it tak
   assert.equal(stored(server).length, 1);
 });
 
-testWithOwnServer('a part with a long name and many words in its head is taken', {}, async (server, scene) => {
+testWithOwnServer('a part with a long name and many headers is accepted', {}, async (server, scene) => {
   await server.start();
   const name = `${'سوق'.repeat(80)}.txt`;
   const [file] = await uploaded(scene, 'customer', [{ ...ALLOWED.txt, name }]);
   assert.ok(file.fileName.endsWith('.txt'));
 });
 
-testWithOwnServer('beyond a user\'s bytes of a day an upload is refused as a whole until the day is over', { env: { MAX_UPLOAD_BYTES_PER_DAY: String(3 * MB) } }, async (server, scene) => {
+testWithOwnServer('an upload over a user\'s daily bytes is refused completely until the day is over', { env: { MAX_UPLOAD_BYTES_PER_DAY: String(3 * MB) } }, async (server, scene) => {
   await server.start();
   const send = (who, count, size) => stream(scene, who, large(count, size));
   assert.equal((await send('customer', 2, MB)).status, 200);
@@ -56,14 +56,14 @@ testWithOwnServer('beyond a user\'s bytes of a day an upload is refused as a who
   failure(await send('customer', 1, MB), 429, 'upload_quota');
 });
 
-testWithOwnServer('uploads at the same time share the user\'s bytes of the day', { env: { MAX_UPLOAD_BYTES_PER_DAY: String(3 * MB) } }, async (server, scene) => {
+testWithOwnServer('simultaneous uploads share the user\'s daily bytes', { env: { MAX_UPLOAD_BYTES_PER_DAY: String(3 * MB) } }, async (server, scene) => {
   await server.start();
   const answers = await Promise.all(Array.from({ length: 10 }, () => stream(scene, 'customer', large(1, MB))));
   assert.deepEqual(answers.map((a) => a.status).sort(), [200, 200, 200, ...Array(7).fill(429)]);
   assert.equal(stored(server).length, 3);
 });
 
-testWithOwnServer('where too little of the disk is free uploads are refused, and everything else goes on', { env: { MIN_FREE_DISK_BYTES: String(2 ** 60) } }, async (server, scene) => {
+testWithOwnServer('with too little free disk space uploads are refused, and everything else goes on', { env: { MIN_FREE_DISK_BYTES: String(2 ** 60) } }, async (server, scene) => {
   await server.start();
   const answer = await upload(scene, 'customer', [ALLOWED.png]);
   failure(answer, 507, 'disk_full');

@@ -1,6 +1,6 @@
 'use strict';
 
-// POST /upload: what is allowed, what is refused, and under which names it is kept.
+// POST /upload: which files are allowed or refused, and under which names they are kept.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -14,7 +14,7 @@ const { PATH, FORM, form, upload, uploaded, assertAllFailed, download, filesIn, 
 const { test, server } = suite();
 
 for (const [kind, file] of Object.entries(ALLOWED)) {
-  test(`${kind}: stored, described, and the same bytes come back`, async (scene) => {
+  test(`${kind}: the file is stored and described, and the same bytes come back`, async (scene) => {
     const before = stored(server).length;
     const [got] = await uploaded(scene, 'customer', [file]);
     assertFields(got, { fileName: file.name, fileType: file.type, fileSize: file.content.length });
@@ -25,7 +25,7 @@ for (const [kind, file] of Object.entries(ALLOWED)) {
     assert.ok(answer.content.equals(file.content));
   });
 
-  test(`${kind}: in capitals, and whatever type the browser says`, async (scene) => {
+  test(`${kind}: the extension may be in capitals, and the browser's type does not matter`, async (scene) => {
     for (const type of ['application/octet-stream', undefined, 'text/html', 'nonsense']) {
       const [got] = await uploaded(scene, 'customer', [{ ...file, name: file.name.toUpperCase(), type }]);
       assert.equal(got.fileType, file.type);
@@ -80,7 +80,7 @@ test('ten files at once, in their order', async (scene) => {
   assert.equal(stored(server).length, before + 10);
 });
 
-test('good and bad together: the good are stored, the bad are named', async (scene) => {
+test('good and bad files together: the good ones are stored, the bad ones are named', async (scene) => {
   const before = stored(server).length;
   const answer = await upload(scene, 'customer', [ALLOWED.png, REFUSED['an .exe named .png'], ALLOWED.pdf, REFUSED['HTML named .txt']]);
   assert.ok(answer.status < 300, answer.text);
@@ -109,7 +109,7 @@ for (const [name, parts] of [
   });
 }
 
-test('text fields beside the files are passed over', async (scene) => {
+test('text fields next to the files are ignored', async (scene) => {
   const answer = await upload(scene, 'customer', [{ field: 'conversationId', content: 'x' }, ALLOWED.png, { field: 'note', content: 'y'.repeat(10_000) }]);
   assert.equal(answer.body.data?.uploaded.length, 1, answer.text);
 });
@@ -134,7 +134,7 @@ for (const [name, body, type] of [
   });
 }
 
-test('without a token: 401, and nothing is read', async (scene) => {
+test('without a token: 401, and the body is not read', async (scene) => {
   const before = stored(server);
   const answer = await upload(scene, null, [ALLOWED.png]);
   assert.equal(answer.status, 401);
@@ -205,7 +205,7 @@ for (const name of ['سوق.txt', 'été à Paris.txt', '市場 2.txt', 'two.dot
   });
 }
 
-test('a PNG under another allowed name is a PNG, or refused', async (scene) => {
+test('a PNG with another allowed extension is stored as a PNG or refused', async (scene) => {
   const answer = await upload(scene, 'customer', [{ name: 'photo.jpg', type: 'image/jpeg', content: PNG }]);
   assert.ok(answer.status < 500, answer.text);
   if (answer.status < 300) assert.equal(answer.body.data.uploaded[0].fileType, 'image/png');

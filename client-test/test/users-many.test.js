@@ -1,6 +1,6 @@
 'use strict';
 
-// Finding users among many: in a bounded time, and without taking the connections of everyone else.
+// Finding users among many takes a bounded time and leaves database connections for the others.
 
 const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
@@ -21,7 +21,7 @@ async function lockedPresence(database) {
   return { end: () => psql.stdin.end('ROLLBACK;\n') };
 }
 
-testWithOwnServer('searches that get no answer leave other users their connections', { skip, env: { DATABASE_ACQUIRE_TIMEOUT_MS: '1500' } }, async (server, scene) => {
+testWithOwnServer('searches that get no answer leave database connections for other users', { skip, env: { DATABASE_ACQUIRE_TIMEOUT_MS: '1500' } }, async (server, scene) => {
   await server.start();
   const conversationId = await scene.conversation();
   const customer = await scene.connect('customer');
@@ -59,7 +59,7 @@ async function search(scene, query, who = 'manager') {
   return { ...answer.body, ms: Date.now() - started };
 }
 
-testWithOwnServer('who is asked for by a part of the name or e-mail is found among many, and all are looked at', { skip }, async (server, scene) => {
+testWithOwnServer('a search by a part of the name or e-mail finds the user among many and looks at all users', { skip }, async (server, scene) => {
   await server.start();
   server.database.sql(fill(150_000));
   for (const [text, email] of [['0077123', 'user77123@many.example'], ['ser149999@MANY', 'user149999@many.example'], ['0150000 X', 'user150000@many.example']]) {
@@ -77,7 +77,7 @@ testWithOwnServer('who is asked for by a part of the name or e-mail is found amo
   assert.deepEqual([customers.length, sellers.length, admins.length], [50, 49, 1]);
 });
 
-testWithOwnServer('without its indexes a search keeps to its time, and says that it did not see all users', { skip, env: { USER_INDEXES: 'false' } }, async (server, scene) => {
+testWithOwnServer('without its indexes a search keeps its time limit and says that it did not look at all users', { skip, env: { USER_INDEXES: 'false' } }, async (server, scene) => {
   await server.start();
   assert.equal(server.database.sql("SELECT count(*) FROM pg_indexes WHERE indexname LIKE 'souk_users%'"), '0');
   server.database.sql(fill(300_000));
@@ -86,7 +86,7 @@ testWithOwnServer('without its indexes a search keeps to its time, and says that
   assert.equal((await search(scene, { search: 'Long Name' })).data.length, 20);
 });
 
-testWithOwnServer('indexes that a large table lacks are made while the server runs', { skip, env: { USER_INDEXES: 'false' } }, async (server, scene) => {
+testWithOwnServer('missing indexes of a large table are made while the server runs', { skip, env: { USER_INDEXES: 'false' } }, async (server, scene) => {
   await server.start();
   server.database.sql(fill(150_000));
   await server.stop();
@@ -98,7 +98,7 @@ testWithOwnServer('indexes that a large table lacks are made while the server ru
   assert.deepEqual([found.data.length, found.complete], [1, true]);
 });
 
-testWithOwnServer('of staff that is busy beyond counting, the one with the quieter conversations helps', { skip }, async (server, scene) => {
+testWithOwnServer('of staff with too many conversations to count, the one with the quieter conversations helps', { skip }, async (server, scene) => {
   await server.start();
   for (const who of ['admin', 'manager']) await scene.connect(who);
   const open = (staff, minutes) => `

@@ -1,6 +1,6 @@
 'use strict';
 
-// The clients' own doing.
+// Faults that clients cause.
 
 const vanish = {
   name: 'vanish',

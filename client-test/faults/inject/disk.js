@@ -1,6 +1,6 @@
 'use strict';
 
-// No space left on the device: on the one with the messages, and on the one with the write-ahead log.
+// No space left on the device: for the tables, and for the write-ahead log.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');

@@ -1,8 +1,8 @@
 'use strict';
 
 // The faults, each `{ name, short, about, unavailable?(), prepare?(stage), inject(stage), restore?(stage) }`.
-// `inject` breaks something while people write, and resolves once it is whole again. `unavailable` says why it cannot
-// be done here; `prepare` and `restore` run before anyone comes and after everyone went.
+// `inject` breaks something while users write, and resolves when it works again. `unavailable` says why the fault cannot
+// be caused here; `prepare` and `restore` run before the users connect and after they have disconnected.
 
 module.exports = [
   ...require('./server'),

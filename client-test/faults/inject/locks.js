@@ -1,6 +1,6 @@
 'use strict';
 
-// Other sessions of the shop's database that are in the way.
+// Locks that other sessions of the shop's database hold.
 
 const { now, sleep } = require('../clock');
 const { END_SESSIONS } = require('./postgres');

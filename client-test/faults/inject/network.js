@@ -1,6 +1,6 @@
 'use strict';
 
-// The lines between clients and server, and between server and Postgres.
+// Faults of the connections between clients and server, and between server and Postgres.
 
 /** Connections end with an RST: all of them, or some. */
 function resets(name, proxyOf, about, { short }) {

@@ -1,6 +1,6 @@
 'use strict';
 
-// Postgres, and the server's sessions with it.
+// Faults of Postgres and of the server's sessions with it.
 
 const { until } = require('../../lib/limits');
 const { now } = require('../clock');

@@ -1,6 +1,6 @@
 'use strict';
 
-// kill -9 with people who never come back: whoever is not connected may not stay online for ever.
+// kill -9 while some users never come back: a user who is not connected must not stay online for ever.
 
 const { until } = require('../../lib/limits');
 const { now } = require('../clock');

@@ -1,6 +1,6 @@
 'use strict';
 
-// The server's process.
+// Faults of the server's process.
 
 const kill = {
   name: 'kill',
