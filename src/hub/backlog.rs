@@ -28,7 +28,8 @@ impl Hub {
     /// Where more waits in total than there is memory for, those go for whom the most waits, until it is little enough.
     fn shed(&self) {
         let waiting = |c: &Arc<Connection>| Some((c.waiting(), c.clone())).filter(|(bytes, _)| *bytes > 0);
-        let mut backlog: Vec<_> = self.state.read().sockets.values().filter_map(waiting).collect();
+        let mut backlog: Vec<_> =
+            self.state.read().sockets.values().map(|s| &s.connection).filter_map(waiting).collect();
         let mut total: u64 = backlog.iter().map(|(bytes, _)| bytes).sum();
         backlog.sort_unstable_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
         for (bytes, connection) in backlog {

@@ -53,7 +53,10 @@ impl Hub {
         if !self.recovers() {
             return;
         }
-        let connections: Vec<_> = self.state.read().sockets.values().filter(|c| c.pid.is_some()).cloned().collect();
+        let connections: Vec<_> = {
+            let state = self.state.read();
+            state.sockets.values().map(|s| &s.connection).filter(|c| c.pid.is_some()).cloned().collect()
+        };
         for connection in connections {
             connection.forget_received();
         }

@@ -47,11 +47,12 @@ impl Hub {
 impl State {
     fn returning(&self, pid: Uuid, user: UserId) -> Option<Returning> {
         let line = self.line_of(user, pid);
-        let rooms = match line {
-            Some(line) => self.rooms_of.get(&line.id),
-            None => Some(&self.ghosts.of_user.get(&user)?.iter().find(|ghost| ghost.pid == pid)?.rooms),
+        let rooms: Vec<_> = if let Some(line) = line {
+            self.sockets.get(&line.id)?.rooms.iter().take(MAX_ROOMS + 1).copied().collect()
+        } else {
+            let ghost = self.ghosts.of_user.get(&user)?.iter().find(|ghost| ghost.pid == pid)?;
+            ghost.rooms.iter().take(MAX_ROOMS + 1).copied().collect()
         };
-        let rooms: Vec<_> = rooms.into_iter().flatten().copied().take(MAX_ROOMS + 1).collect();
         (rooms.len() <= MAX_ROOMS).then_some(Returning { pid, user, rooms, is_gone: line.is_none() })
     }
 }

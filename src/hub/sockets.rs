@@ -12,7 +12,7 @@ use super::{
     audience::Audience,
     connection::Connection,
     event::Event,
-    state::{State, take_out},
+    state::{Inside, State, take_out},
 };
 use crate::{
     config::Config,
@@ -60,13 +60,10 @@ impl Hub {
     pub fn remove(&self, connection: &Connection, is_lost: bool) -> Vec<ConversationId> {
         let id = connection.id;
         let mut state = self.state.write();
-        if state.sockets.remove(&id).is_none() {
-            return Vec::new();
-        }
+        let Some(Inside { rooms, .. }) = state.sockets.remove(&id) else { return Vec::new() };
         if state.sessions.get(&connection.sid()).is_some_and(|c| c.id == id) {
             state.sessions.remove(&connection.sid());
         }
-        let rooms: Vec<_> = state.rooms_of.remove(&id).unwrap_or_default().into_iter().collect();
         for room in &rooms {
             take_out(&mut state.rooms, room, id);
         }
@@ -94,13 +91,13 @@ impl Hub {
     pub fn leave(&self, connection: &Connection, room: ConversationId) -> bool {
         let mut state = self.state.write();
         let id = connection.id;
-        let was_inside = state.rooms_of.get_mut(&id).is_some_and(|rooms| rooms.remove(&room));
-        if was_inside {
-            take_out(&mut state.rooms, &room, id);
-            state.note_change(connection);
-            self.recovery.changed.notify_one();
-        }
-        was_inside
+        let Some(inside) = state.sockets.get_mut(&id) else { return false };
+        let Some(place) = inside.rooms.iter().position(|r| *r == room) else { return false };
+        inside.rooms.swap_remove(place);
+        take_out(&mut state.rooms, &room, id);
+        state.note_change(connection);
+        self.recovery.changed.notify_one();
+        true
     }
 
     /// Those of `users` who have a socket here, or on its way in.
@@ -151,7 +148,10 @@ impl Hub {
     /// Ends the sockets whose tokens are good no more, after telling each with `event`. Their clients do not come back by
     /// themselves ("io server disconnect"): with the same token they would not be let in.
     pub fn end_expired(&self, now: i64, event: &Event) {
-        let expired: Vec<_> = self.state.read().sockets.values().filter(|c| c.is_expired(now)).cloned().collect();
+        let expired: Vec<_> = {
+            let state = self.state.read();
+            state.sockets.values().map(|s| &s.connection).filter(|c| c.is_expired(now)).cloned().collect()
+        };
         for connection in expired {
             self.emit_to(&connection, event);
             connection.gate.lock().is_expelled = true;
