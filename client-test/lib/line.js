@@ -2,6 +2,7 @@
 
 const { Client } = require('./client');
 const { tokenFor } = require('./jwt');
+const { until } = require('./limits');
 const { Proxy } = require('../faults/proxy');
 
 /** A line that breaks at an unlucky moment of the upgrade is noticed by the client when no ping comes: PING_INTERVAL + PING_TIMEOUT. */
@@ -43,7 +44,8 @@ class LineClient extends Client {
   async cut() {
     this.isDown = true;
     this.proxy.reset();
-    await this.waitFor('disconnect', undefined, NOTICES_WITHIN);
+    // Not the event: one of an earlier loss may be there still.
+    await until(() => !this.socket.connected, 'the client knows that its line is cut', NOTICES_WITHIN);
   }
 
   /** Comes back; whether its state was recovered. */
