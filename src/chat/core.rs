@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{membership::Membership, tasks::Tasks};
+use super::{membership::Membership, on_their_way::OnTheirWay, tasks::Tasks};
 use crate::{
     db::Db,
     domain::UserId,
@@ -22,6 +22,8 @@ pub struct Core {
     pub tasks: Tasks,
     /// Members and blocks, remembered for a while.
     pub membership: Membership,
+    /// Batches that may be stored and were not told yet.
+    pub on_their_way: Arc<OnTheirWay>,
     /// This server's name among those on the same database.
     pub server_name: String,
 }
@@ -31,7 +33,7 @@ impl Core {
     #[must_use]
     pub fn new(db: Db, hub: Arc<Hub>, limits: Arc<Limits>, server_name: String) -> Self {
         let membership = Membership::new(db.clone());
-        Self { db, hub, limits, tasks: Tasks::default(), membership, server_name }
+        Self { db, hub, limits, tasks: Tasks::default(), membership, on_their_way: Arc::default(), server_name }
     }
 
     /// Tells every socket of these users, in a room or not.

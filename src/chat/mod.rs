@@ -13,6 +13,7 @@ mod heartbeat;
 mod membership;
 mod messages;
 mod notifications;
+mod on_their_way;
 mod presence;
 mod reading;
 mod recovery;

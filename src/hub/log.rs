@@ -82,7 +82,7 @@ mod tests {
     };
 
     fn message(seq: i64) -> Arc<Happening> {
-        let what = What::New { message: MessageId(Uuid::nil()), seq };
+        let what = What::New { message: MessageId(Uuid::nil()), seq, is_late: false };
         Arc::new(Happening { conversation: ConversationId(Uuid::nil()), at: DateTime::<Utc>::UNIX_EPOCH, what })
     }
 

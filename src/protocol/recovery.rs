@@ -33,6 +33,8 @@ pub enum What {
         message: MessageId,
         /// Its number.
         seq: i64,
+        /// It was told late: when it was stored does not say what else was told before it.
+        is_late: bool,
     },
     /// The socket's own message was stored: `chat:message_sent`, `chat:reply_sent`.
     Sent {
@@ -40,6 +42,8 @@ pub enum What {
         message: MessageId,
         /// Its number.
         seq: i64,
+        /// As with a new message.
+        is_late: bool,
         /// The client's `tempId`, as it was sent.
         temp_id: Option<Box<Value>>,
     },
@@ -83,8 +87,10 @@ impl Happening {
     pub fn position(&self) -> Position {
         let in_conversation = self.conversation.0;
         let (kind, id, number) = match &self.what {
-            What::New { seq, .. } => (Position::NEW, in_conversation, *seq),
-            What::Sent { seq, .. } => (Position::SENT, in_conversation, *seq),
+            What::New { seq, is_late: false, .. } => (Position::NEW, in_conversation, *seq),
+            What::New { seq, is_late: true, .. } => (b'n', in_conversation, *seq),
+            What::Sent { seq, is_late: false, .. } => (Position::SENT, in_conversation, *seq),
+            What::Sent { seq, is_late: true, .. } => (b't', in_conversation, *seq),
             What::Edited { message, version } => (b'e', message.0, *version),
             What::Reacted { message, version, .. } => (b'r', message.0, *version),
             What::Deleted { message, version } => (b'd', message.0, version.unwrap_or_default()),
@@ -117,7 +123,7 @@ impl Position {
         if text.len() > MAX_BYTES {
             return None;
         }
-        let kind = text.bytes().next().filter(|kind| b"mserdw".contains(kind))?;
+        let kind = text.bytes().next().filter(|kind| b"mnsterdw".contains(kind))?;
         let mut parts = text[1..].split('.');
         let id = Uuid::try_parse(parts.next()?).ok()?;
         let mut number = || i64::from_str_radix(parts.next()?, 16).ok();
@@ -126,7 +132,8 @@ impl Position {
         (parts.next().is_none() && DateTime::from_timestamp_micros(micros).is_some()).then_some(position)
     }
 
-    /// The message that the client got last, by conversation and number; `None` where it was another event.
+    /// The message that the client got last, by conversation and number; `None` where it was another event, or told
+    /// late.
     #[must_use]
     pub fn message(&self) -> Option<(ConversationId, i64)> {
         matches!(self.kind, Self::NEW | Self::SENT).then_some((ConversationId(self.id), self.number))
@@ -165,8 +172,10 @@ mod tests {
         let at = DateTime::from_timestamp_micros(1_764_241_482_123_456).unwrap();
         let by = UserId(Uuid::from_u128(9));
         for what in [
-            What::New { message, seq: 300 },
-            What::Sent { message, seq: 1, temp_id: None },
+            What::New { message, seq: 300, is_late: false },
+            What::New { message, seq: 300, is_late: true },
+            What::Sent { message, seq: 1, is_late: false, temp_id: None },
+            What::Sent { message, seq: 1, is_late: true, temp_id: None },
             What::Edited { message, version: 2 },
             What::Reacted { message, version: 3, by, added: true },
             What::Deleted { message, version: None },
@@ -177,6 +186,17 @@ mod tests {
             assert_eq!(Position::parse(&text), Some(position), "{text}");
             assert!(text.len() <= 60 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.'), "{text}");
         }
+    }
+
+    #[test]
+    fn a_late_message_is_a_position_but_does_not_say_what_was_told_before() {
+        let conversation = ConversationId(Uuid::from_u128(7));
+        let message = |is_late| {
+            let what = What::New { message: MessageId(Uuid::from_u128(8)), seq: 3, is_late };
+            Happening { conversation, at: DateTime::UNIX_EPOCH, what }.position().message()
+        };
+        assert_eq!(message(false), Some((conversation, 3)));
+        assert_eq!(message(true), None);
     }
 
     #[test]

@@ -3,13 +3,13 @@
 //! conversation; by time, by the database's clock, in the others, unless something was stored there at about the same time.
 //! A client for which this is not known starts anew.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::replay::MAX_MISSED;
 use crate::{
-    chat::core::Core,
+    chat::{core::Core, on_their_way::ON_TIME},
     db::{Came, Changed, DbResult, ReadSince, in_time},
     domain::{ConversationId, MessageId, User, UserId},
     hub::{Arrival, MissedEvents},
@@ -17,9 +17,13 @@ use crate::{
     protocol::{Happening, Position, What},
 };
 
-/// Two events of different conversations that were stored within this many seconds of each other may have been told in either
-/// order, or the older one not at all: for so long a lane may not know whether a message was stored, and tells of it then.
-const MARGIN_SECONDS: u8 = 30;
+/// Two messages that were stored within so many seconds may have been told in either order: the one that was told last before
+/// the client went was told within [`ON_TIME`], and so was every message that was stored so long before it. The second second is
+/// for the telling itself, which has no wait in it.
+const MARGIN_SECONDS: u8 = 2;
+const _: () = assert!(MARGIN_SECONDS as u64 > ON_TIME.as_secs());
+/// A change is told within so many seconds, if at all; telling it twice does no harm.
+const CHANGES_MARGIN: TimeDelta = TimeDelta::seconds(30);
 /// Most conversations of which something was missed.
 const MAX_CONVERSATIONS: usize = 100;
 
@@ -70,15 +74,18 @@ impl AfterRestart {
 
     /// What happened after the client got the message at `known`; `None` if that is too much or not known.
     async fn found_since(&self, user: UserId, known: &Position) -> DbResult<Option<Found>> {
-        let since = known.at() - margin();
+        let since = known.at() - CHANGES_MARGIN;
         let limit = i64::try_from(MAX_MISSED).unwrap_or(i64::MAX) + 1;
+        // What is on its way when this is read comes after it, and may have been stored before.
+        let (asked, is_behind) = (Instant::now(), self.core.on_their_way.are_late());
         let came = self.core.db.came_since(user, known, MARGIN_SECONDS.into(), limit).await?;
+        let is_late = is_behind || asked.elapsed() > ON_TIME;
         let changed = self.core.db.changed_since(user, since, limit).await?;
         let reads = self.core.db.read_since(user, since, limit).await?;
         if [came.len(), changed.len(), reads.len()].iter().any(|n| *n > MAX_MISSED) {
             return Ok(None);
         }
-        let Some(mut found) = told_of(user, known, &came) else { return Ok(None) };
+        let Some(mut found) = told_of(user, known, &came, is_late) else { return Ok(None) };
         let new: HashSet<MessageId> = came.iter().map(|m| m.message).collect();
         for change in changed.iter().filter(|change| !new.contains(&change.message)) {
             let Some(what) = what(change) else { return Ok(None) };
@@ -108,7 +115,7 @@ fn margin() -> TimeDelta {
 
 /// New messages, and their deletions, with the times that put them in order. `None` if the client may know one of them, or one
 /// is the user's own: the socket that sent it hears of it by `chat:message_sent`, another may not at all.
-fn told_of(user: UserId, known: &Position, came: &[Came]) -> Option<Vec<(DateTime<Utc>, Happening)>> {
+fn told_of(user: UserId, known: &Position, came: &[Came], is_late: bool) -> Option<Vec<(DateTime<Utc>, Happening)>> {
     let (own, _) = known.message()?;
     let until = known.at() + margin();
     let mut told = Vec::with_capacity(came.len());
@@ -121,7 +128,8 @@ fn told_of(user: UserId, known: &Position, came: &[Came]) -> Option<Vec<(DateTim
         // A clock may have been set back; the numbers never are.
         let at = before.filter(|(id, _)| *id == conversation).map_or(created_at, |(_, at)| at.max(created_at));
         before = Some((conversation, at));
-        told.push((at, Happening { conversation, at: created_at, what: What::New { message: id, seq } }));
+        let what = What::New { message: id, seq, is_late };
+        told.push((at, Happening { conversation, at: created_at, what }));
         if let Some((deleted_at, version)) = message.deleted {
             let what = What::Deleted { message: id, version: Some(version) };
             told.push((at.max(deleted_at), Happening { conversation, at: deleted_at, what }));

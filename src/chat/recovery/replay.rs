@@ -93,7 +93,7 @@ impl Facts {
     fn event(&self, happening: &Happening) -> Option<Event> {
         let &Happening { conversation: conversation_id, at, ref what } = happening;
         let event = match what {
-            What::New { message, seq } => {
+            What::New { message, seq, .. } => {
                 let message = self.messages.get(message)?;
                 let name = if is_reply(message) { outgoing::NEW_REPLY } else { outgoing::NEW_MESSAGE };
                 Event::of_json(name, self.json(message).as_str()).of_message(conversation_id, *seq)

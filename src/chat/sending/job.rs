@@ -10,6 +10,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::reply::ReplyTo;
 use crate::{
+    chat::on_their_way::Token,
     db::{NewMessage, Written},
     domain::{Details, User},
     error::{Error, Result},
@@ -46,11 +47,13 @@ pub struct Held {
     _permit: Option<OwnedSemaphorePermit>,
     /// A shutdown waits for this.
     _token: Option<TaskTrackerToken>,
+    /// It may be stored, and is not told.
+    on_its_way: Option<Arc<Token>>,
 }
 
 impl Held {
     pub const fn new(permit: Option<OwnedSemaphorePermit>, token: TaskTrackerToken) -> Self {
-        Self { _permit: permit, _token: Some(token) }
+        Self { _permit: permit, _token: Some(token), on_its_way: None }
     }
 }
 
@@ -64,8 +67,18 @@ impl Job {
             quote: None,
             repeats: Vec::new(),
             since: self.since,
-            held: Held::default(),
+            held: Held { on_its_way: self.held.on_its_way.clone(), ..Held::default() },
         }
+    }
+
+    /// It is about to be sent to the database.
+    pub fn sets_out(&mut self, token: Arc<Token>) {
+        self.held.on_its_way = Some(token);
+    }
+
+    /// It is not stored.
+    pub fn is_back(&mut self) {
+        self.held.on_its_way = None;
     }
 
     /// The job and those that repeat it, each by itself.

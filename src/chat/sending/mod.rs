@@ -5,7 +5,8 @@
 //!    ([`quotes`]), and writes all of it as one statement.
 //! 3. Where the database is in trouble: [`retry`] tries again, [`set_aside`] keeps the conversations that are locked or
 //!    whose outcome is unknown, [`small_batches`] follows a statement that took too long.
-//! 4. [`publish`]: in the lane's order, the sender is answered ([`reply`]), then everyone else is told ([`sent`]).
+//! 4. [`publish`]: in the lane's order, the sender is answered ([`reply`]), then everyone else is told ([`sent`]). Until then a
+//!    batch is among those that are on their way (`on_their_way`).
 
 mod accept;
 mod dedup;

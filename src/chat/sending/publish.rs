@@ -129,16 +129,19 @@ impl Publisher {
             self.tell(sent, members, &others, quote_hidden, not_socket);
         });
         let mut looks = 0..LOOKS;
+        sent.is_late = self.core.on_their_way.are_late();
         while !self.tell_unless_older(&sent, || tell.take().into_iter().for_each(|tell| tell(&sent, &quote_hidden))) {
             // It was edited or deleted before it was told, or the message that it answers was.
             let now = if looks.next().is_some() { self.sent_now(&sent).await } else { None };
             let Some(now) = now else {
+                sent.is_late = self.core.on_their_way.are_late();
                 let sent = sent.with_nothing_gone(self.messages.last_told.of(sent.message().id).is_deleted());
                 tell.take().into_iter().for_each(|tell| tell(&sent, &quote_hidden));
                 break;
             };
             sent = now;
             quote_hidden = self.messages.quote_hidden(sent.message().reply_to_message_id).await;
+            sent.is_late = self.core.on_their_way.are_late();
         }
         self.after_sending(&sent, others, here);
     }

@@ -20,6 +20,8 @@ pub struct Sent {
     json: MessageJson,
     /// Whether it was stored long before, and is answered once more.
     pub(super) is_repeat: bool,
+    /// Whether it is told late, as [`crate::chat::Core`] says in `on_their_way`.
+    pub(super) is_late: bool,
 }
 
 impl Sent {
@@ -27,7 +29,7 @@ impl Sent {
         let is_reply = details.message.reply_to_message_id.is_some();
         let view = if is_reply { (&details).into() } else { MessageView::from(&details.message) };
         let json = view.from_sender(sender.name(), sender.role).to_json();
-        Self { details, sender, json, is_repeat: false }
+        Self { details, sender, json, is_repeat: false, is_late: false }
     }
 
     /// The message.
@@ -45,7 +47,8 @@ impl Sent {
     /// That the message came, for sockets whose clients come back later.
     pub(super) fn comes(&self) -> Happening {
         let &Message { id, conversation_id, seq, created_at, .. } = self.message();
-        Happening { conversation: conversation_id, at: created_at, what: What::New { message: id, seq } }
+        let what = What::New { message: id, seq, is_late: self.is_late };
+        Happening { conversation: conversation_id, at: created_at, what }
     }
 
     /// What the sending socket is told by the answer, where it waits for that: it drew the message itself, as `temp_id`. An
@@ -53,7 +56,8 @@ impl Sent {
     #[must_use]
     pub fn happening(&self, temp_id: Option<&Value>) -> Option<Happening> {
         let &Message { id, conversation_id, seq, created_at, .. } = self.message();
-        let what = What::Sent { message: id, seq, temp_id: Some(Box::new(temp_id?.clone())) };
+        let temp_id = Some(Box::new(temp_id?.clone()));
+        let what = What::Sent { message: id, seq, is_late: self.is_late, temp_id };
         (!self.is_repeat).then_some(Happening { conversation: conversation_id, at: created_at, what })
     }
 
@@ -67,14 +71,15 @@ impl Sent {
     pub(super) fn with_blank_quote(&self) -> Self {
         let message = self.message().clone().with_blank_quote();
         let details = Details { message, reply_to: None, ..self.details.clone() };
-        Self::new(details, self.sender.clone())
+        Self { is_late: self.is_late, ..Self::new(details, self.sender.clone()) }
     }
 
     /// The same without what may be gone by now: the quoted text, and its own where it `is_deleted` for everyone.
     pub(super) fn with_nothing_gone(&self, is_deleted: bool) -> Self {
         let message = self.message().clone().with_blank_quote();
         let message = if is_deleted { message.without_content() } else { message };
-        Self::new(Details { message, reply_to: None, ..self.details.clone() }, self.sender.clone())
+        let details = Details { message, reply_to: None, ..self.details.clone() };
+        Self { is_late: self.is_late, ..Self::new(details, self.sender.clone()) }
     }
 }
 

@@ -94,6 +94,11 @@ impl Writer {
         }
         read_ahead(messages, &mut batch);
         let started = Instant::now();
+        let token = core.on_their_way.begin();
+        for job in &mut batch {
+            job.sets_out(token.clone());
+        }
+        drop(token);
         let outcomes = {
             let new: Vec<&NewMessage> = batch.iter().map(|job| &job.message).collect();
             let since: Vec<Instant> = batch.iter().map(|job| job.since).collect();
@@ -123,7 +128,10 @@ impl Writer {
 fn sort_out(batch: Vec<Job>, outcomes: Vec<Result<Written, Failed>>, aside: &mut SetAside) -> (Batch, Vec<Job>) {
     let mut known = Batch::with_capacity(batch.len());
     let mut too_long = Vec::new();
-    for (job, outcome) in batch.into_iter().zip(outcomes) {
+    for (mut job, outcome) in batch.into_iter().zip(outcomes) {
+        if matches!(outcome, Err(Failed::Locked | Failed::TooLong)) {
+            job.is_back();
+        }
         match outcome {
             Ok(written) => known.push((job, Ok(written))),
             Err(Failed::Refused(error)) => known.push((job, Err(error))),

@@ -1,0 +1,78 @@
+//! Since when messages are on their way: they may be stored, and were not told yet. Only as long as that is short do the times at
+//! which messages of different conversations were stored say in which order they were told.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+
+/// A message that is told no later than this after it was sent to the database is on time.
+pub const ON_TIME: Duration = Duration::from_secs(1);
+
+/// The batches that are on their way, by when each was first sent to the database.
+#[derive(Default)]
+pub struct OnTheirWay {
+    batches: Mutex<Batches>,
+}
+
+#[derive(Default)]
+struct Batches {
+    /// In the order in which they began: the first is the oldest.
+    since: BTreeMap<u64, Instant>,
+    last: u64,
+}
+
+/// A batch on its way, until this is dropped.
+pub struct Token {
+    all: Arc<OnTheirWay>,
+    number: u64,
+}
+
+impl OnTheirWay {
+    /// A batch is about to be sent to the database.
+    pub fn begin(self: &Arc<Self>) -> Arc<Token> {
+        let mut batches = self.batches.lock();
+        batches.last += 1;
+        let number = batches.last;
+        batches.since.insert(number, Instant::now());
+        Arc::new(Token { all: self.clone(), number })
+    }
+
+    /// Whether the time at which a message was stored says nothing of when it is told: one of them has been on its way for longer
+    /// than [`ON_TIME`].
+    #[must_use]
+    pub fn are_late(&self) -> bool {
+        self.any_for(ON_TIME)
+    }
+
+    fn any_for(&self, limit: Duration) -> bool {
+        self.batches.lock().since.first_key_value().is_some_and(|(_, since)| since.elapsed() > limit)
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.all.batches.lock().since.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_on_its_way_until_its_last_message_was_told() {
+        let all = Arc::new(OnTheirWay::default());
+        assert!(!all.any_for(Duration::ZERO));
+        let (first, second) = (all.begin(), all.begin());
+        let of_one_message = first.clone();
+        drop((first, second));
+        assert!(all.any_for(Duration::ZERO));
+        assert!(!all.any_for(Duration::from_hours(1)));
+        drop(of_one_message);
+        assert!(!all.any_for(Duration::ZERO));
+    }
+}
