@@ -228,6 +228,33 @@ if (external) {
       proxy.close();
     }
   });
+
+  testWithOwnServer('what the database told is not told again when its sending comes to light, while the client is away once more', {}, async (server, scene) => {
+    const proxy = await throughProxy(server);
+    try {
+      const stage = await Stage.set(server, scene);
+      const { customer } = stage;
+      await stage.tell('known');
+      await stage.isWritten();
+      await stage.restart();
+      const tab = await scene.connect('customer');
+      await stage.losesAnswer(proxy);
+      const offset = customer.socket._lastOffset;
+      assert.equal(await customer.comeBack(), true);
+      await customer.waitFor('chat:new_message', (m) => m.message_text === 'held up');
+      assert.equal(tab.count('chat:new_message'), 0, 'nobody is told yet');
+      await customer.cut();
+      await tab.waitFor('chat:new_message', (m) => m.message_text === 'held up', 60_000);
+      // As if its line had broken before it got the message.
+      customer.socket._lastOffset = offset;
+      assert.equal(await customer.comeBack(), true);
+      await stage.tell('after');
+      const told = customer.sinceConnect().filter((e) => e.event === 'chat:new_message');
+      assert.deepEqual(told.map((e) => e.data.message_text), ['held up', 'after']);
+    } finally {
+      proxy.close();
+    }
+  });
 }
 
 test('if its user sent a message in the meantime the client starts anew', {}, async (stage) => {

@@ -77,7 +77,8 @@ impl Arrival {
             self.ghost = None;
             waiting.splice(..0, std::mem::take(&mut self.replay));
             let hold = self.hub.hold_with(connection, waiting);
-            self.told.drain(..).for_each(|(conversation, seq)| hold.tell(conversation, seq));
+            self.told.iter().for_each(|(conversation, seq)| hold.tell(*conversation, *seq));
+            connection.gate.lock().replayed = std::mem::take(&mut self.told);
             state.add(connection.clone());
             for room in &rooms {
                 state.enter(connection, *room);

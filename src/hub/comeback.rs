@@ -98,6 +98,7 @@ impl Arrival {
         drop(state);
         let happenings = ghost.log.lock().after(known);
         let rooms = ghost.rooms.iter().copied().collect();
+        self.told.clone_from(&ghost.replayed);
         self.ghost = Some(ghost);
         Some(MissedEvents { rooms, happenings })
     }
@@ -152,7 +153,7 @@ impl Arrival {
         let mut log = Log::default();
         happenings.iter().cloned().for_each(|happening| log.push(happening));
         let (connection, rooms, since) = (Uuid::new_v4(), self.waiting.lock().rooms.clone(), Instant::now());
-        self.ghost = Some(Ghost { connection, pid, rooms, log: Mutex::new(log), since });
+        self.ghost = Some(Ghost { connection, pid, rooms, log: Mutex::new(log), replayed: up_to.clone(), since });
         self.told = up_to;
     }
 }

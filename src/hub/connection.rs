@@ -11,7 +11,7 @@ use socketioxide::{extract::SocketRef, socket::Sid};
 use uuid::Uuid;
 
 use super::{gate::Gate, log::Log};
-use crate::domain::{User, UserId};
+use crate::domain::{ConversationId, User, UserId};
 
 /// One authenticated socket.
 pub struct Connection {
@@ -96,9 +96,10 @@ impl Connection {
         }
     }
 
-    /// What it was told; `None` where nobody may come back as this socket.
-    pub(super) fn take_log(&self) -> Option<Log> {
+    /// What it was told, and what of that the database said; `None` where nobody may come back as this socket.
+    pub(super) fn take_log(&self) -> Option<(Log, Vec<(ConversationId, i64)>)> {
         let mut gate = self.gate.lock();
-        (!gate.is_expelled).then(|| gate.log.take().map(|log| *log).unwrap_or_default())
+        let log = (!gate.is_expelled).then(|| gate.log.take().map(|log| *log).unwrap_or_default())?;
+        Some((log, std::mem::take(&mut gate.replayed)))
     }
 }

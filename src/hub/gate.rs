@@ -13,6 +13,8 @@ pub(super) struct Gate {
     pub held: Option<Vec<Event>>,
     /// Up to which number it was told everything, by conversation.
     told: Vec<(ConversationId, i64)>,
+    /// The same, where the database said what it had missed: its log has that, and needs it no second time.
+    pub replayed: Vec<(ConversationId, i64)>,
     /// What its client may not have; for a socket that can come back, once it was told something.
     pub log: Option<Box<Log>>,
     /// Nobody may come back as this socket.

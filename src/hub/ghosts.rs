@@ -24,6 +24,8 @@ pub struct Ghost {
     /// Its rooms.
     pub(super) rooms: HashSet<ConversationId>,
     pub(super) log: Mutex<Log>,
+    /// Up to which numbers the database said what it had missed: that is in the log, and may be told only now.
+    pub(super) replayed: Vec<(ConversationId, i64)>,
     pub(super) since: Instant,
 }
 
@@ -102,7 +104,10 @@ impl Ghosts {
 
 impl Ghost {
     fn note(&self, audience: &Audience<'_>, event: &Event) {
-        if let Some(positioned) = event.positioned().filter(|_| Some(self.connection) != audience.not_socket) {
+        if Some(self.connection) == audience.not_socket || event.is_among(&self.replayed) {
+            return;
+        }
+        if let Some(positioned) = event.positioned() {
             self.log.lock().push(positioned.happening.clone());
         }
     }

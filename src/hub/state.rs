@@ -131,9 +131,10 @@ impl State {
     /// Keeps a socket that is gone for its client to come back to.
     pub fn keep_ghost(&mut self, connection: &Connection, rooms: &[ConversationId]) {
         let Some(pid) = connection.pid else { return };
-        let Some(log) = connection.take_log() else { return };
+        let Some((log, replayed)) = connection.take_log() else { return };
         let rooms = rooms.iter().copied().collect();
-        let ghost = Ghost { connection: connection.id, pid, rooms, log: Mutex::new(log), since: Instant::now() };
+        let (log, since) = (Mutex::new(log), Instant::now());
+        let ghost = Ghost { connection: connection.id, pid, rooms, log, replayed, since };
         self.ghosts.insert(connection.user_id, ghost);
     }
 
