@@ -23,8 +23,8 @@ use super::{
     small_batches::SmallBatches,
 };
 use crate::{
-    chat::messages::Messages,
-    db::{Db, NewMessage, Written},
+    chat::{core::Core, messages::Messages},
+    db::{NewMessage, Written},
 };
 
 /// How often a lane looks, while it writes, who has waited for too long.
@@ -34,7 +34,7 @@ const PUBLISH_QUEUE: usize = 4;
 
 /// What a lane's writer keeps from one batch to the next.
 struct Writer {
-    db: Db,
+    core: Arc<Core>,
     messages: Arc<Messages>,
     lane: Lane,
     /// Most messages of one statement.
@@ -54,8 +54,8 @@ struct Ended;
 pub fn spawn(lane: Lane, max: usize, publisher: Publisher) {
     let (written, to_publish) = mpsc::channel(PUBLISH_QUEUE);
     let (waiting, aside, small) = (Vec::with_capacity(max), SetAside::default(), SmallBatches::default());
-    let (db, messages) = (publisher.core.db.clone(), publisher.messages.clone());
-    let writer = Writer { db, messages, lane, max, waiting, aside, small, written };
+    let (core, messages) = (publisher.core.clone(), publisher.messages.clone());
+    let writer = Writer { core, messages, lane, max, waiting, aside, small, written };
     tokio::spawn(writer.run());
     tokio::spawn(publisher.run(to_publish));
 }
@@ -79,10 +79,10 @@ impl Writer {
 
     /// Writes the next batch.
     async fn step(&mut self) -> Result<(), Ended> {
-        let Self { db, messages, lane: Lane { queue, turn }, max, waiting, aside, small, written } = self;
+        let Self { core, messages, lane: Lane { queue, turn }, max, waiting, aside, small, written } = self;
         let turn = turn.take(queue, waiting, *max).await;
         aside.take_from(waiting);
-        let found = aside.look(db, waiting).await;
+        let found = aside.look(&core.db, waiting).await;
         if !found.is_empty() {
             // Told before anything newer of these conversations is written.
             written.send(found).await.map_err(|_| Ended)?;
@@ -102,7 +102,7 @@ impl Writer {
         let outcomes = {
             let new: Vec<&NewMessage> = batch.iter().map(|job| &job.message).collect();
             let since: Vec<Instant> = batch.iter().map(|job| job.since).collect();
-            let mut attempt = pin!(write_batch(db, &new, &since));
+            let mut attempt = pin!(write_batch(&core.db, &new, &since));
             loop {
                 // Whoever waits behind it is answered in time, however long it takes.
                 if let Ok(outcomes) = timeout(LOOK_EVERY, attempt.as_mut()).await {
