@@ -85,25 +85,22 @@ async fn refusals_store_nothing() {
     world.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_within_a_batch_leaves_no_gap_and_counts_for_nothing() {
-    let world = World::new().await;
-    let (a, b, c) = (world.user(Role::Customer).await, world.user(Role::Seller).await, world.user(Role::Seller).await);
-    let (x, y, closed) =
-        (world.open(&a, &b).await.unwrap(), world.open(&a, &c).await.unwrap(), ConversationId(uuid::Uuid::new_v4()));
+/// A conversation between `a` and `b` that is closed.
+async fn insert_closed(world: &World, id: ConversationId, a: &User, b: &User) {
     sqlx::query(
         "INSERT INTO conversations (id, type, participant_ids, status)
          VALUES ($1, 'customer_seller', jsonb_build_array($2::text, $3::text), 'closed')",
     )
-    .bind(closed.0)
+    .bind(id.0)
     .bind(a.id.to_string())
     .bind(b.id.to_string())
     .execute(&world.pool())
     .await
     .unwrap();
-    let first = Draft { client_message_id: Some("m-1".into()), ..draft("first") };
-    let first = world.send_draft(&a, x, first).await.unwrap();
-    let message = |to: ConversationId, from: &User, text: &str| NewMessage {
+}
+
+fn message(to: ConversationId, from: &User, text: &str) -> NewMessage {
+    NewMessage {
         id: MessageId::new(),
         conversation_id: to,
         sender_id: from.id,
@@ -114,7 +111,29 @@ async fn what_is_refused_within_a_batch_leaves_no_gap_and_counts_for_nothing() {
         temp_id: None,
         temp_id_again: false,
         reply_to: None,
+    }
+}
+
+/// What became of each message: its number, how many members, what it quotes; or the refusal.
+fn outcomes(written: &[Written]) -> Vec<String> {
+    let outcome = |w: &Written| match &w.outcome {
+        Outcome::Stored { seq, reply_to, .. } => {
+            format!("{seq} {} {}", w.members.len(), reply_to.as_ref().map_or("", |q| &q.message_text))
+        }
+        other => format!("{other:?} {}", w.members.len()),
     };
+    written.iter().map(outcome).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_within_a_batch_leaves_no_gap_and_counts_for_nothing() {
+    let world = World::new().await;
+    let (a, b, c) = (world.user(Role::Customer).await, world.user(Role::Seller).await, world.user(Role::Seller).await);
+    let (x, y, closed) =
+        (world.open(&a, &b).await.unwrap(), world.open(&a, &c).await.unwrap(), ConversationId(uuid::Uuid::new_v4()));
+    insert_closed(&world, closed, &a, &b).await;
+    let first = Draft { client_message_id: Some("m-1".into()), ..draft("first") };
+    let first = world.send_draft(&a, x, first).await.unwrap();
     let batch = [
         message(x, &a, "second"),
         message(x, &c, "no participant"),
@@ -127,16 +146,7 @@ async fn what_is_refused_within_a_batch_leaves_no_gap_and_counts_for_nothing() {
         message(y, &a, "elsewhere"),
     ];
     let batch: Vec<&NewMessage> = batch.iter().collect();
-    let outcomes = |written: Vec<Written>| -> Vec<String> {
-        let outcome = |w: &Written| match &w.outcome {
-            Outcome::Stored { seq, reply_to, .. } => {
-                format!("{seq} {} {}", w.members.len(), reply_to.as_ref().map_or("", |q| &q.message_text))
-            }
-            other => format!("{other:?} {}", w.members.len()),
-        };
-        written.iter().map(outcome).collect()
-    };
-    let first_time = outcomes(world.chat.core.db.write_messages(&batch, false).await.unwrap());
+    let first_time = outcomes(&world.chat.core.db.write_messages(&batch, false).await.unwrap());
     let expected = [
         "2 2 ",
         "NotMember 0",
@@ -150,7 +160,7 @@ async fn what_is_refused_within_a_batch_leaves_no_gap_and_counts_for_nothing() {
     ];
     assert_eq!(first_time, expected);
     // Tried again after its answer was lost, it is the same.
-    assert_eq!(outcomes(world.chat.core.db.write_messages(&batch, true).await.unwrap()), expected);
+    assert_eq!(outcomes(&world.chat.core.db.write_messages(&batch, true).await.unwrap()), expected);
     let texts: Vec<_> = world.messages(&b, x).await.unwrap().into_iter().map(|m| (m.seq, m.text)).collect();
     assert_eq!(texts, [(1, "first".into()), (2, "second".into()), (3, "third".into()), (4, "fourth".into())]);
     let list = world.conversations(&a, serde_json::json!({})).await;
