@@ -1,15 +1,15 @@
-# Shared by the scripts: what they need installed, and a private Postgres cluster.
+# Functions that the scripts share: installing packages, a private Postgres cluster, PgBouncer.
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
-# Notes what cannot be checked on this machine. `finish` says it again, where nobody overlooks it: as the last line.
+# Records a check that cannot run on this machine. `finish` prints it again in its last lines, where nobody overlooks it.
 SKIPPED=()
 skip_check() { # skip_check 'what, and why'
   echo "not checked: $1"
   SKIPPED+=("$1")
 }
 
-# The last words of a run that passed.
+# Prints the last lines of a run that passed.
 finish() {
   if [ ${#SKIPPED[@]} = 0 ]; then
     printf '\nall of it passed (%ss)\n' "$SECONDS"
@@ -19,7 +19,7 @@ finish() {
   fi
 }
 
-# Installs Debian packages unless the given test says that they are there. Ends the script where that fails.
+# Installs Debian packages unless the given test succeeds. Ends the script if they cannot be installed.
 need() { # need 'test command' package...
   local test=$1
   shift
@@ -31,7 +31,7 @@ need() { # need 'test command' package...
   fi
 }
 
-# Runs a command during which Debian's packages start no daemons: a web server would take port 80, Postgres port 5432.
+# Runs a command and keeps Debian's packages from starting daemons: a web server would take port 80, Postgres port 5432.
 starting_nothing() {
   local policy=/usr/sbin/policy-rc.d status=0
   if [ -e "$policy" ]; then
@@ -52,7 +52,7 @@ free_port() {
 }
 
 # Starts a cluster of our own in a temporary directory and sets POSTGRES_URL (without a database name).
-# The server refuses to run as root: then it runs as the user that the package made.
+# Postgres refuses to run as root; for root it runs as the user that the package made.
 start_postgres() {
   need 'test -n "$(postgres_bin)" && test -x "$(postgres_bin)/initdb"' postgresql
   PG_BIN=$(postgres_bin)
@@ -77,7 +77,7 @@ stop_postgres() {
 }
 
 # Starts PgBouncer in transaction mode in front of the Postgres whose URL is given, and sets POOLER_URL (without a database
-# name). Few connections to Postgres, so that clients really share them.
+# name). It has few connections to Postgres, so that clients really share them.
 start_pgbouncer() { # start_pgbouncer postgres://user@host:port [extra line of configuration...]
   need 'test -x /usr/sbin/pgbouncer || command -v pgbouncer' pgbouncer
   local program port host
@@ -91,7 +91,7 @@ start_pgbouncer() { # start_pgbouncer postgres://user@host:port [extra line of c
       'pool_mode = transaction' 'default_pool_size = 4' 'max_client_conn = 1000' 'server_idle_timeout = 10' 'log_connections = 0' \
       'log_disconnections = 0' "logfile = $PGBOUNCER_DIR/log" "pidfile = $PGBOUNCER_DIR/pid" "${@:2}"
   } >"$PGBOUNCER_DIR/pgbouncer.ini"
-  # It refuses to run as root, as Postgres does.
+  # PgBouncer refuses to run as root, too.
   if [ "$(id -u)" = 0 ]; then
     chown -R postgres "$PGBOUNCER_DIR"
     (cd / && runuser -u postgres -- "$program" -q -d "$PGBOUNCER_DIR/pgbouncer.ini")

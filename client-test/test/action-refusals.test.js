@@ -41,7 +41,7 @@ async function assertUntouched(stage, message) {
 for (const one of EVENTS) {
   const { event, outcome, action, extra, text } = one;
 
-  onStage(`${nameOf(one)}: not a participant: refused, nothing changed, nobody told`, async (stage) => {
+  onStage(`${nameOf(one)}: not a member: refused, nothing changes, nobody is told`, async (stage) => {
     const message = await prepared(stage);
     await stage.refused(
       stage.stranger, event, { messageId: message.id, conversationId: stage.conversationId, ...extra },
@@ -50,7 +50,7 @@ for (const one of EVENTS) {
     await assertUntouched(stage, message);
   });
 
-  onStage(`${nameOf(one)}: a stranger who names a conversation of his own is a stranger`, async (stage, scene) => {
+  onStage(`${nameOf(one)}: a stranger who names a conversation of their own is still refused`, async (stage, scene) => {
     const message = await prepared(stage);
     const own = await scene.conversation('admin', 'manager');
     await stage.stranger.ask('chat:join', { conversationId: own });
@@ -61,7 +61,7 @@ for (const one of EVENTS) {
     await assertUntouched(stage, message);
   });
 
-  onStage(`${nameOf(one)}: the message's own conversation is told, whatever the client called it`, async (stage, scene) => {
+  onStage(`${nameOf(one)}: the message's own conversation is told, whichever one the client named`, async (stage, scene) => {
     const elsewhere = await scene.conversation('customer', 'admin');
     await stage.stranger.ask('chat:join', { conversationId: elsewhere });
     const names = [elsewhere, NOBODY, 'nonsense', undefined, null, 5, {}];
@@ -100,7 +100,7 @@ for (const one of EVENTS) {
     });
   }
 
-  onStage(`${nameOf(one)}: no payload, or one that is no object`, async (stage) => {
+  onStage(`${nameOf(one)}: a missing payload, or one that is not an object, is refused`, async (stage) => {
     for (const args of [[], [null], ['text'], [5], [[]], [Buffer.from('x')], [{}]]) {
       const answer = await stage.customer.ask(event, ...args);
       assertFailure(answer, undefined, text);
@@ -111,14 +111,14 @@ for (const one of EVENTS) {
     assert.equal((await stage.customer.waitFor('chat:error')).action, action);
   });
 
-  onStage(`${nameOf(one)}: an id in capitals is the same message`, async (stage) => {
+  onStage(`${nameOf(one)}: an id in capitals means the same message`, async (stage) => {
     const message = await stage.say(stage.customer, 'x');
     const data = await stage.done(stage.customer, event, { messageId: message.id.toUpperCase(), ...extra });
     assert.equal(data.message_id ?? data.id, message.id);
   });
 }
 
-onStage("chat:edit_message: another's message: Only message sender can edit the message", async (stage) => {
+onStage("chat:edit_message: another user's message: Only message sender can edit the message", async (stage) => {
   const message = await prepared(stage);
   await stage.refused(
     stage.seller, 'chat:edit_message', { messageId: message.id, newText: 'changed', conversationId: stage.conversationId },
@@ -127,13 +127,13 @@ onStage("chat:edit_message: another's message: Only message sender can edit the 
   await assertUntouched(stage, message);
 });
 
-onStage("another's reaction cannot be removed, only one's own", async (stage) => {
+onStage("a user can remove only their own reaction", async (stage) => {
   const message = await prepared(stage);
   await stage.done(stage.customer, 'chat:remove_reaction', { messageId: message.id, reaction: '🎉', conversationId: stage.conversationId });
   await assertUntouched(stage, message);
 });
 
-onStage('an admin is a stranger like any other', async (stage, scene) => {
+onStage('an admin who is not a member is refused like any other user', async (stage, scene) => {
   const message = await prepared(stage);
   const manager = await scene.connect('manager');
   for (const { event, extra } of EVENTS) {
@@ -154,7 +154,7 @@ onStage('a refusal does not tell a stranger whether the message is deleted, edit
   }
 });
 
-onStage('the sender himself is told like everyone: his tabs outside the room too', async (stage) => {
+onStage('the sender is told like everyone, in tabs outside the room too', async (stage) => {
   const message = await stage.say(stage.customer, 'x');
   await stage.done(stage.customerTab, 'chat:edit_message', { messageId: message.id, newText: 'y' });
   await stage.told(stage.customerTab, 'chat:message_edited', EVERYONE);

@@ -28,7 +28,7 @@ const BLANK = [
 ];
 
 for (const [name, text] of BLANK) {
-  onStage(`nothing to see: ${name}`, async (stage, scene) => {
+  onStage(`refused as invisible: ${name}`, async (stage, scene) => {
     const { conversationId } = stage;
     const shown = await stage.say(stage.customer, 'seen');
     const at = `/api/chat/conversations/${conversationId}/messages`;
@@ -43,12 +43,12 @@ for (const [name, text] of BLANK) {
   });
 }
 
-onStage('something to see among what is not: sent as it was written', async (stage) => {
+onStage('a text with a visible character among invisible ones is sent unchanged', async (stage) => {
   for (const text of ['\u200bok', '👩\u200d👧', 'می\u200cخواهم', '\u2800.', '\u3164a', '❤\ufe0f', '🏴\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}']) {
     assert.equal((await stage.say(stage.customer, text)).message_text, text);
   }
 });
 
-onStage('a file needs no text that can be seen', async (stage) => {
+onStage('an attachment needs no visible text', async (stage) => {
   assert.equal((await stage.say(stage.customer, '\u200b', { attachments: [ATTACHMENT] })).message_type, 'image');
 });

@@ -32,8 +32,8 @@ function clean(name, options, body) {
 
 /** The same test for both directions: whoever of the two blocked, the customer is the one who then tries. */
 function bothWays(name, body) {
-  clean(`${name} (by the one who was blocked)`, (scene) => body(scene, () => block(scene, 'seller', 'customer')));
-  clean(`${name} (by the one who blocked)`, (scene) => body(scene, () => block(scene, 'customer', 'seller')));
+  clean(`${name} (by the user who was blocked)`, (scene) => body(scene, () => block(scene, 'seller', 'customer')));
+  clean(`${name} (by the user who blocked)`, (scene) => body(scene, () => block(scene, 'customer', 'seller')));
 }
 
 /** A conversation with a past, both in its room, and an admin who talks to each of them elsewhere. */
@@ -70,12 +70,12 @@ async function unheard(s, body, event = /^chat:/) {
   assert.deepEqual(told, [], 'the seller was told');
 }
 
-clean('blocking and unblocking answer with what is now, as often as one asks', async (scene) => {
+clean('blocking and unblocking answer with the new state, also when repeated', async (scene) => {
   for (let i = 0; i < 2; i++) assert.deepEqual(await block(scene, 'customer', 'seller'), { user_id: id('seller'), blocked: true });
   for (let i = 0; i < 2; i++) assert.deepEqual(await unblock(scene, 'customer', 'seller'), { user_id: id('seller'), blocked: false });
 });
 
-clean('oneself cannot be blocked: 400 invalid_user', async (scene) => {
+clean('a user cannot block themselves: 400 invalid_user', async (scene) => {
   for (const method of ['POST', 'DELETE']) {
     const answer = await scene.rest('customer', method, `/api/chat/users/${id('customer')}/block`);
     if (method === 'POST') failure(answer, 400, 'invalid_user');
@@ -83,13 +83,13 @@ clean('oneself cannot be blocked: 400 invalid_user', async (scene) => {
   }
 });
 
-clean('who does not exist cannot be blocked: 404 User not found', async (scene) => {
+clean('an unknown user cannot be blocked: 404 User not found', async (scene) => {
   for (const whom of [NOBODY, 'nonsense', '%00']) {
     failure(await scene.rest('customer', 'POST', `/api/chat/users/${whom}/block`), 404, 'user_not_found', 'User not found');
   }
 });
 
-clean('the list has whom the caller blocked, and nobody else learns of it', async (scene) => {
+clean('the list has the users that the caller blocked, and nobody else learns of it', async (scene) => {
   await block(scene, 'customer', 'seller');
   const { body } = await blockedBy(scene, 'customer');
   assert.deepEqual([body.success, body.count, body.data.length], [true, 1, 1]);
@@ -139,7 +139,7 @@ bothWays(`opening a new conversation fails: 403 ${MESSAGE}`, async (scene, shut)
   });
 });
 
-bothWays('the conversation there is can be opened: its history stays readable', async (scene, shut) => {
+bothWays('an existing conversation can be opened, and its messages stay readable', async (scene, shut) => {
   const s = await talk(scene);
   await shut();
   await unheard(s, async () => {
@@ -167,7 +167,7 @@ bothWays('adding a reaction fails', async (scene, shut) => {
   });
 });
 
-bothWays('typing does not pass, not even right after it did', async (scene, shut) => {
+bothWays('typing is not delivered, not even right after it was', async (scene, shut) => {
   const s = await talk(scene);
   const typing = (isTyping) => s.customer.ask('chat:typing', { conversationId: s.conversationId, isTyping });
   await typing(true);
@@ -177,7 +177,7 @@ bothWays('typing does not pass, not even right after it did', async (scene, shut
   await unheard(s, () => typing(true));
 });
 
-bothWays('coming into the room and leaving it do not pass', async (scene, shut) => {
+bothWays('joining and leaving the room are not told', async (scene, shut) => {
   const s = await talk(scene);
   await shut();
   await unheard(s, async () => {
@@ -189,7 +189,7 @@ bothWays('coming into the room and leaving it do not pass', async (scene, shut) 
   });
 });
 
-bothWays('that it was read does not pass', async (scene, shut) => {
+bothWays('reading is not told', async (scene, shut) => {
   const s = await talk(scene);
   const unread = await scene.say(s.seller, s.conversationId, 'unread');
   await s.seller.waitFor('chat:message_delivered', (d) => d.message_id === unread.id);
@@ -200,7 +200,7 @@ bothWays('that it was read does not pass', async (scene, shut) => {
   });
 });
 
-bothWays('coming online and going offline do not pass', async (scene, shut) => {
+bothWays('coming online and going offline are not told', async (scene, shut) => {
   const s = await talk(scene);
   await shut();
   await unheard(s, async () => {
@@ -211,7 +211,7 @@ bothWays('coming online and going offline do not pass', async (scene, shut) => {
   }, /^chat:user_status$/);
 });
 
-bothWays('each is offline for the other, and since when is not said', async (scene, shut) => {
+bothWays('each user is shown offline to the other, without a last_seen_at', async (scene, shut) => {
   const s = await talk(scene);
   await shut();
   for (const [who, whom] of [['customer', 'seller'], ['seller', 'customer']]) {
@@ -226,7 +226,7 @@ bothWays('each is offline for the other, and since when is not said', async (sce
   assert.equal((await scene.status('admin', 'seller')).is_online, true);
 });
 
-bothWays('what was said stays readable', async (scene, shut) => {
+bothWays('older messages stay readable', async (scene, shut) => {
   const s = await talk(scene);
   const before = await scene.messages('customer', s.conversationId);
   await shut();
@@ -236,7 +236,7 @@ bothWays('what was said stays readable', async (scene, shut) => {
   for (const what of ['details', 'history', 'reactions']) await scene.data('customer', 'GET', `/api/chat/messages/${s.theirs.id}/${what}`);
 });
 
-bothWays("deleting and taking one's reaction away stay possible", async (scene, shut) => {
+bothWays("deleting a message and removing a reaction stay possible", async (scene, shut) => {
   const s = await talk(scene);
   await shut();
   assert.equal((await s.customer.ask('chat:remove_reaction', { messageId: s.theirs.id, reaction: '👍' })).success, true);
@@ -246,7 +246,7 @@ bothWays("deleting and taking one's reaction away stay possible", async (scene, 
   assert.deepEqual([mine.is_deleted, theirs.reactions], [true, []]);
 });
 
-bothWays('others are not concerned', async (scene, shut) => {
+bothWays('other users are not affected', async (scene, shut) => {
   const s = await talk(scene);
   await shut();
   await settle(s);
@@ -255,7 +255,7 @@ bothWays('others are not concerned', async (scene, shut) => {
   s.admin.emit('chat:typing', { conversationId: s.outside.customer, isTyping: true });
 });
 
-bothWays('unblocking restores all', async (scene, shut) => {
+bothWays('unblocking restores everything', async (scene, shut) => {
   const s = await talk(scene);
   await shut();
   assertFailure(await s.customer.ask('chat:send_message', { conversationId: s.conversationId, message: 'x' }), 'blocked');
@@ -273,7 +273,7 @@ bothWays('unblocking restores all', async (scene, shut) => {
   await scene.data('customer', 'POST', '/api/chat/conversations', { participantId: id('seller') });
 });
 
-clean('where both blocked, one who unblocks does not open the door', async (scene) => {
+clean('if both users blocked each other, one unblocking is not enough', async (scene) => {
   const s = await talk(scene);
   await block(scene, 'customer', 'seller');
   await block(scene, 'seller', 'customer');
@@ -298,7 +298,7 @@ clean('a message that was stored before the block is still the same message when
   });
 });
 
-clean('among three a conversation goes on', { skip: !external && 'needs TEST_DATABASE_URL' }, async (scene) => {
+clean('a conversation of three users goes on', { skip: !external && 'needs TEST_DATABASE_URL' }, async (scene) => {
   const s = await talk(scene);
   server.database.sql(`UPDATE conversations SET participant_ids = participant_ids || '["${id('manager')}"]' WHERE id = '${s.conversationId}'`);
   await block(scene, 'seller', 'customer');

@@ -40,7 +40,7 @@ onStage('for_me: only the caller stops seeing it, by socket and by REST', async 
   assertFields(kept, { message_text: 'b', is_deleted: false, deleted_at: null, deletion_type: null, deleted_by: null });
 });
 
-onStage("for_me: another's message may be deleted, each for oneself", async (stage) => {
+onStage("for_me: each member may delete another member's message for themselves", async (stage) => {
   const message = await stage.say(stage.customer, 'from the customer');
   await remove(stage, stage.seller, message, 'for_me');
   await stage.told(stage.seller, 'chat:message_deleted', SELLER_ONLY);
@@ -50,7 +50,7 @@ onStage("for_me: another's message may be deleted, each for oneself", async (sta
   assert.deepEqual(ids(await stage.messages('customer')), []);
 });
 
-onStage('for_me: a page is as full as it was, and the numbers of the others stay', async (stage) => {
+onStage('for_me: a page is still full, and the other messages keep their numbers', async (stage) => {
   const all = [];
   for (let i = 1; i <= 10; i++) all.push(await stage.say(stage.seller, `no ${i}`));
   for (const message of all.slice(7)) await remove(stage, stage.customer, message);
@@ -61,7 +61,7 @@ onStage('for_me: a page is as full as it was, and the numbers of the others stay
   assert.equal((await stage.say(stage.seller, 'next')).seq, 11);
 });
 
-onStage('for_me: what was unread is unread no more, for the caller alone', async (stage, scene) => {
+onStage('for_me: an unread message no longer counts as unread, only for the caller', async (stage, scene) => {
   const message = await scene.data('customer', 'POST', `/api/chat/conversations/${stage.conversationId}/messages`, { message: 'unread' });
   const before = await unread(scene, 'seller');
   const others = await unread(scene, 'customer');
@@ -119,7 +119,7 @@ onStage('for_everyone: a second time is a success without a second event', async
   assert.equal((await stage.message('seller', message.id)).deleted_at, before.deleted_at);
 });
 
-onStage('for_everyone: what was unread is unread no more, and the count goes on from there', async (stage, scene) => {
+onStage('for_everyone: an unread message no longer counts as unread, and later ones still do', async (stage, scene) => {
   const [first, second] = [await stage.say(stage.customer, 'a'), await stage.say(stage.customer, 'b')];
   const count = async () => (await listed(scene, 'seller', stage.conversationId)).unread_count;
   assert.equal(await count(), 2);
@@ -133,7 +133,7 @@ onStage('for_everyone: what was unread is unread no more, and the count goes on 
   assert.equal(await count(), 0);
 });
 
-onStage('for_everyone after read: the count stays at nothing', async (stage, scene) => {
+onStage('for_everyone after reading: the unread count stays 0', async (stage, scene) => {
   const message = await stage.say(stage.customer, 'a');
   await stage.done(stage.seller, 'chat:mark_read', { conversationId: stage.conversationId });
   await remove(stage, stage.customer, message, 'for_everyone');
@@ -142,7 +142,7 @@ onStage('for_everyone after read: the count stays at nothing', async (stage, sce
   assert.equal((await listed(scene, 'seller', stage.conversationId)).unread_count, 1);
 });
 
-onStage('both kinds at once, unread: it is counted off once', async (stage, scene) => {
+onStage('both kinds of deletion at once: an unread message is subtracted once', async (stage, scene) => {
   const [first] = [await stage.say(stage.customer, 'a'), await stage.say(stage.customer, 'b')];
   await remove(stage, stage.sellerTab, first, 'for_me');
   await remove(stage, stage.customer, first, 'for_everyone');
@@ -150,7 +150,7 @@ onStage('both kinds at once, unread: it is counted off once', async (stage, scen
   assert.deepEqual((await stage.messages('seller')).map((m) => m.message_text), ['b'], 'who deleted it for oneself sees no trace');
 });
 
-onStage("for_everyone: not another's", async (stage) => {
+onStage("for_everyone: another user's message is refused", async (stage) => {
   const message = await stage.say(stage.customer, 'mine');
   await stage.refused(
     stage.seller,
@@ -176,7 +176,7 @@ for (const deletionType of ['for_all', 'FOR_EVERYONE', 'for everyone']) {
   });
 }
 
-onStage('a deletionType that is no text never deletes for everyone', async (stage) => {
+onStage('a deletionType that is not a text never deletes for everyone', async (stage) => {
   for (const deletionType of [5, true, {}, ['for_everyone'], null]) {
     const message = await stage.say(stage.customer, 'stays');
     await stage.customer.ask('chat:delete_message', { messageId: message.id, deletionType });
@@ -191,7 +191,7 @@ onStage('deleted for everyone by two tabs at once: one event', async (stage) => 
   await stage.told(stage.customer, 'chat:message_deleted', EVERYONE);
 });
 
-onStage('deleted while it is being edited: the text is gone whoever came first', async (stage) => {
+onStage('a deletion and an edit at once: the text is gone in either order', async (stage) => {
   for (let i = 0; i < 10; i++) {
     const message = await stage.say(stage.customer, `secret ${i}`);
     await Promise.all([

@@ -34,7 +34,7 @@ async function deleted(stage, scene) {
   return { conversationId, message, reply, last, clientMessageId };
 }
 
-onStage('in no list, no details, no history, no quote, no preview', async (stage, scene) => {
+onStage('no list, details, history, quote or preview shows the text', async (stage, scene) => {
   const { conversationId, message, reply, last } = await deleted(stage, scene);
   for (const who of ['customer', 'seller']) {
     for (const path of [
@@ -52,7 +52,7 @@ onStage('in no list, no details, no history, no quote, no preview', async (stage
   }
 });
 
-onStage('the same call again, as a retry, does not bring it back', async (stage, scene) => {
+onStage('a retry of the send does not bring the text back', async (stage, scene) => {
   const { conversationId, message, clientMessageId } = await deleted(stage, scene);
   const retries = [
     await stage.customer.ask('chat:send_message', { conversationId, message: OLD_SECRET, attachments: [FILE], clientMessageId }),
@@ -73,7 +73,7 @@ onStage('the quote in a reply says that it is deleted, and the reply stays', asy
   assertFields(stored.reply_to, { id: message.id, message_text: '', sender_id: USERS.customer.id, is_deleted: true });
 });
 
-onStage('events that come after it carry nothing of it', async (stage, scene) => {
+onStage('events after the deletion have nothing of the text', async (stage, scene) => {
   const { conversationId, reply } = await deleted(stage, scene);
   await stage.settle();
   const from = Object.values(stage.sockets()).map((client) => [client, client.events.length]);
@@ -84,7 +84,7 @@ onStage('events that come after it carry nothing of it', async (stage, scene) =>
   for (const [client, seen] of from) assert.doesNotMatch(JSON.stringify(client.events.slice(seen)), LEAK);
 });
 
-onStage('it can be edited, reacted to and quoted no more', async (stage, scene) => {
+onStage('the message can no longer be edited, reacted to or quoted', async (stage, scene) => {
   const { conversationId, message } = await deleted(stage, scene);
   const gone = { messageId: message.id, conversationId };
   const reacting = (action, text) => ({ action, message: text, code: 'message_not_found' });
@@ -98,7 +98,7 @@ onStage('it can be edited, reacted to and quoted no more', async (stage, scene) 
   });
 });
 
-onStage('over REST neither', async (stage, scene) => {
+onStage('over REST the message can no longer be edited, reacted to or quoted either', async (stage, scene) => {
   const { conversationId, message } = await deleted(stage, scene);
   const at = `/api/chat/messages/${message.id}`;
   failure(await scene.rest('customer', 'PUT', at, { message: 'back' }), 404, 'message_not_found', 'Message not found');
@@ -110,7 +110,7 @@ onStage('over REST neither', async (stage, scene) => {
   assert.deepEqual([again.status, again.body.success], [200, true]);
 });
 
-onStage('who took no part learns nothing by asking about it', async (stage, scene) => {
+onStage('a user who is not a member learns nothing by asking about the message', async (stage, scene) => {
   const { message } = await deleted(stage, scene);
   for (const what of ['details', 'history', 'reactions']) {
     const answer = await scene.rest('admin', 'GET', `/api/chat/messages/${message.id}/${what}`);

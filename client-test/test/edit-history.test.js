@@ -20,14 +20,14 @@ async function edited(stage, times, text = (n) => `text ${n}`) {
 const texts = (edits) => edits.map((e) => e.old_text);
 const newest = (from, count) => Array.from({ length: count }, (_, i) => `text ${from - i}`);
 
-onStage('details hold the newest 20 earlier texts, and say how many there are', async (stage, scene) => {
+onStage('details have the newest 20 earlier texts and say how many there are', async (stage, scene) => {
   const message = await edited(stage, 30);
   const details = await scene.data('seller', 'GET', `/api/chat/messages/${message.id}/details`);
   assert.deepEqual(texts(details.edit_history), newest(29, 20));
   assert.deepEqual([details.edit_history_count, details.edit_count], [30, 30]);
 });
 
-onStage('a reply carries the newest 20 earlier texts of what it answers, in its events and in its details', async (stage, scene) => {
+onStage('a reply carries the newest 20 earlier texts of its quoted message, in its events and in its details', async (stage, scene) => {
   const { conversationId } = stage;
   const message = await edited(stage, 30);
   const reply = await stage.done(stage.seller, 'chat:send_reply', { conversationId, message: 're', replyToMessageId: message.id, tempId: 't' });
@@ -86,7 +86,7 @@ onStage('the history is paged: each text once, newest first, with the count and 
   assert.deepEqual(texts(pages.flat()), newest(29, 30));
 });
 
-onStage('a page of history after an entry that is none of this message: 400', async (stage, scene) => {
+onStage('a page of history after an entry of another message: 400', async (stage, scene) => {
   const [message, other] = [await edited(stage, 2), await edited(stage, 1)];
   const [entry] = await scene.data('seller', 'GET', `/api/chat/messages/${other.id}/history`);
   for (const before of [entry.id, randomUUID(), 'yesterday']) {
@@ -94,7 +94,7 @@ onStage('a page of history after an entry that is none of this message: 400', as
   }
 });
 
-onStage('a message is edited so often and no more; its text stays, and another may be edited', async (stage, scene) => {
+onStage('edits of one message are limited; its text stays, and another message may be edited', async (stage, scene) => {
   const message = await edited(stage, EDITS);
   await stage.refused(
     stage.customer,
@@ -108,7 +108,7 @@ onStage('a message is edited so often and no more; its text stays, and another m
   await edited(stage, 1);
 });
 
-onStage('who may not edit a message does not learn how often it was edited', async (stage, scene) => {
+onStage('a user who may not edit a message does not learn how often it was edited', async (stage, scene) => {
   const message = await edited(stage, EDITS);
   failure(await scene.rest('admin', 'PUT', `/api/chat/messages/${message.id}`, { message: 'x' }), 403, 'not_authorized');
   failure(await scene.rest('seller', 'PUT', `/api/chat/messages/${message.id}`, { message: 'x' }), 403, 'not_message_sender');

@@ -47,7 +47,7 @@ onStage('the acknowledgement has the message, and the lists of both agree with i
   }
 });
 
-onStage('only the text changes: number, times, attachments, reactions, quote and read state stay', async (stage, scene) => {
+onStage('an edit changes only the text: number, times, attachments, reactions, quote and read state stay', async (stage, scene) => {
   const quoted = await stage.say(stage.seller, 'which one?');
   const answer = await stage.done(stage.customer, 'chat:send_reply', {
     conversationId: stage.conversationId, message: 'this', replyToMessageId: quoted.id, attachments: [ATTACHMENT], tempId: 't',
@@ -65,7 +65,7 @@ onStage('only the text changes: number, times, attachments, reactions, quote and
   assert.equal((await scene.data('seller', 'GET', '/api/chat/conversations')).find((c) => c.id === stage.conversationId).unread_count, 0);
 });
 
-onStage('each edit is counted, and the texts before are in the history, newest first', async (stage, scene) => {
+onStage('each edit is counted, and the history has the earlier texts, newest first', async (stage, scene) => {
   const message = await stage.say(stage.customer, 'one');
   await edit(stage, message, 'two');
   const third = await edit(stage, message, 'three');
@@ -124,7 +124,7 @@ for (const [name, text] of Object.entries({
   'something like SQL': "'); DROP TABLE message_edits; --",
   '5,000 characters': '😀'.repeat(5000),
 })) {
-  onStage(`the text comes back as it was sent: ${name}`, async (stage) => {
+  onStage(`the text comes back unchanged: ${name}`, async (stage) => {
     const message = await stage.say(stage.customer, 'x');
     assert.equal((await edit(stage, message, text)).message_text, text);
     assert.equal((await stage.message('seller', message.id)).message_text, text);
@@ -152,13 +152,13 @@ for (const [name, newText, code] of [
   });
 }
 
-onStage('a NUL, which PostgreSQL cannot store, is an error of the client', async (stage) => {
+onStage('a NUL, which Postgres cannot store, is refused as the client\'s error', async (stage) => {
   const message = await stage.say(stage.customer, 'stays');
   const answer = await stage.customer.ask('chat:edit_message', { messageId: message.id, newText: 'a\u0000b' });
   if (!answer.success) assert.notEqual(answer.code, 'internal');
 });
 
-onStage('what one socket does in a row is done in that order', async (stage) => {
+onStage('the events of one socket are handled in the order of sending', async (stage) => {
   const message = await stage.say(stage.customer, 'zero');
   for (let i = 1; i <= 20; i++) stage.customer.emit('chat:edit_message', { messageId: message.id, newText: `no ${i}` });
   const edits = await stage.seller.waitForMany('chat:message_edited', 20);

@@ -42,7 +42,7 @@ function tests() {
     });
   }
 
-  onStage('chat:mark_read that is stored after its time is told all the same', async (stage, scene) => {
+  onStage('chat:mark_read that is stored after its event timed out is still told', async (stage, scene) => {
     await stage.say(stage.customer, 'read me');
     const holder = hold(server.database.url, `BEGIN; SELECT 1 FROM conversations WHERE id = '${stage.conversationId}' FOR UPDATE`);
     try {

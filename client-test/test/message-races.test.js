@@ -32,7 +32,7 @@ function assertDeletionIsFinal(client, id) {
   assert.deepEqual(events.slice(at + 1).map((e) => [e.event, e.data.message_text]), []);
 }
 
-onStage(`edited and deleted for everyone at once, ${ROUNDS} rounds: nothing is told after the deletion`, async (stage) => {
+onStage(`a simultaneous edit and deletion for everyone, ${ROUNDS} rounds: no event comes after the deletion`, async (stage) => {
   const { conversationId } = stage;
   const ids = [];
   for (let i = 0; i < ROUNDS; i++) {
@@ -53,7 +53,7 @@ onStage(`edited and deleted for everyone at once, ${ROUNDS} rounds: nothing is t
   }
 });
 
-onStage(`two users react at once, ${ROUNDS} rounds: the last event says what is stored`, async (stage) => {
+onStage(`two users react at the same time, ${ROUNDS} rounds: the last event has the stored reactions`, async (stage) => {
   const ids = [];
   for (let i = 0; i < ROUNDS; i++) {
     const message = await stage.say(stage.customer, `lamp ${i}`);
@@ -75,7 +75,7 @@ onStage(`two users react at once, ${ROUNDS} rounds: the last event says what is 
   }
 });
 
-onStage(`a reply to a message that is deleted meanwhile, ${ROUNDS} rounds: the quote does not bring its text back`, async (stage) => {
+onStage(`a reply while its quoted message is deleted, ${ROUNDS} rounds: the quote does not show the deleted text`, async (stage) => {
   const { conversationId } = stage;
   for (let i = 0; i < ROUNDS; i++) {
     const quoted = await stage.say(stage.customer, `secret ${i}`);
@@ -94,7 +94,7 @@ onStage(`a reply to a message that is deleted meanwhile, ${ROUNDS} rounds: the q
   assert.equal(gone.size, ROUNDS);
 });
 
-onStage(`deleted by another tab as soon as it can be read, ${ROUNDS} rounds: the new message is not told after its deletion`, async (stage, scene) => {
+onStage(`a deletion by another tab right after sending, ${ROUNDS} rounds: the new message never comes after its deletion`, async (stage, scene) => {
   const { conversationId } = stage;
   const quoted = await stage.say(stage.seller, 'which one?');
   for (let i = 0; i < ROUNDS; i++) {
@@ -113,7 +113,7 @@ onStage(`deleted by another tab as soon as it can be read, ${ROUNDS} rounds: the
   }
 });
 
-onStage(`pages and lists are read while their newest message is deleted, ${ROUNDS} rounds: none that comes later has its text`, async (stage) => {
+onStage(`pages and lists read while their newest message is deleted, ${ROUNDS} rounds: none that comes after the deletion has its text`, async (stage) => {
   const { conversationId } = stage;
   for (let i = 0; i < ROUNDS; i++) {
     const message = await stage.say(stage.customer, `secret ${i}`);
@@ -132,7 +132,7 @@ onStage(`pages and lists are read while their newest message is deleted, ${ROUND
   assert.equal(gone, ROUNDS);
 });
 
-onStage('edits, reactions and deletions say the version, each a higher one, and so do lists', async (stage) => {
+onStage('events and lists carry the version, which every edit, reaction and deletion raises', async (stage) => {
   const { conversationId } = stage;
   const message = await stage.say(stage.customer, 'teh lamp');
   const payload = { messageId: message.id, conversationId };

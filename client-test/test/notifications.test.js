@@ -217,7 +217,7 @@ function tests() {
     assert.equal(textsOf(message.id).length, members.length);
   });
 
-  testWithOwnServer('a notifications table whose rows may not be changed: new ones are written, and it is said once', {}, async (own, scene) => {
+  testWithOwnServer('without the privilege to update notifications: new rows are written, and the log says it once', {}, async (own, scene) => {
     await own.start();
     own.database.sql(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'as it was'; END $$;
       CREATE TRIGGER refuse BEFORE UPDATE ON notifications FOR EACH ROW EXECUTE FUNCTION refuse()`);
@@ -233,7 +233,7 @@ function tests() {
     assert.equal(own.log.match(/not taken out of notifications/g)?.length, 1, own.log);
   });
 
-  testWithOwnServer('deleted for everyone while no server runs: the text goes when one starts', {}, async (own, scene) => {
+  testWithOwnServer('deleted for everyone while no server runs: the text is removed when one starts', {}, async (own, scene) => {
     await own.start();
     const conversationId = await scene.conversation();
     const message = await scene.say(await scene.connect('customer'), conversationId, SECRET);
@@ -282,7 +282,7 @@ function tests() {
     });
   }
 
-  testWithOwnServer('a notifications table that is locked delays no message', {}, async (own, scene) => {
+  testWithOwnServer('a locked notifications table delays no message', {}, async (own, scene) => {
     await own.start();
     const conversationId = await scene.conversation();
     const customer = await scene.connect('customer');

@@ -25,14 +25,14 @@ for (const [name, reaction] of [
   ['a sign of punctuation', '‽'],
   ['a mathematical sign', '∑'],
 ]) {
-  onStage(`no reaction: ${name}`, async (stage) => {
+  onStage(`refused as a reaction: ${name}`, async (stage) => {
     const message = await stage.say(stage.customer, 'a lamp');
     assertFailure(await add(stage.seller, message, reaction), 'invalid_reaction', 'Failed to add reaction');
     assertReactions((await stage.message('seller', message.id)).reactions, []);
   });
 }
 
-onStage('with and without U+FE0F it is one reaction: counted together, and taken away by either', async (stage) => {
+onStage('an emoji with and without U+FE0F is one reaction: counted together, and removed by either form', async (stage) => {
   const message = await stage.say(stage.customer, 'a lamp');
   await add(stage.customer, message, '❤');
   const { data } = await add(stage.seller, message, '❤️');
@@ -43,7 +43,7 @@ onStage('with and without U+FE0F it is one reaction: counted together, and taken
   assertReactions((await stage.message('seller', message.id)).reactions, [by('❤', seller)]);
 });
 
-onStage('a sixth reaction of one user is refused, by socket and by REST, and one less makes room', async (stage, scene) => {
+onStage('a sixth reaction of one user is refused, by socket and by REST, until one is removed', async (stage, scene) => {
   const message = await stage.say(stage.customer, 'a lamp');
   for (const reaction of ['👍', '🎉', '😀', '🔥', '👀']) assert.equal((await add(stage.seller, message, reaction)).success, true);
   assertFailure(await add(stage.seller, message, '🚀'), 'too_many_reactions', 'Failed to add reaction');
@@ -59,7 +59,7 @@ if (external) {
   const store = (message, reaction, user) =>
     server.database.sql(`INSERT INTO message_reactions (message_id, user_id, reaction) VALUES ('${message.id}', '${user.id}', '${reaction}')`);
 
-  onStage('a twenty-first different reaction to a message is refused; one that is there may be joined', async (stage) => {
+  onStage('a twenty-first different reaction to a message is refused; adding an existing one is not', async (stage) => {
     const message = await stage.say(stage.customer, 'a lamp');
     for (let i = 0; i < MANY.length; i += 5) {
       const user = { id: randomUUID(), email: `${randomUUID()}@souk.example`, role: 'customer', displayName: 'Someone' };
@@ -71,7 +71,7 @@ if (external) {
     assert.equal(data.reactions.find((r) => r.reaction === MANY[0]).count, 2);
   });
 
-  onStage('stored before the rule: both forms of one emoji count as one, and either takes both away', async (stage) => {
+  onStage('stored before the rule: both forms of one emoji count as one, and removing either removes both', async (stage) => {
     const message = await stage.say(stage.customer, 'a lamp');
     for (const reaction of ['❤', '❤️']) store(message, reaction, seller);
     const [stored, ...more] = (await stage.message('customer', message.id)).reactions;
@@ -80,7 +80,7 @@ if (external) {
     assertReactions((await stage.message('customer', message.id)).reactions, []);
   });
 
-  onStage('stored before the rule: what is no emoji can still be taken away', async (stage, scene) => {
+  onStage('stored before the rule: a reaction that is not an emoji can still be removed', async (stage, scene) => {
     const message = await stage.say(stage.customer, 'a lamp');
     for (const reaction of ['👍\u0301', 'ok']) store(message, reaction, seller);
     await stage.done(stage.seller, 'chat:remove_reaction', { messageId: message.id, reaction: '👍\u0301' });
@@ -88,7 +88,7 @@ if (external) {
     assertReactions((await stage.message('customer', message.id)).reactions, []);
   });
 
-  onStage('stored before the rule: hundreds of reactions to one message are not sent along with it', async (stage) => {
+  onStage('stored before the rule: of hundreds of reactions to one message only a bounded number is sent', async (stage) => {
     const message = await stage.say(stage.customer, 'a lamp');
     server.database.sql(`INSERT INTO message_reactions (message_id, user_id, reaction)
       SELECT '${message.id}', '${seller.id}', '👍' || chr(768 + n) FROM generate_series(0, 199) n`);

@@ -44,7 +44,7 @@ for (const [verb, past] of [['add', 'added'], ['remove', 'removed']]) {
   });
 }
 
-onStage('several people and several reactions: each is counted with its people', async (stage) => {
+onStage('several users and several reactions: each reaction has its count and its users', async (stage) => {
   const message = await stage.say(stage.customer, 'a lamp');
   await react(stage, 'add', stage.customer, message, '👍');
   await react(stage, 'add', stage.seller, message, '👍');
@@ -58,7 +58,7 @@ onStage('several people and several reactions: each is counted with its people',
   }
 });
 
-onStage('the same once more is a success without change and without event', async (stage) => {
+onStage('adding the same reaction again is a success without change and without event', async (stage) => {
   const message = await stage.say(stage.customer, 'a lamp');
   await react(stage, 'add', stage.seller, message, '👍');
   const { reactions } = await react(stage, 'add', stage.sellerTab, message, '👍');
@@ -66,7 +66,7 @@ onStage('the same once more is a success without change and without event', asyn
   await stage.told(stage.sellerTab, 'chat:reaction_added', EVERYONE);
 });
 
-onStage('removing what is not there is a success without event, and takes nothing of others', async (stage) => {
+onStage('removing a reaction that does not exist is a success without event, and removes none of others', async (stage) => {
   const message = await stage.say(stage.customer, 'a lamp');
   await react(stage, 'add', stage.seller, message, '👍');
   for (const reaction of ['👍', '🎉']) {
@@ -84,7 +84,7 @@ onStage('removing one leaves the others', async (stage) => {
   assertReactions(reactions, [by('👍', seller), by('🎉', customer, seller)]);
 });
 
-onStage('all tabs of both press at once: counted once a person, told once a person', async (stage) => {
+onStage('all tabs of both users react at once: one reaction and one event per user', async (stage) => {
   const message = await stage.say(stage.customer, 'a lamp');
   const tabs = [stage.customer, stage.customerTab, stage.seller, stage.sellerTab];
   await Promise.all(tabs.flatMap((client) => [1, 2, 3].map(() => react(stage, 'add', client, message, '❤️'))));
@@ -93,7 +93,7 @@ onStage('all tabs of both press at once: counted once a person, told once a pers
   assert.equal(stage.sellerTab.count('chat:reaction_added'), 2);
 });
 
-onStage('the last event says what is stored, however they raced', async (stage) => {
+onStage('after racing reactions the last event has the stored state', async (stage) => {
   const message = await stage.say(stage.customer, 'a lamp');
   const emoji = ['👍', '🎉', '😀', '🔥', '👀'];
   await Promise.all(emoji.flatMap((reaction) => [stage.customer, stage.seller].map((client) => react(stage, 'add', client, message, reaction))));
@@ -160,7 +160,7 @@ for (const [name, reaction, code] of SENSELESS) {
   });
 }
 
-onStage('removing without saying which: Failed to remove reaction', async (stage) => {
+onStage('removing without a reaction in the payload: Failed to remove reaction', async (stage) => {
   const message = await stage.say(stage.customer, 'a lamp');
   await stage.refused(
     stage.seller,

@@ -85,7 +85,7 @@ onStage('without a tempId the sending socket gets chat:new_reply too', async (st
   assert.deepEqual(stage.counts('chat:new_reply'), { customer: 1, customerTab: 0, seller: 1, sellerTab: 1, stranger: 0 });
 });
 
-onStage('delivered: the sender and the participant who is online are told', async (stage) => {
+onStage('delivered: the sender and the member who is online are told', async (stage) => {
   const quoted = await stage.say(stage.seller, 'which one?');
   const sent = await reply(stage, stage.customer, quoted);
   const ofIt = (d) => d.message_id === sent.id;
@@ -130,7 +130,7 @@ onStage('reply_to says who wrote the quoted message: in events, answers, lists a
   }
 });
 
-onStage('the quote shows the text as it is now', async (stage) => {
+onStage('the quote shows the current text', async (stage) => {
   const quoted = await stage.say(stage.seller, 'wich one?');
   const sent = await reply(stage, stage.customer, quoted);
   await stage.done(stage.seller, 'chat:edit_message', { messageId: quoted.id, newText: 'which one?' });
@@ -158,7 +158,7 @@ onStage('a reply counts as unread, and is the preview', async (stage, scene) => 
   assertFields(conversation, { unread_count: 1, last_message_text: 'the blue one', last_message_at: sent.created_at, last_seq: 2 });
 });
 
-onStage('a reply silently puts the socket into the room, and ends typing', async (stage) => {
+onStage('a reply puts the socket into the room without telling anyone, and ends typing', async (stage) => {
   const { conversationId } = stage;
   const quoted = await stage.say(stage.seller, 'which one?');
   stage.customerTab.emit('chat:typing', { conversationId, isTyping: true });
@@ -189,7 +189,7 @@ onStage('messages and replies of one socket, sent without waiting, come in the o
   for (const { event, data } of heard) assert.equal(event === 'chat:new_reply', data.reply_to_message_id === quoted.id);
 });
 
-onStage('two people reply to each other at once: numbers without a gap, everyone in their order', async (stage) => {
+onStage('two users reply to each other at once: numbers without a gap, and everyone gets them in that order', async (stage) => {
   const quoted = await stage.say(stage.seller, 'start');
   await Promise.all(
     Array.from({ length: 20 }, (_, i) => [stage.customer, stage.seller].map((client) => reply(stage, client, quoted, `no ${i}`))).flat(),

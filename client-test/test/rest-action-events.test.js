@@ -54,7 +54,7 @@ onStage('POST and DELETE reactions: chat:reaction_added and chat:reaction_remove
   }
 });
 
-onStage('POST reply: chat:new_reply as for a message over REST: the others everywhere, the own tabs in the room', async (stage, scene) => {
+onStage('POST reply: chat:new_reply to every socket of the others, and to the sender\'s tabs in the room', async (stage, scene) => {
   const quoted = await stage.say(stage.seller, 'which one?');
   const reply = await scene.data('customer', 'POST', `/api/chat/conversations/${stage.conversationId}/messages/reply`, {
     message: 'this one', replyToMessageId: quoted.id, tempId: 'temp_1',
@@ -71,13 +71,13 @@ onStage('POST reply: chat:new_reply as for a message over REST: the others every
   assert.deepEqual(stage.counts('chat:reply_sent'), NOBODY_TOLD);
 });
 
-onStage('POST reply: delivered is told as for a socket', async (stage, scene) => {
+onStage('POST reply: delivery is told as for a reply by socket', async (stage, scene) => {
   const quoted = await stage.say(stage.seller, 'which one?');
   const reply = await scene.data('customer', 'POST', `/api/chat/conversations/${stage.conversationId}/messages/reply`, { message: 'x', replyToMessageId: quoted.id });
   for (const name of IN_CONVERSATION) await stage[name].waitFor('chat:message_delivered', (d) => d.message_id === reply.id);
 });
 
-onStage('what is refused, or only looked at, is told to nobody', async (stage, scene) => {
+onStage('nobody is told of a refusal or of a read', async (stage, scene) => {
   const message = await stage.say(stage.customer, 'x');
   const at = `/api/chat/messages/${message.id}`;
   const calls = [
