@@ -146,6 +146,15 @@ fn the_walk_of_a_message_names_functions_that_are_there() {
 }
 
 #[test]
+fn the_database_knows_nothing_of_the_wire() {
+    for (module, code, path) in modules() {
+        let others = used(&code);
+        let wrong = others.iter().find(|other| ["protocol", "auth", "pid"].contains(&other.as_str()));
+        assert!(module != "db" || wrong.is_none(), "{}: db must not use {wrong:?}", path.display());
+    }
+}
+
+#[test]
 fn each_library_stays_in_its_place() {
     for (module, code, path) in modules() {
         for (library, places) in LIBRARIES {
