@@ -9,23 +9,23 @@ use crate::{
     domain::{Role, UserId},
 };
 
-/// Why a token was refused.
+/// The reason why a token was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenError {
-    /// There was none.
+    /// No token was given.
     Missing,
-    /// Not a token of ours.
+    /// The token is malformed, or `JWT_SECRET` did not sign it.
     Invalid,
-    /// It was one once.
+    /// The token is expired.
     Expired,
 }
 
-/// What a good token says.
+/// The claims of a valid token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// Whom it was issued to.
+    /// The user to whom the token was issued.
     pub user_id: UserId,
-    /// Until when it is good: seconds since 1970.
+    /// The time at which the token expires, in seconds since 1970.
     pub expires_at: i64,
 }
 
@@ -37,11 +37,11 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Uses `secret` for both directions.
+    /// Signs and checks with `secret`.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
-        // The times are checked here, as the shop's library does it: this one rounds them.
+        // The times are checked below, as the shop's library does it: this one rounds them.
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
         validation.validate_aud = false;
@@ -49,10 +49,10 @@ impl Tokens {
         Self { encoding: EncodingKey::from_secret(key), decoding: DecodingKey::from_secret(key), validation }
     }
 
-    /// Whom a token was issued to, and until when. Its `role` claim is not believed.
+    /// Returns the user and the expiry of a token. Its `role` claim is ignored.
     ///
     /// # Errors
-    /// [`TokenError`], after the signature and `exp` were checked.
+    /// [`TokenError`] if the signature, `exp` or another claim is wrong.
     pub fn verify(&self, token: &str) -> Result<Verified, TokenError> {
         let token = token.trim();
         if token.is_empty() {
@@ -63,10 +63,10 @@ impl Tokens {
         check_claims(&claims, chrono::Utc::now().timestamp())
     }
 
-    /// A token for `user`, good for `seconds`. For trying things out: the shop issues its own.
+    /// Makes a token for `user` that is valid for `seconds`, to try the chat with. The shop issues its own tokens.
     ///
     /// # Errors
-    /// What the signing library says; it does not fail for an HMAC key.
+    /// The error of the signing library; it does not fail for an HMAC key.
     pub fn issue(&self, user: UserId, role: Role, seconds: i64) -> Result<String, jsonwebtoken::errors::Error> {
         let now = chrono::Utc::now().timestamp();
         let claims = serde_json::json!({ "userId": user, "role": role, "iat": now, "exp": now + seconds });
@@ -75,7 +75,7 @@ impl Tokens {
 }
 
 /// Reads the claims as npm's jsonwebtoken does, which issues the shop's tokens: `now` is in whole seconds, `exp` and `nbf`
-/// are any numbers, and anything else in their place makes the token invalid. `iat` is not looked at. Other than there,
+/// are any numbers, and anything else in their place makes the token invalid. `iat` is ignored. Unlike there,
 /// `exp` is required.
 fn check_claims(claims: &Map<String, Value>, now: i64) -> Result<Verified, TokenError> {
     #[allow(clippy::cast_precision_loss)] // exact until the year 285,000,000
@@ -93,7 +93,7 @@ fn check_claims(claims: &Map<String, Value>, now: i64) -> Result<Verified, Token
     Ok(Verified { user_id, expires_at: expires_at.ceil() as i64 })
 }
 
-/// Takes the `Bearer ` prefix off, in any case; a token without it is returned as it is.
+/// Removes the prefix `Bearer ` (in any case); a token without it is returned unchanged.
 #[must_use]
 pub fn strip_bearer(value: &str) -> &str {
     let value = value.trim();

@@ -1,11 +1,11 @@
-//! One error for the whole service. It carries what a client may know; the database's own words are
-//! logged where they occur and never sent.
+//! The one error type of the service. It has only what a client may know; errors of the database are logged where they
+//! occur and never sent.
 
 use chrono::{DateTime, Utc};
 
 const DAY_SECONDS: i64 = 86_400;
 
-/// Why something was not done.
+/// The reason why a request was refused or failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Text missing, empty or of the wrong type, and no attachment.
@@ -23,34 +23,34 @@ pub enum Error {
     /// An attachment of the wrong shape.
     #[error("{0}")]
     InvalidAttachment(String),
-    /// No such conversation, or an id that is none.
+    /// The conversation does not exist, or the id is malformed.
     #[error("Conversation not found")]
     ConversationNotFound,
-    /// The caller takes no part in the conversation.
+    /// The caller is not a member of the conversation.
     #[error("Not authorized")]
     NotAuthorized,
     /// The conversation is closed or archived.
     #[error("Conversation is closed")]
     ConversationClosed,
-    /// One of the two blocked the other.
+    /// Either user blocked the other.
     #[error("You cannot talk to this user")]
     Blocked,
-    /// The shop deleted everyone else who took part in the conversation.
+    /// The shop deleted every other member of the conversation.
     #[error("This user has been deleted")]
     ParticipantDeleted,
-    /// A user that cannot be meant: no id, or the caller's own.
+    /// A user id that is malformed, or the caller's own.
     #[error("{0}")]
     InvalidUser(&'static str),
-    /// No such user.
+    /// The user does not exist.
     #[error("User not found")]
     UserNotFound,
-    /// The message to answer is not in this conversation.
+    /// The message that a reply names is not in this conversation.
     #[error("Message to reply to not found")]
     ReplyNotFound,
     /// `replyToMessageId` is missing.
     #[error("Reply to message ID is required")]
     ReplyIdRequired,
-    /// No such message, or none that the caller sees.
+    /// The message does not exist, or the caller may not see it.
     #[error("Message not found")]
     MessageNotFound,
     /// Only its sender may edit a message.
@@ -59,13 +59,13 @@ pub enum Error {
     /// Only its sender may delete a message for everyone.
     #[error("Only message sender can delete for everyone")]
     NotYoursToDelete,
-    /// A message has as many different reactions as it may have, or its user gave as many.
+    /// The message has the most different reactions that it may have, or the user gave it the most that a user may.
     #[error("Too many reactions")]
     TooManyReactions,
     /// A message was edited `MAX_EDITS_PER_MESSAGE` times.
     #[error("Message was edited too often")]
     TooManyEdits,
-    /// The user has stored `MAX_STORED_BYTES_PER_USER`.
+    /// The user has stored `MAX_STORED_BYTES_PER_USER` bytes.
     #[error("Your storage for messages is full")]
     StorageFull,
     /// `reaction` is missing.
@@ -80,77 +80,77 @@ pub enum Error {
     /// More files than one request may have.
     #[error("Too many files")]
     TooManyFiles,
-    /// A form larger than all its files may be.
+    /// A form that is larger than the most files of the largest size.
     #[error("Request body is too large")]
     FormTooLarge,
     /// A file larger than `MAX_UPLOAD_BYTES`.
     #[error("File is too large")]
     FileTooLarge,
-    /// A file that is not of an allowed kind, by its content.
+    /// A file whose content is not of an allowed type.
     #[error("File type is not allowed")]
     FileTypeNotAllowed,
     /// More bytes than one user may upload in a day.
     #[error("Too much uploaded today")]
     UploadQuota {
-        /// In how many milliseconds the day is over.
+        /// Milliseconds until the day is over.
         retry_after_ms: u64,
     },
-    /// Too little space is left where uploads are kept.
+    /// The disk that keeps uploads has too little free space.
     #[error("No space is left for uploads")]
     DiskFull,
-    /// A form part whose head does not end.
+    /// A form part whose headers are too long.
     #[error("The head of a part of the form is too long")]
     PartHeadTooLong,
-    /// A file's link that we did not sign.
+    /// A link to a file that this server did not sign.
     #[error("Invalid signature")]
     InvalidSignature,
-    /// A file's link after its 7 days.
+    /// A link to a file that is older than 7 days.
     #[error("Link has expired")]
     LinkExpired,
-    /// A file that is not there any more.
+    /// A file that no longer exists.
     #[error("File not found")]
     FileNotFound,
-    /// Nobody of the staff is active.
+    /// No staff member is active.
     #[error("No support staff available at the moment")]
     NoSupportStaff,
     /// `participantId` is missing.
     #[error("Participant ID is required")]
     ParticipantRequired,
-    /// `participantId` is no id, or the caller's own.
+    /// `participantId` is malformed, or the caller's own id.
     #[error("{0}")]
     InvalidParticipant(&'static str),
-    /// No such user, or not an active one.
+    /// The user does not exist, or is not active.
     #[error("Participant not found")]
     ParticipantNotFound,
-    /// These two roles have no conversation with each other, or none of that type.
+    /// These two roles may not talk to each other, or not in a conversation of that type.
     #[error("{0}")]
     RolesMayNotTalk(&'static str),
-    /// The payload is not of the shape that the contract gives.
+    /// The payload does not have the shape in the contract.
     #[error("{0}")]
     InvalidPayload(String),
-    /// More than one user may ask for in a while. Nothing was done; the same request may be sent again.
+    /// A rate limit of the user was exceeded. Nothing was done; the same request may be sent again.
     #[error("Too many requests")]
     RateLimited {
-        /// In how many milliseconds.
+        /// Milliseconds until then.
         retry_after_ms: u64,
     },
     /// A queue is full. Nothing was stored; the same request may be sent again.
     #[error("Server is busy")]
     Busy,
-    /// Something failed on our side; the log has it.
+    /// The server failed; the log has the reason.
     #[error("Internal server error")]
     Internal,
 }
 
 impl Error {
-    /// The refusal of an upload beyond a user's share of the day (UTC).
+    /// The refusal of an upload over a user's daily bytes (UTC).
     #[must_use]
     pub fn upload_quota(now: DateTime<Utc>) -> Self {
         let second = u64::try_from(now.timestamp().rem_euclid(DAY_SECONDS)).unwrap_or(0);
         Self::UploadQuota { retry_after_ms: (DAY_SECONDS.unsigned_abs() - second) * 1000 }
     }
 
-    /// The stable word for programs (contract §Errors).
+    /// The stable code for programs (contract §Errors).
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -198,7 +198,7 @@ impl Error {
         }
     }
 
-    /// In how many milliseconds the same request may be sent again, where that is all it takes.
+    /// Milliseconds until the same request may be sent again; `None` if sending it again does not help.
     #[must_use]
     pub fn retry_after_ms(&self) -> Option<u64> {
         match self {
@@ -209,7 +209,7 @@ impl Error {
         }
     }
 
-    /// The HTTP status that says the same.
+    /// The HTTP status of this error.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
@@ -239,5 +239,5 @@ impl Error {
     }
 }
 
-/// Shorthand.
+/// A result with [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;

@@ -1,5 +1,5 @@
-//! The private session ids of connection state recovery: who holds one may come back as the socket that it was given to.
-//! They are signed, so that one from before a restart of the server can be told from one that was made up.
+//! The private session ids (pids) of connection state recovery. A client that has one may come back as the socket that got it.
+//! Pids are signed, so that after a restart the server can tell its own from forged ones.
 
 use std::fmt::Write as _;
 
@@ -10,39 +10,39 @@ use uuid::Uuid;
 
 use crate::{config::Secret, domain::UserId};
 
-/// Bytes of the signature that are kept.
+/// Bytes of the signature that a pid has.
 const SIGNATURE_BYTES: usize = 16;
 const HEX: usize = 2;
 
 /// A private session id. It stays the same when its socket comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pid {
-    /// Names it.
+    /// Identifies the socket.
     pub id: Uuid,
-    /// When it was first given out, by the clock of the database, as far as it is known.
+    /// The time at which it was first issued, by the database's clock as far as that is known.
     pub since: DateTime<Utc>,
 }
 
-/// Makes and checks them.
+/// Makes and checks pids.
 pub struct Pids {
     key: Hmac<Sha256>,
 }
 
 impl Pids {
-    /// With a key of its own, made from the tokens' secret.
+    /// Derives a key of its own from the tokens' secret.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
         let derived = keyed(secret.expose().as_bytes()).chain_update("souk connection state recovery").finalize();
         Self { key: keyed(&derived.into_bytes()) }
     }
 
-    /// A new one, at this time.
+    /// Makes a new pid that was issued at this time.
     #[must_use]
     pub fn fresh(&self, now: DateTime<Utc>) -> Pid {
         Pid { id: Uuid::new_v4(), since: DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now) }
     }
 
-    /// As its client gets it: `id.since.signature`, in hexadecimal.
+    /// Writes a pid as its client gets it: `id.since.signature`, in hexadecimal.
     #[must_use]
     pub fn text(&self, pid: &Pid, user: UserId) -> String {
         let mut text = format!("{}.{:x}.", pid.id.simple(), pid.since.timestamp_micros());
@@ -53,7 +53,7 @@ impl Pids {
         text
     }
 
-    /// One that this server, or an earlier life of it, gave to this user.
+    /// Reads a pid; `None` if this server, or an earlier run of it, did not issue it to this user.
     #[must_use]
     pub fn verify(&self, text: &str, user: UserId) -> Option<Pid> {
         let mut parts = text.split('.');

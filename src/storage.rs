@@ -1,4 +1,4 @@
-//! Where uploaded files are kept: a local folder by default, S3 and compatible by configuration.
+//! The store of uploaded files: a local folder by default, S3 or a compatible store by configuration.
 
 use std::{
     path::{Path as FsPath, PathBuf},
@@ -13,19 +13,19 @@ use object_store::{
 
 use crate::config::Config;
 
-/// S3 takes no smaller parts; for a local file small ones keep memory flat.
+/// Bytes of one part. S3 accepts no smaller parts; a local file uses small ones to keep memory flat.
 const REMOTE_PART: usize = 5 << 20;
 const LOCAL_PART: usize = 256 << 10;
-/// Parts of one file on their way at once.
+/// Parts of one file that are in flight at the same time.
 const PARTS_IN_FLIGHT: usize = 2;
 
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// What the store says. Logged, never sent to a client.
+    /// An error of the store. Logged, never sent to a client.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The local folder.
+    /// The local folder cannot be used.
     #[error("{0}")]
     Folder(#[from] std::io::Error),
     /// `UPLOAD_STORE` is not a URL.
@@ -39,7 +39,7 @@ pub struct Storage {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
     part: usize,
-    /// Where the local store is.
+    /// The folder of the local store.
     folder: Option<PathBuf>,
 }
 
@@ -72,7 +72,7 @@ impl Storage {
         self.prefix.parts().chain(Path::from(path).parts()).collect()
     }
 
-    /// Bytes that are left for us where files are kept; `None` where nobody knows, as in S3.
+    /// Free bytes on the disk that keeps the files; `None` if they are unknown, as in S3.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -82,7 +82,7 @@ impl Storage {
         Ok(Some(found.f_bavail.saturating_mul(found.f_frsize)))
     }
 
-    /// Begins a file. Nothing is to be seen under `path` until it is finished.
+    /// Begins a file. `path` does not exist until the file is finished.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -92,7 +92,7 @@ impl Storage {
         Ok(Writing { upload: WriteMultipart::new_with_chunk_size(upload, self.part), file })
     }
 
-    /// A file's size and content; `None` where there is none.
+    /// Returns a file's size and content; `None` if it does not exist.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -107,7 +107,7 @@ impl Storage {
         }
     }
 
-    /// Removes a file; one that is not there is no error.
+    /// Removes a file; a missing file is no error.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -119,15 +119,15 @@ impl Storage {
     }
 }
 
-/// A file being written.
+/// A file that is being written.
 pub struct Writing {
     upload: WriteMultipart,
-    /// Where it will be, in the local store.
+    /// The path that the file will have in the local store.
     file: Option<PathBuf>,
 }
 
 impl Writing {
-    /// Adds to it, waiting for the store where it is slow.
+    /// Appends bytes; waits if the store is slow.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -137,21 +137,21 @@ impl Writing {
         Ok(())
     }
 
-    /// Makes it a file.
+    /// Finishes the file.
     ///
     /// # Errors
-    /// [`StorageError`]; nothing is left of it then.
+    /// [`StorageError`]; then nothing of the file is left.
     pub async fn finish(self) -> Result<(), StorageError> {
         self.upload.finish().await?;
         Ok(())
     }
 
-    /// Gives it up; nothing is left of it.
+    /// Discards the file; nothing of it is left.
     pub async fn abort(self) {
         if let Err(e) = self.upload.abort().await {
             tracing::warn!(error = %e, "a broken upload was not cleaned up");
         }
-        // Folders made for it alone; one that is not empty stays.
+        // Removes the folders that were made for this file; a folder that is not empty stays.
         for folder in self.file.iter().flat_map(|file| file.ancestors().skip(1).take(2)) {
             if std::fs::remove_dir(folder).is_err() {
                 break;

@@ -1,9 +1,9 @@
-//! Whether the settings make sense together.
+//! Checks that the settings make sense together.
 
 use super::{origin::normal_origin, settings::Config};
 
 impl Config {
-    /// Takes a variable set to nothing (`DATABASE_URL=` in `.env`) for one that is not set.
+    /// Treats an empty variable (`DATABASE_URL=` in `.env`) as one that is not set.
     pub fn drop_empty(&mut self) {
         for secret in [&mut self.database_url, &mut self.jwt_secret] {
             if secret.as_ref().is_some_and(|s| s.expose().trim().is_empty()) {
@@ -15,7 +15,7 @@ impl Config {
         }
     }
 
-    /// Checks what the parts cannot check alone.
+    /// Checks what depends on more than one setting.
     ///
     /// # Errors
     /// One line that names the variable at fault.
@@ -29,12 +29,12 @@ impl Config {
                 return Err("JWT_SECRET: required when DATABASE_URL is set".into());
             }
             if self.embedded {
-                return Err("EMBEDDED: DATABASE_URL is set too, and there is one database".into());
+                return Err("EMBEDDED: must not be true when DATABASE_URL is set".into());
             }
         } else if cfg!(not(feature = "embedded")) {
-            return Err("DATABASE_URL: required, this build has no embedded database".into());
+            return Err("DATABASE_URL: required, because this build has no embedded database".into());
         } else if self.is_production() && !self.embedded {
-            return Err("DATABASE_URL: required where NODE_ENV=production, unless EMBEDDED=true".into());
+            return Err("DATABASE_URL: required when NODE_ENV=production, unless EMBEDDED=true".into());
         }
         if self.jwt_secret.as_ref().is_some_and(|s| s.expose().len() < 32) {
             return Err("JWT_SECRET: must be at least 32 bytes".into());

@@ -1,4 +1,4 @@
-//! What follows from the settings.
+//! Values that are computed from the settings.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use super::{
     settings::{Config, Pooler},
 };
 
-/// What Postgres holds a session of ours to, so that it gives a statement up before we do.
+/// The time limits that Postgres applies to the server's sessions, so that Postgres ends a statement before the server gives
+/// it up.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionLimits {
     /// `statement_timeout`.
@@ -19,7 +20,7 @@ pub struct SessionLimits {
 }
 
 impl Config {
-    /// Whether this is the shop's live site.
+    /// True on the shop's live site (`NODE_ENV=production`).
     #[must_use]
     pub fn is_production(&self) -> bool {
         self.environment == "production"
@@ -30,7 +31,7 @@ impl Config {
         self.frontend_url.iter().map(|origin| origin.trim().trim_end_matches('/')).filter(|origin| !origin.is_empty())
     }
 
-    /// The origins that browsers and apps may come from (contract §Connecting), as [`normal_origin`] spells them.
+    /// The allowed origins of browsers and apps (contract §Connecting), as [`normal_origin`] spells them.
     #[must_use]
     pub fn allowed_origins(&self) -> Vec<String> {
         let mut origins: Vec<String> = self.frontend_origins().filter_map(normal_origin).collect();
@@ -40,13 +41,13 @@ impl Config {
         origins
     }
 
-    /// What is between this server and its database. Before there was a setting for it, a statement cache of 0 said so.
+    /// The pooler between this server and its database. A statement cache of 0 means a transaction-mode pooler, too.
     #[must_use]
     pub fn pooler(&self) -> Pooler {
         if self.database_statement_cache == 0 { Pooler::Transaction } else { self.database_pooler }
     }
 
-    /// How many of `connections` may work for one user at a time.
+    /// The number of `connections` that may work for one user at a time.
     #[must_use]
     pub fn connections_per_user(&self, connections: u32) -> u32 {
         match self.database_max_connections_per_user {
@@ -55,20 +56,20 @@ impl Config {
         }
     }
 
-    /// Whether a start makes the missing indexes on `users`: `AUTO_MIGRATE=false` leaves them to `souk migrate`.
+    /// True if a start makes the missing indexes on `users`; with `AUTO_MIGRATE=false` only `souk migrate` does.
     #[must_use]
     pub fn makes_user_indexes(&self) -> bool {
         self.user_indexes && self.auto_migrate
     }
 
-    /// How long a request waits for a database connection.
+    /// The time that a request waits for a database connection.
     #[must_use]
     pub fn acquire_timeout(&self) -> Duration {
         Duration::from_millis(self.database_acquire_timeout_ms)
     }
 
-    /// How long a statement of ours may take, wait for a lock, or leave its transaction idle, by the server's clock. None
-    /// for the embedded database.
+    /// The time that a statement may take, may wait for a lock, and may leave its transaction idle, by the database server's
+    /// clock. None for the embedded database.
     #[must_use]
     pub fn session_limits(&self) -> Option<SessionLimits> {
         self.database_url.is_some().then(|| SessionLimits {

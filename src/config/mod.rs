@@ -1,5 +1,6 @@
 //! Configuration: environment, `.env` and flags. [`settings`] lists every setting, [`limits`] those for one user or address;
-//! [`check`] refuses what does not fit together, [`derived`] says what follows. `.env.example` lists the same settings.
+//! [`check`] refuses settings that contradict each other, [`derived`] computes values from them. `.env.example` lists the
+//! same settings.
 
 mod check;
 mod derived;

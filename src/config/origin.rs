@@ -1,7 +1,7 @@
 //! Origins in one spelling, so that they can be compared as texts.
 
-/// `text` in lower case, `ws` and `wss` as `http` and `https`, without the scheme's own port. `None` for what is no origin:
-/// a scheme and a host, as in `https://shop.example` or `capacitor://localhost`.
+/// `text` in lower case, `ws` and `wss` as `http` and `https`, without the scheme's own port. `None` for a text that is no
+/// origin: a scheme and a host, as in `https://shop.example` or `capacitor://localhost`.
 #[must_use]
 pub fn normal_origin(text: &str) -> Option<String> {
     let text = text.trim().to_ascii_lowercase();
@@ -20,7 +20,7 @@ pub fn normal_origin(text: &str) -> Option<String> {
     Some(format!("{scheme}://{}", without_default_port(scheme, host)))
 }
 
-/// `host`, an origin's or a `Host` header's, without the port that `scheme` has anyway.
+/// Returns `host` (of an origin or a `Host` header) without the default port of `scheme`.
 #[must_use]
 pub fn without_default_port<'a>(scheme: &str, host: &'a str) -> &'a str {
     let port = match scheme {

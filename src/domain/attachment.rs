@@ -1,14 +1,14 @@
-//! Files that go with a message.
+//! The attachments of a message.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::Error;
 
-/// A file that goes with a message (contract §Shapes). `url` and `path` come from `POST /upload`.
+/// An attachment of a message (contract §Shapes). `url` and `path` come from `POST /upload`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Attachment {
-    /// File name as shown.
+    /// The file name that is shown.
     pub name: String,
     /// MIME type.
     #[serde(rename = "type", default, deserialize_with = "or_default")]
@@ -16,7 +16,7 @@ pub struct Attachment {
     /// Size in bytes.
     #[serde(default, deserialize_with = "or_default")]
     pub size: u64,
-    /// Where to fetch it.
+    /// The URL of the file.
     #[serde(default, deserialize_with = "or_default")]
     pub url: String,
     /// Storage path.
@@ -24,13 +24,13 @@ pub struct Attachment {
     pub path: String,
 }
 
-/// `null` is as good as nothing.
+/// Reads `null` as a missing field.
 fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(d: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(d)?.unwrap_or_default())
 }
 
 impl Attachment {
-    /// Checks lengths, and that the URL is one a browser may follow safely.
+    /// Checks the lengths, and that a browser may follow the URL safely.
     ///
     /// # Errors
     /// [`Error::InvalidAttachment`] naming the field at fault.
@@ -48,7 +48,7 @@ impl Attachment {
         field("type", &self.kind, 127)?;
         field("url", &self.url, 2048)?;
         field("path", &self.path, 1024)?;
-        // A `javascript:` or `data:` link would run as the shop's page when clicked.
+        // A clicked `javascript:` or `data:` link would run as the shop's page.
         let safe = self.url.is_empty()
             || self.url.starts_with('/')
             || ["http://", "https://"].iter().any(|scheme| self.url.starts_with(scheme));

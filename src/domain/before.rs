@@ -1,17 +1,17 @@
-//! Where a page of a user's conversations begins.
+//! The start of a page of a user's conversations.
 
 use chrono::{DateTime, Utc};
 
 use super::{Conversation, ConversationId};
 
-/// Where a page of conversations begins.
+/// The start of a page of conversations.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Before {
-    /// Activity before this time.
+    /// Conversations with their last activity before this time.
     Time(DateTime<Utc>),
-    /// After this conversation in the list, wherever it is by now.
+    /// Conversations after this one in the list, at its current place.
     Conversation(ConversationId),
-    /// After the place that a conversation had in the list: its time and its id. What a page gives as `next`.
+    /// Conversations after the place that a conversation had in the list: its time and its id. A page returns this as `next`.
     Place(DateTime<Utc>, ConversationId),
 }
 

@@ -1,7 +1,7 @@
-//! Characters that show nothing.
+//! Invisible characters.
 
-/// Whether a text has nothing that a user could see: no character but white space, control characters, and those that
-/// Unicode draws as nothing. A NUL is not blank: it has a refusal of its own.
+/// True for a text without a visible character: only white space, control characters, and characters that Unicode draws as
+/// nothing. A NUL does not count as blank: it has a refusal of its own.
 #[must_use]
 pub fn is_blank(text: &str) -> bool {
     text.chars().all(shows_nothing)

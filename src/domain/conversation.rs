@@ -1,4 +1,4 @@
-//! Conversations: their kinds, and who may talk to whom.
+//! Conversations: their kinds, and which roles may talk to each other.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -16,12 +16,12 @@ pub enum ConversationKind {
     CustomerSupport,
     /// A seller and the staff.
     SellerSupport,
-    /// Among staff.
+    /// Two staff members.
     Internal,
 }
 
 impl ConversationKind {
-    /// The kind that two roles make, whoever asks first; `None` where they may not talk (contract §REST).
+    /// The kind of a conversation between two roles, in either order; `None` if they may not talk (contract §REST).
     #[must_use]
     pub fn between(a: Role, b: Role) -> Option<Self> {
         match (a, b) {
@@ -35,7 +35,7 @@ impl ConversationKind {
         }
     }
 
-    /// The role that the other one has, or had, in a conversation of this kind with somebody of `role`; an admin for staff.
+    /// The role of the other member in a conversation of this kind with a user of `role`; an admin for staff.
     #[must_use]
     pub fn counterpart(self, role: Role) -> Role {
         match (self, role) {
@@ -47,7 +47,7 @@ impl ConversationKind {
         }
     }
 
-    /// Reads the wire's and the database's word.
+    /// Reads the name that the wire and the database use.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         match word {
@@ -59,7 +59,7 @@ impl ConversationKind {
         }
     }
 
-    /// The wire's and the database's word.
+    /// The name that the wire and the database use.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -71,14 +71,14 @@ impl ConversationKind {
     }
 }
 
-/// What is asked of `POST /conversations`, checked.
+/// A checked request to open a conversation (`POST /conversations`).
 #[derive(Clone, Debug)]
 pub struct NewConversation {
-    /// Who opens it.
+    /// The user who opens it.
     pub creator: UserId,
-    /// The other one.
+    /// The other user.
     pub participant: UserId,
-    /// Its kind, already found to fit the two roles.
+    /// Its kind, which fits the two roles.
     pub kind: ConversationKind,
     /// A title.
     pub subject: Option<String>,
@@ -90,14 +90,14 @@ pub struct NewConversation {
     pub metadata: Value,
 }
 
-/// A conversation as one of its participants sees it.
+/// A conversation as one of its members sees it.
 #[derive(Clone, Debug)]
 pub struct Conversation {
     /// Primary key.
     pub id: ConversationId,
     /// `customer_seller`, `customer_support`, `seller_support` or `internal`.
     pub kind: String,
-    /// Everyone who takes part.
+    /// All members.
     pub participant_ids: Vec<UserId>,
     /// Title.
     pub subject: Option<String>,

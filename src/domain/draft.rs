@@ -1,4 +1,4 @@
-//! What may be sent.
+//! A message before it is accepted, and the limits that it must keep.
 
 use super::{Attachment, MessageId, is_blank};
 use crate::error::Error;
@@ -8,18 +8,18 @@ pub const MAX_ATTACHMENTS: usize = 10;
 /// Longest `tempId` or `clientMessageId`, in characters.
 pub const MAX_CLIENT_ID_CHARS: usize = 128;
 
-/// What a client asks to send, before any look at the database.
+/// A message that a client asks to send, before the database is asked.
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
     /// Text; may be empty when there are attachments.
     pub text: String,
     /// Files.
     pub attachments: Vec<Attachment>,
-    /// The client's own id for the message, for good (contract §Sending).
+    /// The client's own id for the message, without a time limit (contract §Sending).
     pub client_message_id: Option<String>,
-    /// The client's temporary id, weak (contract §Sending).
+    /// The client's temporary id, with a time limit (contract §Sending).
     pub temp_id: Option<String>,
-    /// The message this one answers.
+    /// The message that this one replies to.
     pub reply_to: Option<MessageId>,
 }
 
@@ -45,7 +45,7 @@ impl Draft {
         self.attachments.iter().try_for_each(Attachment::check)
     }
 
-    /// `image` or `file` after its attachments, else `text` (contract §Shapes).
+    /// `image` or `file`, depending on the attachments; `text` without any (contract §Shapes).
     #[must_use]
     pub fn kind(&self) -> &'static str {
         if self.attachments.is_empty() {

@@ -3,16 +3,18 @@
 use unicode_segmentation::UnicodeSegmentation as _;
 
 const MAX_CHARS: usize = 10;
-/// Asks for the picture of a character that is also drawn as text. Keyboards send some emoji with it or without it.
+/// The selector that asks for the picture of a character that can also be drawn as text. Keyboards send some emoji with or
+/// without it.
 const DRAWN_AS_EMOJI: char = '\u{fe0f}';
 
-/// One emoji of 1 to 10 characters (contract §Changing a message), as the Unicode tables list them: what a user sees as one sign.
+/// One emoji of 1 to 10 characters (contract §Changing a message), as the Unicode tables list them: what a user sees as one
+/// character.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Emoji(String);
 
 impl Emoji {
-    /// Reads it; `None` for anything else. With or without U+FE0F it is the same emoji: the database compares so, and
-    /// keeps the form that came first.
+    /// Reads an emoji; `None` for anything else. With or without U+FE0F it is the same emoji: the database compares them as
+    /// equal, and keeps the form that came first.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text.chars().count() > MAX_CHARS || text.graphemes(true).count() != 1 {
@@ -21,11 +23,12 @@ impl Emoji {
         if emojis::get(text).is_some() {
             return Some(Self(text.to_owned()));
         }
-        // Some keyboards add the selector where the tables have none.
+        // Some keyboards add the selector to emoji that have none in the tables.
         emojis::get(&text.replace(DRAWN_AS_EMOJI, "")).map(|emoji| Self(emoji.as_str().to_owned()))
     }
 
-    /// What may be taken away: adopted reactions need not be emoji. `None` for nothing, or for what was never stored.
+    /// Reads a reaction that is to be removed: adopted ones need not be emoji. `None` for an empty one, or one that cannot
+    /// have been stored.
     #[must_use]
     pub fn stored(text: &str) -> Option<Self> {
         let fits = (1..=MAX_CHARS).contains(&text.chars().count()) && !text.contains('\0');

@@ -1,4 +1,4 @@
-//! Files that may be uploaded, told by their content and not by their name alone (contract §Uploads).
+//! The types of files that may be uploaded. The content decides, not the name alone (contract §Uploads).
 
 use super::file_text::begins_as_text;
 
@@ -25,9 +25,9 @@ pub enum FileKind {
     Txt,
 }
 
-/// What old Word files, and other old Office files, begin with.
+/// The first bytes of old Word files and other old Office files.
 const OLE: &[u8] = &[0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1];
-/// What new Word files, and other ZIPs, begin with.
+/// The first bytes of new Word files and other ZIPs.
 const ZIP: &[u8] = b"PK\x03\x04";
 
 impl FileKind {
@@ -50,7 +50,7 @@ impl FileKind {
         }
     }
 
-    /// Extensions that its name may have, the usual one first.
+    /// The extensions that a file of this kind may have, the usual one first.
     #[must_use]
     pub fn extensions(self) -> &'static [&'static str] {
         match self {
@@ -66,14 +66,14 @@ impl FileKind {
         }
     }
 
-    /// Whether a browser may show it in place; anything else is downloaded.
+    /// True if a browser may show the file; any other file is downloaded.
     #[must_use]
     pub fn is_shown_inline(self) -> bool {
         // Browsers show a PDF in a viewer of their own, which the sandbox it is served under keeps from running.
         matches!(self, Self::Jpeg | Self::Png | Self::Gif | Self::WebP)
     }
 
-    /// The kind that an extension stands for.
+    /// The kind for an extension.
     #[must_use]
     pub fn of_extension(extension: &str) -> Option<Self> {
         let extension = extension.to_ascii_lowercase();
@@ -85,7 +85,7 @@ impl FileKind {
     }
 
     /// The kind of a file that begins with `head` (its first [`super::HEAD_BYTES`], or all of a shorter one) and is called
-    /// `name`; `None` for what may not be uploaded, and where content and name disagree. An image may have another image's
+    /// `name`; `None` for a file that may not be uploaded, and if content and name disagree. An image may have another image's
     /// extension: phones and programs that convert leave the old one. A name without an extension says nothing.
     #[must_use]
     pub fn detect(head: &[u8], name: &str) -> Option<Self> {
@@ -99,11 +99,11 @@ impl FileKind {
     }
 
     fn by_content(head: &[u8], named: Option<Self>) -> Option<Self> {
-        // A text may begin like anything ("BM" of a bitmap, "MZ" of a program): it is told by all of its bytes.
+        // A text may begin like any other file ("BM" of a bitmap, "MZ" of a program): all of its bytes are checked.
         if named == Some(Self::Txt) {
             return begins_as_text(head).then_some(Self::Txt);
         }
-        // Every old Office file begins alike, and every new one is a ZIP: there the name has a say as well.
+        // All old Office files begin alike, and all new ones are ZIPs, so the name counts as well.
         if head.starts_with(ZIP) && named == Some(Self::Docx) {
             return Some(Self::Docx);
         }
@@ -117,7 +117,7 @@ impl FileKind {
         Self::ALL.into_iter().find(|k| k.mime() == mime && *k != Self::Txt)
     }
 
-    /// `name` with this kind's extension where it has another kind's.
+    /// Returns `name` with this kind's extension if it has the extension of another kind.
     #[must_use]
     pub fn rename(self, name: &str) -> String {
         match extension(name) {
@@ -135,7 +135,7 @@ fn extension(name: &str) -> Option<&str> {
     name.rsplit_once('.').map(|(_, e)| e).filter(is_word)
 }
 
-/// An ISO media file whose brand says that it holds HEVC images (ISO 23008-12, annex B).
+/// Detects an ISO media file whose brand says that it has HEVC images (ISO 23008-12, annex B).
 fn is_heic(head: &[u8]) -> bool {
     const BRANDS: [&[u8]; 6] = [b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"];
     const ANY_CODEC: [&[u8]; 2] = [b"mif1", b"msf1"];
@@ -150,22 +150,22 @@ fn is_heic(head: &[u8]) -> bool {
     BRANDS.contains(&major) || ANY_CODEC.contains(&major) && brands.skip(1).any(|b| BRANDS.contains(&b))
 }
 
-/// A file name as it may be shown and stored: no folders, no control or reserved characters, not too long.
+/// Cleans a file name for showing and storing: no folders, no control or reserved characters, not too long.
 #[must_use]
 pub fn clean_file_name(name: &str) -> String {
     const RESERVED: &[char] = &['<', '>', ':', '"', '|', '?', '*', '/', '\\'];
-    // Browsers write these three so in a form (HTML standard, multipart/form-data encoding).
+    // Browsers escape these three characters in a form in this way (HTML standard, multipart/form-data encoding).
     let name = name.replace("%22", "\"").replace("%0D", "").replace("%0A", "");
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let kept: String = last.chars().filter(|c| !c.is_control() && !turns_text(*c) && !RESERVED.contains(c)).collect();
     let kept = kept.trim_matches(|c: char| c == '.' || c.is_whitespace());
-    // The end has the extension.
+    // The end is kept, because it has the extension.
     let excess = kept.chars().count().saturating_sub(120);
     let kept: String = kept.chars().skip(excess).collect();
     if kept.is_empty() { "file".to_owned() } else { kept }
 }
 
-/// Characters that turn the direction of what follows: a name with them could lie about its end.
+/// Characters that change the writing direction: a name with them could hide its real extension.
 fn turns_text(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

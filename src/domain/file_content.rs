@@ -1,28 +1,29 @@
-//! Checks of a file's content while it streams. The verdict depends on the bytes alone, never on how they were cut.
+//! Checks of a file's content while it streams. The result depends on the bytes only, never on how they were split.
 
 use super::{file::FileKind, file_text::TextCheck};
 
-/// Bytes that decide a file's kind; no more is looked at before it is stored.
+/// The number of bytes that decide a file's kind. The rest is checked while it is stored.
 pub const HEAD_BYTES: usize = 8 << 10;
 
 /// The name of the stream that every old Word file has, and no other old Office file, somewhere in its directory.
 const WORD_STREAM: &[u8] = b"W\0o\0r\0d\0D\0o\0c\0u\0m\0e\0n\0t\0";
 /// The folder that every new Word file has, and no other new Office file.
 const WORD_FOLDER: &[u8] = b"word/";
-/// A ZIP entry's name stands this far behind these bytes: in front of the entry, and in the directory at the end.
+/// The bytes that begin a ZIP entry, in front of the entry and in the directory at the end, and the distance from them to its
+/// name.
 const ZIP_HEADERS: [(&[u8], usize); 2] = [(b"PK\x03\x04", 30), (b"PK\x01\x02", 46)];
-/// What the rest of a file must still show.
+/// What the rest of a file must still have.
 pub enum ContentCheck {
-    /// Nothing: its first bytes told enough.
+    /// Nothing: the first bytes are enough.
     Done,
-    /// A mark that its kind has somewhere.
+    /// A byte sequence that files of this kind have somewhere.
     Mark(MarkSearch),
-    /// That it goes on as a text.
+    /// Only text.
     Text(TextCheck),
 }
 
 impl ContentCheck {
-    /// The check that a file of this kind needs, from its first byte on.
+    /// Makes the check for a file of this kind, which begins at its first byte.
     #[must_use]
     pub fn of(kind: FileKind, head: &[u8]) -> Self {
         match kind {
@@ -33,7 +34,7 @@ impl ContentCheck {
         }
     }
 
-    /// Takes the next bytes; false once they cannot be what the file is called.
+    /// Takes the next bytes; false if the file cannot be of its kind.
     #[must_use]
     pub fn push(&mut self, bytes: &[u8]) -> bool {
         match self {
@@ -46,7 +47,7 @@ impl ContentCheck {
         }
     }
 
-    /// Whether the file is what it is called, now that all of it was seen.
+    /// True if the whole file is of its kind.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         match self {
@@ -57,7 +58,7 @@ impl ContentCheck {
     }
 }
 
-/// A search for a mark that a cut between two parts may have split.
+/// A search for a byte sequence that two parts of the file may share.
 pub struct MarkSearch {
     find: fn(&[u8]) -> bool,
     tail: Vec<u8>,

@@ -1,19 +1,19 @@
-//! Where an uploaded file is in the store.
+//! The path of an uploaded file in the store.
 
 use uuid::Uuid;
 
 use super::FileKind;
 
-/// `chat/{owner}/{random id}/{name}`: the path says whose the file is, and nobody can guess it.
+/// `chat/{owner}/{random id}/{name}`: the path names the file's owner, and nobody can guess it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilePath {
     text: String,
-    /// Who uploaded it.
+    /// The user who uploaded it.
     pub owner: Uuid,
 }
 
 impl FilePath {
-    /// A new path for a file of `owner`'s that is shown as `name`.
+    /// Makes a new path for a file of `owner` that is shown as `name`.
     #[must_use]
     pub fn new(owner: Uuid, name: &str, kind: FileKind) -> Self {
         let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
@@ -45,13 +45,13 @@ impl FilePath {
         &self.text
     }
 
-    /// The last part: the name without what is not plain ASCII.
+    /// The last part: the name without characters that are not plain ASCII.
     #[must_use]
     pub fn name(&self) -> &str {
         self.text.rsplit('/').next().unwrap_or_default()
     }
 
-    /// The kind that its extension says, which is that of its content.
+    /// The kind for its extension, which is also the kind of its content.
     #[must_use]
     pub fn kind(&self) -> Option<FileKind> {
         FileKind::of_extension(self.text.rsplit_once('.')?.1)

@@ -1,16 +1,16 @@
-//! Whether bytes are a text. The verdict depends on the bytes alone, never on how they were cut.
+//! Checks that bytes are a text. The result depends on the bytes only, never on how they were split.
 
 /// Ctrl-Z: the end of a text in DOS and CP/M, still written by some programs.
 const CTRL_Z: u16 = 0x1a;
-/// A text that begins with one of these is a page.
+/// A text that begins with one of these is an HTML page.
 const MARKUP: &[&str] = &["<!doctype", "<html", "<head", "<body", "<script", "<svg", "<iframe", "<?xml"];
 
-/// A text so far. In bytes, whatever their encoding, or in UTF-16 where a byte order mark says so.
+/// The check of a text so far: bytes in any encoding, or UTF-16 if a byte order mark says so.
 pub struct TextCheck {
     encoding: Encoding,
-    /// The first byte of a UTF-16 unit whose second is not here yet.
+    /// The first byte of a UTF-16 unit whose second byte has not come yet.
     half: Option<u8>,
-    /// A UTF-16 surrogate that waits for the second of its pair.
+    /// True if a UTF-16 surrogate waits for the second one of its pair.
     in_pair: bool,
     /// Ctrl-Z was seen: nothing else may follow.
     ended: bool,
@@ -38,13 +38,13 @@ impl Encoding {
 }
 
 impl TextCheck {
-    /// Nothing seen yet of a text that begins with `head`.
+    /// Makes the check of a text that begins with `head`; no byte is checked yet.
     #[must_use]
     pub fn new(head: &[u8]) -> Self {
         Self { encoding: Encoding::of(head), half: None, in_pair: false, ended: false }
     }
 
-    /// Takes the next bytes; false once they cannot be those of a text.
+    /// Takes the next bytes; false if they cannot be part of a text.
     #[must_use]
     pub fn push(&mut self, bytes: &[u8]) -> bool {
         if self.encoding == Encoding::Bytes {
@@ -70,7 +70,7 @@ impl TextCheck {
         unit < 0xfffe && self.takes(unit)
     }
 
-    /// Control characters but white space and those of terminals (bell, backspace, escape) make it no text.
+    /// True for control characters that no text has: all but white space and those of terminals (bell, backspace, escape).
     fn takes(&mut self, character: u16) -> bool {
         if character == CTRL_Z {
             self.ended = true;
@@ -79,20 +79,20 @@ impl TextCheck {
         !self.ended && matches!(character, 0x07..=0x0d | 0x1b | 0x20..)
     }
 
-    /// Whether the text may end here.
+    /// True if the text may end here.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.half.is_none() && !self.in_pair
     }
 }
 
-/// Whether a file that begins with `head` can be a text, and is no page.
+/// True if a file that begins with `head` can be a text and is not an HTML page.
 #[must_use]
 pub fn begins_as_text(head: &[u8]) -> bool {
     TextCheck::new(head).push(head) && !begins_with_markup(head)
 }
 
-/// Whether a browser that guesses, which ours are told not to, would take it for a page.
+/// True if a browser that guesses types would take it for an HTML page. (The served headers tell browsers not to guess.)
 fn begins_with_markup(head: &[u8]) -> bool {
     let encoding = Encoding::of(head);
     let text = if encoding == Encoding::Bytes {

@@ -1,4 +1,4 @@
-//! Identifiers. Each is a UUID of its own type, so that a user's id cannot stand where a message's belongs.
+//! Identifiers. Each is a UUID of its own type, so that a user's id cannot be used as a message's.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -11,7 +11,7 @@ macro_rules! id {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// Reads the hyphenated form (36 characters, either case); any other spelling is no id.
+            /// Reads the hyphenated form (36 characters, either case); any other spelling is refused.
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
                 if text.len() != 36 {
@@ -49,7 +49,7 @@ id!(
 );
 
 impl UserId {
-    /// Nobody: no user has this id, so nobody's deletions "for me" apply to what it sees.
+    /// The id of no user. A message read for it shows no effect of deletions "for me".
     pub const NOBODY: Self = Self(Uuid::nil());
 }
 

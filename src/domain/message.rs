@@ -1,4 +1,4 @@
-//! Messages as they are stored.
+//! Stored messages.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConversationId, MessageId, User, UserId};
 
-/// A stored message with what its readers' watermarks say of it.
+/// A stored message with its read state, computed from the members' watermarks.
 #[derive(Clone, Debug)]
 pub struct Message {
     /// Primary key.
@@ -24,50 +24,50 @@ pub struct Message {
     pub kind: Cow<'static, str>,
     /// Files; none once deleted for everyone.
     pub attachments: serde_json::Value,
-    /// Everyone who has read it, the sender first.
+    /// The members who have read it, the sender first.
     pub read_by: Vec<UserId>,
-    /// The others whom it has reached.
+    /// The other members that it has reached.
     pub delivered_to: Vec<UserId>,
-    /// Time of a read by another: when the earliest of its readers' watermarks last moved.
+    /// Time at which another member read it: when the earliest of its readers' watermarks last moved.
     pub read_at: Option<DateTime<Utc>>,
-    /// Time it reached another, as far as that is kept: see `read_at`.
+    /// Time at which it reached another member, computed like `read_at`.
     pub delivered_at: Option<DateTime<Utc>>,
-    /// How far it got: at least what an adopted row says, whose readers may not be known.
+    /// Its status: at least that of an adopted row, whose readers may be unknown.
     pub status: Status,
-    /// Whether its text was changed.
+    /// True if its text was changed.
     pub is_edited: bool,
     /// Whether it was deleted for everyone.
     pub is_deleted: bool,
-    /// Time it was stored.
+    /// Time at which it was stored.
     pub created_at: DateTime<Utc>,
     /// Time of the last change.
     pub updated_at: DateTime<Utc>,
     /// Time of the last edit.
     pub edited_at: Option<DateTime<Utc>>,
-    /// The same, under its other name.
+    /// The same as `edited_at`, under its other name.
     pub last_edited_at: Option<DateTime<Utc>>,
     /// Time of the deletion.
     pub deleted_at: Option<DateTime<Utc>>,
     /// `for_everyone` once deleted.
     pub deletion_type: Option<String>,
-    /// Who deleted it.
+    /// The user who deleted it.
     pub deleted_by: Option<UserId>,
     /// Number of edits.
     pub edit_count: i32,
-    /// The client's own id for it.
+    /// The client's own id of the message.
     pub client_message_id: Option<String>,
     /// The message it answers.
     pub reply_to_message_id: Option<MessageId>,
-    /// That message in short.
+    /// The quoted message in short.
     pub reply_to: Option<Quote>,
-    /// Who reacted how.
+    /// Its reactions.
     pub reactions: Vec<Reaction>,
-    /// Grows with every change after it was sent: text, deletion for everyone, reactions.
+    /// The version, which grows with every change after sending: text, deletion for everyone, reactions.
     pub version: i64,
 }
 
 impl Message {
-    /// A text without files that nothing happened to yet; who has read it is for the caller to say.
+    /// Makes an unchanged text message without attachments; the caller sets its readers.
     #[must_use]
     pub fn plain(
         id: MessageId,
@@ -108,7 +108,7 @@ impl Message {
         }
     }
 
-    /// What is left of it after it was deleted for everyone.
+    /// The message after it was deleted for everyone.
     #[must_use]
     pub fn without_content(mut self) -> Self {
         self.text.clear();
@@ -118,7 +118,7 @@ impl Message {
         self
     }
 
-    /// The same for someone who deleted the message it answers for themselves.
+    /// The message for a user who deleted its quoted message for themselves.
     #[must_use]
     pub fn with_blank_quote(mut self) -> Self {
         if let Some(quote) = &mut self.reply_to {
@@ -129,20 +129,20 @@ impl Message {
     }
 }
 
-/// How far a message got (contract §Shapes).
+/// The status of a message (contract §Shapes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Stored.
     Sent,
-    /// It reached another.
+    /// It reached another member.
     Delivered,
-    /// Another read it.
+    /// Another member read it.
     Read,
 }
 
 impl Status {
-    /// Reads the database's word; anything else was sent.
+    /// Reads the database's name; anything else means sent.
     #[must_use]
     pub fn parse(word: &str) -> Self {
         match word {
@@ -160,26 +160,26 @@ pub struct Edit {
     pub id: uuid::Uuid,
     /// The message.
     pub message_id: MessageId,
-    /// Its text until then; empty once the message is deleted.
+    /// The text before the edit; empty once the message is deleted.
     pub old_text: String,
-    /// Who changed it.
+    /// The user who edited it.
     pub edited_by: UserId,
     /// When.
     pub edited_at: DateTime<Utc>,
 }
 
-/// A message with its history and the message it answers in full.
+/// A message with its edit history and its quoted message in full.
 #[derive(Clone, Debug)]
 pub struct Details {
     /// The message.
     pub message: Message,
-    /// Its author, if there still is one.
+    /// Its sender, if that user still exists.
     pub sender: Option<Arc<User>>,
-    /// The newest ones, newest first.
+    /// The newest earlier texts, newest first.
     pub edit_history: Vec<Edit>,
-    /// How many there are in all.
+    /// The number of all earlier texts.
     pub edit_history_count: i64,
-    /// The message it answers, if there is one that the viewer may see.
+    /// The quoted message, if there is one that the viewer may see.
     pub reply_to: Option<Box<Details>>,
 }
 
@@ -197,10 +197,10 @@ pub struct Quote {
     pub created_at: DateTime<Utc>,
     /// Whether it was deleted for everyone.
     pub is_deleted: bool,
-    /// Its author's name, if there still is one.
+    /// Its sender's name, if that user still exists.
     #[serde(default)]
     pub sender_name: Option<String>,
-    /// Which version of it this is.
+    /// The version of the quoted message.
     #[serde(default)]
     pub version: i64,
 }
@@ -210,8 +210,8 @@ pub struct Quote {
 pub struct Reaction {
     /// The emoji.
     pub reaction: String,
-    /// How many chose it.
+    /// The number of users who chose it.
     pub count: i64,
-    /// Who did.
+    /// The users who chose it.
     pub user_ids: Vec<UserId>,
 }

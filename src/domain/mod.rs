@@ -1,4 +1,4 @@
-//! The things the chat is about. Pure: nothing here waits, stores or sends.
+//! The types of the chat. Pure: nothing here waits, stores or sends.
 
 mod attachment;
 mod before;

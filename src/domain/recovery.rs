@@ -1,26 +1,26 @@
-//! What a server knows of a client whose line was lost: where it was in the stream of events, and in which rooms.
+//! What a server knows of a client whose line broke: its position in the stream of events, and its rooms.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{ConversationId, UserId};
 
-/// Where in the stream of events a client is: the `offset` that recoverable events carry as their last argument. It is the
+/// The position of a client in the stream of events: the `offset` that recoverable events carry as their last argument. It is the
 /// same for all receivers of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// A letter for each kind of event.
+    /// The letter of the kind of event.
     pub kind: u8,
-    /// The conversation; of a change of a message the message.
+    /// The id of the conversation; for a change of a message the id of the message.
     pub id: Uuid,
     /// A message's number or its version.
     pub number: i64,
-    /// When it was, in microseconds.
+    /// The time of the event, in microseconds.
     pub micros: i64,
 }
 
 impl Position {
-    /// When the event was, by the clock of the database.
+    /// The time of the event, by the database's clock.
     #[must_use]
     pub fn at(&self) -> DateTime<Utc> {
         DateTime::from_timestamp_micros(self.micros).unwrap_or_default()
@@ -30,12 +30,12 @@ impl Position {
 /// A socket that may come back, as the database keeps it for after a restart.
 #[derive(Clone, Debug)]
 pub struct Returning {
-    /// The name under which its client comes back.
+    /// The id with which its client comes back.
     pub pid: Uuid,
-    /// Whose it is.
+    /// Its user.
     pub user: UserId,
-    /// Where it is.
+    /// Its rooms.
     pub rooms: Vec<ConversationId>,
-    /// Whether its line is lost.
+    /// True if its line is lost.
     pub is_gone: bool,
 }

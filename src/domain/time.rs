@@ -1,22 +1,22 @@
-//! Times that the wire can write. Postgres holds more: infinity, and years that have five digits or came before Christ.
+//! Times that the wire can write. Postgres has more: infinity, years with five digits, and years before Christ.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Deserializer};
 
-/// The first one: the year 1.
+/// The first time: the start of the year 1.
 #[must_use]
 pub fn first() -> DateTime<Utc> {
     NaiveDate::from_ymd_opt(1, 1, 1).and_then(|day| day.and_hms_opt(0, 0, 0)).map(|t| t.and_utc()).unwrap_or_default()
 }
 
-/// The last one: the end of the year 9999.
+/// The last time: the end of the year 9999.
 #[must_use]
 pub fn last() -> DateTime<Utc> {
     let end = |day: NaiveDate| day.and_hms_milli_opt(23, 59, 59, 999);
     NaiveDate::from_ymd_opt(9999, 12, 31).and_then(end).map(|t| t.and_utc()).unwrap_or_default()
 }
 
-/// A time as Postgres puts it into JSON; the nearest that the wire can write.
+/// Reads a time as Postgres writes it in JSON, as the nearest time that the wire can write.
 fn read<E: serde::de::Error>(text: &str) -> Result<DateTime<Utc>, E> {
     match text.parse::<DateTime<Utc>>() {
         Ok(time) => Ok(time.clamp(first(), last())),
@@ -30,7 +30,7 @@ fn read<E: serde::de::Error>(text: &str) -> Result<DateTime<Utc>, E> {
 /// For `deserialize_with`.
 ///
 /// # Errors
-/// What is no time.
+/// A text that is not a time.
 pub fn from_postgres<'de, D: Deserializer<'de>>(input: D) -> Result<DateTime<Utc>, D::Error> {
     read(&String::deserialize(input)?)
 }
@@ -38,7 +38,7 @@ pub fn from_postgres<'de, D: Deserializer<'de>>(input: D) -> Result<DateTime<Utc
 /// For `deserialize_with`.
 ///
 /// # Errors
-/// What is neither null nor a time.
+/// A value that is neither null nor a time.
 pub fn opt_from_postgres<'de, D: Deserializer<'de>>(input: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     match Option::<String>::deserialize(input)? {
         Some(text) => read(&text).map(Some),

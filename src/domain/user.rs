@@ -1,25 +1,25 @@
-//! Who is chatting.
+//! Users and their roles.
 
 use serde::Serialize;
 
 use super::UserId;
 
-/// A user's role, as the database has it (contract §Connecting: the one in the token does not count).
+/// A user's role, from the database (contract §Connecting: the one in the token does not count).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Buys.
+    /// A customer, who buys.
     Customer,
-    /// Sells.
+    /// A seller.
     Seller,
-    /// Runs the shop.
+    /// An admin, who runs the shop.
     Admin,
-    /// Helps run the shop.
+    /// A manager, who helps run the shop.
     Manager,
 }
 
 impl Role {
-    /// Reads the database's word; `None` for a word that the chat does not know.
+    /// Reads the database's name; `None` for a role that the chat does not know.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         match word {
@@ -31,7 +31,7 @@ impl Role {
         }
     }
 
-    /// The database's word.
+    /// The name in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -53,7 +53,7 @@ impl Role {
         }
     }
 
-    /// Admins and managers.
+    /// True for admins and managers.
     #[must_use]
     pub fn is_staff(self) -> bool {
         matches!(self, Self::Admin | Self::Manager)
@@ -71,15 +71,15 @@ pub struct User {
     pub role: Role,
     /// The name shown to others, if one is set.
     pub display_name: Option<String>,
-    /// Only `active` users may enter (contract §Connecting).
+    /// Only `active` users may connect (contract §Connecting).
     pub active: bool,
 }
 
-/// The name under which a user is shown whom the shop deleted.
+/// The name that is shown for a user whom the shop deleted.
 pub const DELETED_USER: &str = "Deleted user";
 
 impl User {
-    /// A user whom the shop deleted. Nothing but the id is known of them; `role` is what they probably had.
+    /// Makes a user whom the shop deleted. Only the id is known; `role` is the role that they probably had.
     #[must_use]
     pub fn deleted(id: UserId, role: Role) -> Self {
         Self { id, email: String::new(), role, display_name: Some(DELETED_USER.to_owned()), active: false }
@@ -103,13 +103,13 @@ pub struct Person {
     pub email: String,
     /// Role.
     pub role: Role,
-    /// The shop's word for the account's state.
+    /// The shop's status of the user.
     pub status: String,
-    /// When the account was made: RFC 3339.
+    /// Time at which the user was created, in RFC 3339.
     pub created_at: Option<String>,
 }
 
-/// The display name, or the e-mail's local part where there is none (contract §Shapes).
+/// The display name, or the e-mail's local part if there is none (contract §Shapes).
 #[must_use]
 pub fn shown_name<'a>(display_name: Option<&'a str>, email: &'a str) -> &'a str {
     match display_name {

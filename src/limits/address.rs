@@ -1,32 +1,32 @@
-//! Where a request comes from, behind proxies too.
+//! The address of a client, also behind proxies.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// The address of a client: the peer of its connection or, where that is a proxy of ours, what the proxy says.
+/// The address of a client: the peer of its connection or, if that is a trusted proxy, the address that the proxy names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientAddress(pub IpAddr);
 
-/// The proxies whose `X-Forwarded-For` is believed.
+/// The trusted proxies: their `X-Forwarded-For` counts.
 #[derive(Clone, Debug)]
 pub struct Proxies(Vec<IpNet>);
 
 impl Proxies {
-    /// These networks.
+    /// Trusts these networks.
     #[must_use]
     pub fn new(networks: Vec<IpNet>) -> Self {
         Self(networks)
     }
 
-    /// Whether this is a proxy of ours.
+    /// True for the address of a trusted proxy.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|net| net.contains(&address))
     }
 
-    /// Who is behind `peer`: of the addresses in `X-Forwarded-For` the last that is no proxy of ours. What stands before
-    /// it the client may have made up.
+    /// Returns the client behind `peer`: the last address in `X-Forwarded-For` that is not a trusted proxy. The client may have
+    /// made up the addresses before it.
     #[must_use]
     pub fn client(&self, peer: IpAddr, forwarded_for: &str) -> ClientAddress {
         let peer = peer.to_canonical();

@@ -1,4 +1,4 @@
-//! Bytes in memory on somebody's behalf: bodies on their way in, answers on their way out.
+//! Limits on bytes in memory: request bodies in flight and unread answers, per owner and in total.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
@@ -6,21 +6,21 @@ use parking_lot::Mutex;
 
 use crate::domain::UserId;
 
-/// On whose behalf.
+/// The user or address for which bytes are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {
     /// A user who has shown a token.
     User(UserId),
-    /// An address of which no more is known; `None` where not even that is.
+    /// An address without a token; `None` if the address is unknown, too.
     Address(Option<IpAddr>),
 }
 
-/// Which bound was met.
+/// The bound that was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Over {
-    /// That of one owner.
+    /// The bound of one owner.
     Owner,
-    /// That of all together.
+    /// The bound of all owners together.
     All,
 }
 
@@ -39,13 +39,13 @@ struct Counts {
 }
 
 impl ByteBudget {
-    /// Counts up to these bounds.
+    /// Makes a counter with these bounds.
     #[must_use]
     pub fn new(max_of_one: usize, max_of_all: usize) -> Arc<Self> {
         Arc::new(Self { held: Mutex::default(), max_of_one, max_of_all })
     }
 
-    /// A share of `owner`'s, empty at first.
+    /// Makes a share of `owner`'s bytes, empty at first.
     #[must_use]
     pub fn share(self: &Arc<Self>, owner: Owner) -> HeldBytes {
         HeldBytes { budget: self.clone(), owner, bytes: 0 }
@@ -64,7 +64,7 @@ impl HeldBytes {
     /// Counts `bytes` more.
     ///
     /// # Errors
-    /// Which bound is met; then they are not counted.
+    /// The bound that is reached; then the bytes are not counted.
     pub fn add(&mut self, bytes: usize) -> Result<(), Over> {
         if bytes == 0 {
             return Ok(());

@@ -1,5 +1,5 @@
-//! For whom a task works, known to what it calls without being handed on: the pool of database connections gives each user
-//! a share.
+//! The user for whom a task works. Functions that the task calls can ask for it without a parameter: the pool of database
+//! connections gives each user a share.
 
 use std::sync::OnceLock;
 
@@ -9,18 +9,18 @@ tokio::task_local! {
     static CALLER: OnceLock<UserId>;
 }
 
-/// Runs `work` for `user`; `None` where it turns out later who calls ([`note_caller`]).
+/// Runs `work` for `user`; `None` if the user becomes known later ([`note_caller`]).
 pub async fn for_caller<F: Future>(user: Option<UserId>, work: F) -> F::Output {
     CALLER.scope(user.map_or_else(OnceLock::new, OnceLock::from), work).await
 }
 
-/// Says for whom this task works from now on.
+/// Sets the user for whom this task works from now on.
 pub fn note_caller(user: UserId) {
-    // It is set once: whoever asks for it twice in one request finds the same.
+    // It is set once: a second call in the same request has the same user.
     CALLER.try_with(|caller| caller.set(user).ok()).ok();
 }
 
-/// For whom this task works. `None` for what is done for nobody alone: batches, heartbeats.
+/// The user for whom this task works. `None` for work that is for no single user: batches, heartbeats.
 #[must_use]
 pub fn caller() -> Option<UserId> {
     CALLER.try_with(|caller| caller.get().copied()).ok().flatten()

@@ -1,4 +1,4 @@
-//! How much one user or one address may ask for, so that nobody hurts the others.
+//! Limits of one user and one address, so that nobody slows down the others.
 
 mod address;
 mod bytes;
@@ -20,26 +20,26 @@ pub use shares::{Shares, Turn};
 
 use crate::{config::LimitsConfig, domain::UserId};
 
-/// Marks an answer to someone who asked too much, where its status does not say so.
+/// Marks the answer to a client over its limit, if the status does not show it.
 #[derive(Clone, Copy, Debug)]
 pub struct AskedTooMuch;
 
-/// All of them.
+/// All limits.
 pub struct Limits {
-    /// How often.
+    /// Rates.
     pub rates: Rates,
-    /// How many sockets.
+    /// Sockets.
     pub seats: Seats,
-    /// REST requests at a time.
+    /// REST requests in flight.
     pub requests: Arc<Counter<UserId>>,
-    /// Bytes of bodies that come in.
+    /// Bytes of request bodies in flight.
     pub bodies: Arc<ByteBudget>,
-    /// Bytes of REST answers that are not read yet.
+    /// Bytes of unread REST answers.
     pub answers: Arc<ByteBudget>,
 }
 
 impl Limits {
-    /// As `config` has them.
+    /// Makes the limits in `config`.
     #[must_use]
     pub fn new(config: &LimitsConfig) -> Self {
         Self {

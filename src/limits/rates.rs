@@ -1,4 +1,4 @@
-//! How often: token buckets by user and by address.
+//! Rate limits: token buckets per user and per address.
 
 use std::{
     collections::HashMap,
@@ -21,33 +21,33 @@ use crate::{
     error::{Error, Result},
 };
 
-/// What a bucket holds: this many seconds' worth may come at once.
+/// The size of a bucket: requests for this many seconds may come at once.
 const BURST_SECONDS: u32 = 5;
-/// A client that comes back enters all its rooms at once.
+/// Seconds for joins: a client that comes back joins all its rooms at once.
 const JOIN_BURST_SECONDS: u32 = 10;
-/// A page that loads with a token that has expired is refused all its calls at once.
+/// Seconds for refusals: a page that loads with an expired token gets refusals for all its calls at once.
 const REFUSAL_BURST_SECONDS: u32 = 10;
-/// Refusals that a user may get in a second, and at once, before the socket that causes them is cut.
+/// Refusals that a user may get per second, and at once, before the socket that causes them is disconnected.
 const REFUSALS_PER_SECOND: NonZeroU32 = NonZeroU32::new(100).unwrap();
 const REFUSALS_AT_ONCE: NonZeroU32 = NonZeroU32::new(1000).unwrap();
 
-/// How long a user who was cut for that is let in late.
+/// The time during which a user who was disconnected for that is accepted late.
 const FLOODER_FOR: Duration = Duration::from_secs(10);
 
-/// What is asked for.
+/// The kinds of request with a rate limit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A message or a reply.
     Message,
     /// Typing began or ended.
     Typing,
-    /// Entering or leaving a room.
+    /// Joining or leaving a room.
     Join,
-    /// Looking for people.
+    /// Searching for users.
     Search,
     /// Sending files.
     Upload,
-    /// Anything else that changes something: edit, delete, react, read, open, block.
+    /// Any other change: edit, delete, react, read, open, block.
     Action,
     /// Lists and pages.
     Read,
@@ -55,7 +55,7 @@ pub enum Kind {
 
 type Keyed<K> = DefaultKeyedRateLimiter<K>;
 
-/// The buckets. A limit of 0 in the configuration is none.
+/// The token buckets. A limit of 0 in the configuration means no limit.
 pub struct Rates {
     messages: Option<Keyed<UserId>>,
     typing: Option<Keyed<UserId>>,
@@ -85,7 +85,7 @@ fn keyed<K: Clone + Hash + Eq>(quota: Option<Quota>) -> Option<Keyed<K>> {
 }
 
 impl Rates {
-    /// As `config` has them.
+    /// Makes the buckets for the limits in `config`.
     #[must_use]
     pub fn new(config: &LimitsConfig) -> Self {
         let by_user = |n| keyed(per_second(n, BURST_SECONDS));
@@ -111,7 +111,7 @@ impl Rates {
         }
     }
 
-    /// Takes one of `user`'s for this.
+    /// Takes one token of `user` for this kind.
     ///
     /// # Errors
     /// [`Error::RateLimited`] when there is none left.
@@ -128,18 +128,18 @@ impl Rates {
         self.take(limiter.as_ref(), &user)
     }
 
-    /// Takes one of the conversations that `user` may begin, and one of those that these two may.
+    /// Takes one token for a new conversation of `user`, and one for a new conversation of these two users.
     ///
     /// # Errors
     /// [`Error::RateLimited`] when there is none left.
     pub fn new_conversation(&self, user: UserId, other: UserId) -> Result<()> {
-        // The narrower one first, so that what it refuses takes nothing of the wider one.
+        // The narrower limit first, so that its refusals take no token of the wider one.
         let pair = if user < other { (user, other) } else { (other, user) };
         self.take(self.conversations_of_pair.as_ref(), &pair)?;
         self.take(self.conversations.as_ref(), &user)
     }
 
-    /// Whether `user` goes on asking so fast after refusals that answering does harm.
+    /// Counts a refusal of `user`; true if there are so many that answering them costs too much.
     #[must_use]
     pub fn is_flooding(&self, user: UserId) -> bool {
         let floods = self.refusals.check_key(&user).is_err();
@@ -149,18 +149,18 @@ impl Rates {
         floods
     }
 
-    /// Whether `user` did so a moment ago.
+    /// True if `user` was disconnected for that a moment ago.
     #[must_use]
     pub fn was_flooding(&self, user: UserId) -> bool {
         self.flooders.lock().get(&user).is_some_and(|since| since.elapsed() < FLOODER_FOR)
     }
 
-    /// Takes a handshake from `address`.
+    /// Takes one token for a handshake from `address`.
     ///
     /// # Errors
     /// [`Error::RateLimited`], for the address's own share, or for the server's.
     pub fn handshake(&self, address: Option<ClientAddress>) -> Result<()> {
-        // Its own first, so that one address cannot use up everybody's.
+        // The address's own limit first, so that one address cannot use up the limit of all.
         if let Some(ClientAddress(address)) = address {
             self.take(self.handshakes_of_address.as_ref(), &address)?;
         }
@@ -170,7 +170,7 @@ impl Rates {
         }
     }
 
-    /// Notes a token that is none of ours.
+    /// Counts a bad token from `address`.
     ///
     /// # Errors
     /// [`Error::RateLimited`] when `address` had too many.
@@ -181,13 +181,13 @@ impl Rates {
         }
     }
 
-    /// Notes that `address` was refused something; whether it goes on asking so fast that answering at once does harm.
+    /// Counts a refusal of `address`; true if there are so many that the refusal is to come late.
     #[must_use]
     pub fn refuses_late(&self, ClientAddress(address): ClientAddress) -> bool {
         self.take(self.refusals_of_address.as_ref(), &address).is_err()
     }
 
-    /// Forgets those who have all of theirs again.
+    /// Drops token buckets that are full again.
     pub fn forget(&self) {
         let by_user =
             [&self.messages, &self.typing, &self.joins, &self.searches, &self.uploads, &self.actions, &self.reads];
@@ -209,7 +209,7 @@ impl Rates {
 
     fn refusal(&self, not_until: &NotUntil<QuantaInstant>) -> Error {
         let wait = not_until.wait_time_from(self.clock.now()).max(Duration::from_millis(1));
-        // Rounded up: who comes back exactly then is let in.
+        // Rounded up, so that a client that comes back exactly then is accepted.
         Error::RateLimited { retry_after_ms: u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX) }
     }
 }

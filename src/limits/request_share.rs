@@ -1,4 +1,4 @@
-//! What one REST request takes of its caller's share, until its answer has been sent.
+//! The part of its caller's limits that one REST request holds until its answer has been sent.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,8 +10,8 @@ use crate::{
     error::{Error, Result},
 };
 
-/// A request's part of its caller's share: empty until it is known who calls. Every clone is the same one; it is given back
-/// with the last.
+/// A request's part of its caller's limits: empty until the caller is known. All clones share it; dropping the last one
+/// returns it.
 #[derive(Clone, Debug, Default)]
 pub struct RequestShare(Arc<OnceLock<Taken>>);
 
@@ -22,14 +22,14 @@ struct Taken {
 }
 
 impl RequestShare {
-    /// Takes one of the places that `user` has for requests at a time.
+    /// Takes one of `user`'s places for requests in flight.
     ///
     /// # Errors
-    /// [`Error::RateLimited`] where all are taken.
+    /// [`Error::RateLimited`] if all are taken.
     pub fn take(&self, limits: &Limits, user: UserId) -> Result<()> {
         let place = limits.requests.take(user).ok_or(Error::RateLimited { retry_after_ms: RETRY_AFTER_MS })?;
         let answer = Mutex::new(limits.answers.share(Owner::User(user)));
-        // Whoever calls twice in one request holds the first place.
+        // A second call in the same request keeps the first place.
         self.0.set(Taken { _place: place, answer }).ok();
         Ok(())
     }
@@ -37,7 +37,7 @@ impl RequestShare {
     /// Counts the bytes of the answer.
     ///
     /// # Errors
-    /// [`Error::RateLimited`] where too many of the caller's wait to be read, [`Error::Busy`] where too many do in all.
+    /// [`Error::RateLimited`] if the caller has too many unread bytes, [`Error::Busy`] if all callers together do.
     pub fn hold_answer(&self, bytes: usize) -> Result<()> {
         let Some(taken) = self.0.get() else { return Ok(()) };
         taken.answer.lock().add(bytes).map_err(|over| match over {
@@ -47,5 +47,5 @@ impl RequestShare {
     }
 }
 
-/// When to try again: a place is free as soon as an answer was read.
+/// The time after which to try again: a place is free as soon as an answer was read.
 const RETRY_AFTER_MS: u64 = 1000;

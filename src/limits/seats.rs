@@ -1,4 +1,4 @@
-//! How many connections there may be: in total, of one address, of one user.
+//! Limits on the number of connections: in total, of one address, of one user.
 
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
@@ -7,12 +7,12 @@ use parking_lot::Mutex;
 use super::ClientAddress;
 use crate::{config::LimitsConfig, domain::UserId};
 
-/// Which bound was met.
+/// The bound that was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
-    /// The server's.
+    /// The bound of the server.
     Server,
-    /// One address's.
+    /// The bound of one address.
     Address,
 }
 
@@ -24,13 +24,13 @@ pub struct Counter<K> {
 }
 
 impl<K: Copy + Eq + Hash> Counter<K> {
-    /// Counts up to `max` for each key.
+    /// Makes a counter with the bound `max` for each key.
     #[must_use]
     pub fn new(max: usize) -> Arc<Self> {
         Arc::new(Self { counts: Mutex::default(), max })
     }
 
-    /// Takes a place under `key`, given back when it is dropped; `None` where all are taken.
+    /// Takes a place for `key`; dropping it returns it. `None` if all are taken.
     #[must_use]
     pub fn take(self: &Arc<Self>, key: K) -> Option<Place<K>> {
         let mut counts = self.counts.lock();
@@ -62,7 +62,7 @@ impl<K: Copy + Eq + Hash> Drop for Place<K> {
     }
 }
 
-/// The sessions that there may be.
+/// The limits on sessions.
 #[derive(Debug)]
 pub struct Seats {
     server: Arc<Counter<()>>,
@@ -70,7 +70,7 @@ pub struct Seats {
     users: Arc<Counter<UserId>>,
 }
 
-/// A session's seat, free again when it is dropped.
+/// A session's place; dropping it returns it.
 #[derive(Debug)]
 pub struct Seat {
     _server: Place<()>,
@@ -78,7 +78,7 @@ pub struct Seat {
 }
 
 impl Seats {
-    /// As many as `config` allows.
+    /// Makes the limits in `config`.
     #[must_use]
     pub fn new(config: &LimitsConfig) -> Self {
         Self {
@@ -88,17 +88,17 @@ impl Seats {
         }
     }
 
-    /// Takes a seat for a session that has not said yet whose it is.
+    /// Takes a place for a session whose user is not known yet.
     ///
     /// # Errors
-    /// Which bound is met.
+    /// The bound that is reached.
     pub fn take(&self, address: Option<ClientAddress>) -> Result<Seat, Full> {
         let address = address.map(|a| self.addresses.take(a).ok_or(Full::Address)).transpose()?;
         let server = self.server.take(()).ok_or(Full::Server)?;
         Ok(Seat { _server: server, _address: address })
     }
 
-    /// Takes one of a user's places; `None` where all are taken.
+    /// Takes one of a user's places; `None` if all are taken.
     #[must_use]
     pub fn of_user(&self, user: UserId) -> Option<Place<UserId>> {
         self.users.take(user)

@@ -1,5 +1,5 @@
-//! A share for each user of what there is little of: connections to the database, turns at reading. One who waits for a locked
-//! row with ten requests does not keep every connection from everybody else.
+//! Each user's share of scarce things: database connections, turns at reading. A user whose ten requests wait for a locked
+//! row does not take every connection from the others.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::UserId;
 
-/// Who has how many.
+/// Counts the places of each user.
 #[derive(Debug)]
 pub struct Shares {
     users: Mutex<HashMap<UserId, Share>>,
@@ -18,7 +18,7 @@ pub struct Shares {
 #[derive(Debug)]
 struct Share {
     places: Arc<Semaphore>,
-    /// Those who have one, or wait for it.
+    /// The users who have a place or wait for one.
     askers: usize,
 }
 
@@ -32,7 +32,7 @@ impl Shares {
     /// Waits until `user` has fewer than their share.
     pub async fn turn(self: &Arc<Self>, user: UserId) -> Turn {
         let (asker, places) = self.enter(user);
-        // It is never closed; if it were, there would be nothing to wait for.
+        // The semaphore is never closed; if it were, there would be nothing to wait for.
         let permit = places.acquire_owned().await.ok();
         Turn { _permit: permit, _asker: asker }
     }
@@ -53,7 +53,7 @@ pub struct Turn {
     _asker: Asker,
 }
 
-/// One who has a place or waits for it. The last to go takes the user's share along.
+/// A caller that has a place or waits for one. Dropping the last one of a user removes the user's share.
 #[derive(Debug)]
 struct Asker {
     shares: Arc<Shares>,
