@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::{limits::LimitsConfig, secret::Secret};
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// Text for people to read.

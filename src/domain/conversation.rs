@@ -82,11 +82,11 @@ pub struct NewConversation {
     pub kind: ConversationKind,
     /// A title.
     pub subject: Option<String>,
-    /// What it is about (`product`, `order`, …).
+    /// The type of the entity that it is about (`product`, `order`, …).
     pub related_entity_type: Option<String>,
-    /// Which one of those.
+    /// The id of that entity.
     pub related_entity_id: Option<uuid::Uuid>,
-    /// Anything the client keeps with it: an object.
+    /// Data that the client keeps with it: an object.
     pub metadata: Value,
 }
 
@@ -101,9 +101,9 @@ pub struct Conversation {
     pub participant_ids: Vec<UserId>,
     /// Title.
     pub subject: Option<String>,
-    /// What it is about.
+    /// The type of the entity that it is about.
     pub related_entity_type: Option<String>,
-    /// Which one of those.
+    /// The id of that entity.
     pub related_entity_id: Option<uuid::Uuid>,
     /// `active`, `closed` or `archived`.
     pub status: String,
@@ -117,7 +117,7 @@ pub struct Conversation {
     pub updated_at: DateTime<Utc>,
     /// When it was closed.
     pub closed_at: Option<DateTime<Utc>>,
-    /// Anything the client keeps with it.
+    /// Data that the client keeps with it.
     pub metadata: Value,
     /// Number of the newest message.
     pub last_seq: i64,

@@ -12,7 +12,7 @@ const WORD_FOLDER: &[u8] = b"word/";
 /// The bytes that begin a ZIP entry, in front of the entry and in the directory at the end, and the distance from them to its
 /// name.
 const ZIP_HEADERS: [(&[u8], usize); 2] = [(b"PK\x03\x04", 30), (b"PK\x01\x02", 46)];
-/// What the rest of a file must still have.
+/// The check that the rest of a file must pass.
 pub enum ContentCheck {
     /// Nothing: the first bytes are enough.
     Done,

@@ -36,7 +36,7 @@ pub struct Message {
     pub status: Status,
     /// True if its text was changed.
     pub is_edited: bool,
-    /// Whether it was deleted for everyone.
+    /// True if it was deleted for everyone.
     pub is_deleted: bool,
     /// Time at which it was stored.
     pub created_at: DateTime<Utc>,
@@ -195,7 +195,7 @@ pub struct Quote {
     /// When it was stored.
     #[serde(deserialize_with = "super::time::from_postgres")]
     pub created_at: DateTime<Utc>,
-    /// Whether it was deleted for everyone.
+    /// True if it was deleted for everyone.
     pub is_deleted: bool,
     /// Its sender's name, if that user still exists.
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! What a server knows of a client whose line broke: its position in the stream of events, and its rooms.
+//! The data of a client whose line broke: its position in the stream of events, and its rooms.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
