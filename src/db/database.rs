@@ -1,7 +1,6 @@
 //! [`Db`], the handle on the database that every caller has, and how it connects.
 
 use std::{
-    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -91,17 +90,11 @@ impl Db {
         Ok(Self { pool, options, start_timeout, long_reads, clock: Arc::default() })
     }
 
-    /// Best number of concurrent reads that keep a processor busy, where it is less than the pool allows:
-    /// twice as many as there are processors, if Postgres has the same ones.
+    /// How many large reads (pages of messages) may be under way at a time: two fifths of the connections. With more of them each
+    /// takes longer, and sends wait behind them (docs/PERFORMANCE.md).
     #[must_use]
-    pub fn reads_at_once(&self) -> Option<usize> {
-        let host = self.options.connect.get_host();
-        let is_here = self.options.connect.get_socket().is_some()
-            || host.starts_with('/')
-            || host == "localhost"
-            || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        (is_here && 2 * processors < self.options.max_connections as usize).then_some(2 * processors)
+    pub fn reads_at_once(&self) -> usize {
+        (self.options.max_connections as usize * 2 / 5).max(1)
     }
 
     /// The pool.

@@ -1,5 +1,6 @@
 //! Turns at large reads: pages of messages, earlier texts. A user has one at a time, so that a user who asks for a hundred
-//! takes at most one processor from the others. All users together have as many as the machine has use for.
+//! takes at most one processor from the others. All users together have a share of the database's
+//! connections.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -23,8 +24,8 @@ const OF_A_USER: usize = 1;
 /// The turns of all users.
 pub struct ReadTurns {
     users: Arc<Shares>,
-    /// Of all users together, if that is limited.
-    all: Option<Arc<Semaphore>>,
+    /// Of all users together.
+    all: Arc<Semaphore>,
 }
 
 /// A turn. Keep it until what was read is written out, which takes as long as reading it.
@@ -34,8 +35,8 @@ pub struct ReadTurn {
 }
 
 impl ReadTurns {
-    pub fn new(at_once: Option<usize>) -> Self {
-        Self { users: Shares::new(OF_A_USER), all: at_once.map(|turns| Arc::new(Semaphore::new(turns))) }
+    pub fn new(at_once: usize) -> Self {
+        Self { users: Shares::new(OF_A_USER), all: Arc::new(Semaphore::new(at_once)) }
     }
 
     /// Runs `reading` in a turn, and returns what it finds with the turn; without one if it took long.
@@ -51,10 +52,7 @@ impl ReadTurns {
 
     async fn turn(&self, user: UserId) -> ReadTurn {
         let own = timeout(OWN_TURN, self.users.turn(user)).await.ok();
-        let of_all = match self.all.clone() {
-            Some(all) => timeout(TURN, all.acquire_owned()).await.ok().and_then(Result::ok),
-            None => None,
-        };
+        let of_all = timeout(TURN, self.all.clone().acquire_owned()).await.ok().and_then(Result::ok);
         ReadTurn { _own: own, _of_all: of_all }
     }
 }
@@ -68,7 +66,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_user_reads_one_thing_at_a_time_until_it_is_written_out_and_others_do_not_wait() {
-        let turns = ReadTurns::new(Some(2));
+        let turns = ReadTurns::new(2);
         let (a, b) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
         let ((), first) = turns.read(a, async {}).await;
         let mut second = Box::pin(turns.read(a, async {}));
@@ -80,7 +78,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_takes_long_is_read_without_a_turn() {
-        let turns = Arc::new(ReadTurns::new(Some(1)));
+        let turns = Arc::new(ReadTurns::new(1));
         let user = UserId(Uuid::from_u128(1));
         let forever = turns.clone();
         let reading = tokio::spawn(async move { forever.read(user, std::future::pending::<()>()).await });
