@@ -1,4 +1,4 @@
-//! The embedded database's demo users: ready tokens and a line to try, printed at start.
+//! The demo users of the embedded database: at start their tokens and a command to try are printed.
 
 use souk::{auth::Tokens, config::Config, db::embedded};
 
@@ -25,7 +25,7 @@ pub fn print(tokens: &Tokens, port: u16) {
     }
 }
 
-/// A demo user's token, made without the database: the running server holds that.
+/// Makes a demo user's token without the database, which the running server uses.
 pub fn token(config: &Config, user: &str, days: u16) -> Option<String> {
     let (id, _, role, _) = embedded::demo_users()
         .into_iter()

@@ -1,6 +1,6 @@
 //! Souk: live chat for a marketplace, Socket.IO and REST on Postgres.
 //!
-//! The modules in reading order; imports point upward in this list only (a test sees to it).
+//! The modules in reading order; imports point upward in this list only (a test checks it).
 
 #![warn(clippy::pedantic)]
 #![allow(clippy::module_name_repetitions, clippy::doc_markdown, clippy::missing_panics_doc)]

@@ -37,16 +37,16 @@ enum Command {
     Serve,
     /// Bring the database's schema up to date and exit
     Migrate {
-        /// Only say what would be done, and change nothing
+        /// Only list what would be done, and change nothing
         #[arg(long)]
         check: bool,
     },
-    /// Print a token for a user, for trying things out
+    /// Print a token for a user, to try the chat with
     Token {
         /// Id or e-mail address
         #[arg(long)]
         user: String,
-        /// How long it is good for
+        /// Time for which the token is valid
         #[arg(long, default_value_t = 30)]
         days: u16,
     },
@@ -96,7 +96,7 @@ fn run() -> Result<(), Failed> {
     })
 }
 
-/// What is wrong with the command line or the environment, naming the variable.
+/// The error in the command line or the environment; it names the variable.
 fn one_line(e: &clap::Error) -> String {
     use clap::error::{ContextKind, ContextValue};
     let text = |kind| match e.get(kind) {
@@ -127,7 +127,7 @@ fn start_logging(config: &Config) -> Result<(), Failed> {
 }
 
 async fn serve(config: Config) -> Result<(), Failed> {
-    // Each socket is a file descriptor, and the usual limit is 1024.
+    // Each socket needs a file descriptor, and the usual limit is 1024.
     if let Err(e) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(error = %e, "the limit of open files could not be raised");
     }
@@ -153,7 +153,7 @@ async fn serve(config: Config) -> Result<(), Failed> {
     server.await.map_err(|e| Failed(1, e.to_string()))
 }
 
-/// Takes the port without accepting on it yet: a port in use is found before the database is started.
+/// Binds the port without accepting yet, so that a port in use is an error before the database is started.
 fn reserve(config: &Config) -> Result<(TcpSocket, u16), Failed> {
     let reserve = || -> std::io::Result<_> {
         let socket = if config.host.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
@@ -166,7 +166,7 @@ fn reserve(config: &Config) -> Result<(TcpSocket, u16), Failed> {
 }
 
 async fn migrate(config: &Config) -> Result<(), Failed> {
-    // Whoever calls this command wants it done, whatever a start of the server may do by itself.
+    // This command migrates even with AUTO_MIGRATE=false, which only limits what a start does by itself.
     let config = &Config { auto_migrate: true, ..config.clone() };
     let store = Store::open(config).await.map_err(|e| Failed(1, e.to_string()))?;
     if config.user_indexes {
@@ -191,7 +191,7 @@ async fn check_migration(config: &Config) -> Result<(), Failed> {
     Ok(())
 }
 
-/// What `migrate` would do, in its order.
+/// Lists what `migrate` would do, in its order.
 async fn check(store: &Store, config: &Config) -> Result<Vec<String>, DbError> {
     let mut report = store.db.migration_report().await?;
     if config.user_indexes {

@@ -1,5 +1,5 @@
-//! Who may open a socket, decided before anything is spent on it. A refusal here is a plain HTTP answer: socket.io-client
-//! takes it for a failed attempt and comes back by itself, which it does not after a refusal by the namespace.
+//! Admission: refuses sockets over a limit before they cost anything. A refusal here is a plain HTTP answer: socket.io-client
+//! takes it for a failed attempt and comes back by itself, which it does not do after a refusal by the namespace.
 
 use std::{net::IpAddr, ops::Range, sync::Arc, time::Duration};
 
@@ -16,14 +16,14 @@ use crate::{
     protocol::Failure,
 };
 
-/// When to try again where no seat is free.
+/// The time after which to try again if no place is free.
 const RETRY_AFTER_MS: u64 = 5000;
 
-/// How late those are refused who go on asking, in milliseconds: each of their connections gets through this seldom, and
-/// not all at the same time.
+/// The delay of refusals for clients that keep asking, in milliseconds. It slows each of their connections down, and the range
+/// spreads them.
 const LATE_MS: Range<u64> = 2000..3000;
 
-/// The headers of a handshake that anyone looks at.
+/// The headers of a handshake that the server reads.
 const KEPT: [HeaderName; 11] = [
     header::HOST,
     header::ORIGIN,
@@ -42,17 +42,17 @@ const KEPT: [HeaderName; 11] = [
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
-/// What admission works with.
+/// The state of admission.
 #[derive(Clone)]
 pub struct Admission {
-    /// How much each address may ask for.
+    /// The limits of each address.
     pub limits: Arc<Limits>,
-    /// Whose word on a client's address counts.
+    /// The proxies that are trusted to name a client's address.
     pub proxies: Arc<Proxies>,
 }
 
-/// Notes where a request comes from, and refuses a handshake that no limit has room for. An address that is refused again
-/// and again, whatever it asks for, hears of it late.
+/// Notes the address of a request, and refuses a handshake over a limit. An address that is refused again and again, for any
+/// kind of request, gets its refusals late.
 pub async fn admit(State(admission): State<Admission>, mut request: Request, next: Next) -> Response {
     let address = request.extensions().get::<Peer>().map(|peer| {
         let hops: Vec<&str> =
@@ -78,7 +78,7 @@ pub async fn admit(State(admission): State<Admission>, mut request: Request, nex
     response
 }
 
-/// Refusals that who meets them can avoid, and that cost us as much as they are asked for.
+/// Refusals that the client itself causes, and that cost the server work each time.
 fn asked_too_much(response: &Response) -> bool {
     let marked = response.extensions().get::<AskedTooMuch>().is_some();
     marked
@@ -92,8 +92,8 @@ fn asked_too_much(response: &Response) -> bool {
         )
 }
 
-/// Copies what is needed of a request that a session keeps. As they come, its headers are slices of the connection's read
-/// buffer, which one of them alone holds in memory.
+/// Copies the needed headers of a request that a session keeps. The originals are slices of the connection's read buffer, and a
+/// single one of them keeps the whole buffer in memory.
 fn keep_little(request: &mut Request) {
     let copied = KEPT.iter().flat_map(|name| {
         let values = request.headers().get_all(name).iter();
@@ -104,11 +104,11 @@ fn keep_little(request: &mut Request) {
     if let Ok(uri) = Uri::try_from(request.uri().to_string()) {
         *request.uri_mut() = uri;
     }
-    // The router's copy of it.
+    // The router's copy of the URI.
     request.extensions_mut().remove::<OriginalUri>();
 }
 
-/// An Engine.IO session is opened by a request that names none yet.
+/// True for a request that opens an Engine.IO session: it names no session yet.
 fn is_handshake(request: &Request) -> bool {
     let query = request.uri().query().unwrap_or_default();
     request.uri().path().starts_with("/socket.io") && !query.split('&').any(|pair| pair.starts_with("sid="))
@@ -139,10 +139,10 @@ fn refusal(status: StatusCode, failure: Failure, retry_after_ms: u64) -> Respons
     response
 }
 
-/// What a connection is told for which there is no room at all, before its first request is read.
+/// The answer to a connection for which there is no room at all, before its first request is read.
 pub fn no_room(full: Full) -> String {
     let failure = Failure::with_message("Too many connections", "too_many_connections");
-    // Plain fields, which always serialise.
+    // Plain fields always serialise.
     let body = serde_json::to_string(&failure.retry_after(Some(RETRY_AFTER_MS))).unwrap_or_default();
     format!(
         "HTTP/1.1 {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nRetry-After: {}\r\n\

@@ -1,5 +1,5 @@
-//! Answers on their way out. Each has to be read within a time, or its connection is closed; until then its bytes, and the
-//! request's place, count as its caller's.
+//! Answers that are being sent. A client must read each within a time limit, or its connection is closed. Until then its bytes,
+//! and the request's place, count as its caller's.
 
 use std::{
     collections::VecDeque,
@@ -20,12 +20,12 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::{limits::RequestShare, rest::refusal};
 
-/// How long a client has to read this answer, where that is not as long as for most.
+/// The time that a client has to read this answer, if it differs from the usual one.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadWithin(pub Duration);
 
-/// Counts an answer as its caller's. Where there is no room for it, and the request changed nothing, it is dropped and the
-/// client is told to come back.
+/// Counts an answer as its caller's. If there is no room for it and the request changed nothing, the answer is dropped and the
+/// client is told to try again.
 pub fn count(share: RequestShare, mut response: Response, is_read: bool) -> Response {
     let bytes = response.body().size_hint().exact().and_then(|n| usize::try_from(n).ok()).unwrap_or_default();
     if let Err(e) = share.hold_answer(bytes)
@@ -37,12 +37,12 @@ pub fn count(share: RequestShare, mut response: Response, is_read: bool) -> Resp
     response
 }
 
-/// The answers that one connection's peer has not taken yet, by the time until which it has to.
+/// The answers that one connection's peer has not read yet, by their time limit.
 #[derive(Debug, Default)]
 pub struct Unread(Mutex<VecDeque<Instant>>);
 
 impl Unread {
-    /// Watches an answer until all of it was written.
+    /// Watches an answer until it is written completely.
     pub fn watch(self: &Arc<Self>, mut response: Response, within: Duration) -> Response {
         let share = response.extensions_mut().remove::<RequestShare>();
         if response.body().is_end_stream() {
@@ -54,8 +54,8 @@ impl Unread {
         response.map(|body| Body::new(Watched { body, answer }))
     }
 
-    /// Comes to an end when an answer has not been read in time. To be polled by the connection's task, after the
-    /// connection: whatever changes here changes while that is polled.
+    /// Resolves when an answer has not been read in time. The connection's task must poll it after the connection, because
+    /// polling the connection changes this state.
     pub async fn overdue(&self) {
         let mut timer: Option<Pin<Box<Sleep>>> = None;
         poll_fn(|cx| {
@@ -85,7 +85,7 @@ impl Drop for Answer {
     }
 }
 
-/// The body of an answer. hyper drops it when all of it waits to be written, and each piece when that was written.
+/// The body of an answer. hyper drops it when all of it waits to be written, and drops each piece when it was written.
 struct Watched {
     body: Body,
     answer: Arc<Answer>,

@@ -1,5 +1,5 @@
-//! The Node server handed out the browser's client script under its Socket.IO path. This one does not: whoever asks for
-//! it is told where to get it, instead of the engine's "Transport unknown".
+//! The Node server served the browser's client script under its Socket.IO path. Souk does not: it answers with the place where to
+//! get the script, instead of the engine's "Transport unknown".
 
 use axum::{
     Json,

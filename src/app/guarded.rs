@@ -1,5 +1,5 @@
-//! A stream that holds something for as long as it lives, whoever has it by then: after an upgrade to WebSocket that is
-//! no longer the HTTP connection.
+//! A stream that keeps a guard as long as it lives, whoever owns it: after an upgrade to WebSocket the owner is no longer the
+//! HTTP connection.
 
 use std::{
     io,
@@ -9,7 +9,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// `stream`, with a guard that is dropped with it.
+/// A stream with a guard that is dropped with it.
 pub struct Guarded<S, G> {
     stream: S,
     _guard: G,

@@ -1,4 +1,4 @@
-//! What every request passes through: origins and CORS, limits, tracing.
+//! The layers around every request: origins and CORS, limits, tracing.
 
 use std::{sync::Arc, time::Duration};
 
@@ -37,20 +37,20 @@ use crate::{
     rest,
 };
 
-/// How long after a request's time is over its body fails: the answer goes out first.
+/// The time between a request's time limit and the failure of its body, so that the answer goes out first.
 const BODY_GRACE: Duration = Duration::from_millis(100);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Limits, tracing and compression around the REST routes. Not around Socket.IO: its long polls are meant to wait.
+/// Adds limits, tracing and compression to the REST routes. Socket.IO does not get them: its long polls are meant to wait.
 pub fn rest_layers(router: Router, chat: &Arc<Chat>, max_body: usize, seconds: u64, read_within: Duration) -> Router {
-    // In one piece, and from the outside in: one by one, each would box every request's future and copy what is within.
+    // One stack, from the outside in: added one by one, each layer would box every request's future and copy the inner ones.
     router.layer(
         ServiceBuilder::new()
             .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
             .layer(PropagateRequestIdLayer::new(REQUEST_ID))
             .layer(TraceLayer::new_for_http().make_span_with(|request: &Request| {
                 let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
-                // The path alone: a query may carry what is not for the log.
+                // Only the path: a query may have secrets.
                 tracing::info_span!("request", id, method = %request.method(), path = request.uri().path())
             }))
             .map_request(accept_plain)
@@ -62,14 +62,14 @@ pub fn rest_layers(router: Router, chat: &Arc<Chat>, max_body: usize, seconds: u
             })
             .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, Duration::from_secs(seconds)))
             .layer(middleware::from_fn_with_state((chat.clone(), Duration::from_secs(seconds)), finish_what_began))
-            // Before anything of it is read, where its length is told.
+            // Before the body is read, if Content-Length is known.
             .layer(RequestBodyLimitLayer::new(max_body))
             .layer(DefaultBodyLimit::max(max_body)),
     )
 }
 
-/// Who wants anything but a plain answer gets a plain one where it is too short to be packed: the library would say 406,
-/// after the work was done (RFC 9110 §12.5.3 leaves the choice).
+/// Sends a short answer uncompressed even to a client that refuses uncompressed answers: the library would answer 406 after the
+/// work was done (RFC 9110 §12.5.3 leaves the choice).
 fn accept_plain(mut request: Request) -> Request {
     let refuses_plain = |value: &HeaderValue| {
         let value = value.to_str().unwrap_or_default().replace(' ', "");
@@ -81,8 +81,8 @@ fn accept_plain(mut request: Request) -> Request {
     request
 }
 
-/// Runs a request in a task of its own, which a shutdown waits for: a client that goes away must not leave a thing
-/// half done, such as stored but not told.
+/// Runs a request in a task of its own, for which a shutdown waits: if the client goes away, the work must not stop half done,
+/// such as stored but not told.
 async fn finish_what_began(
     State((chat, limit)): State<(Arc<Chat>, Duration)>,
     request: Request,
@@ -104,8 +104,7 @@ async fn finish_what_began(
     })
 }
 
-/// A body that fails when it is not there in time, so that whoever reads it comes to an end. By then its sender has been
-/// answered.
+/// A body that fails if it does not arrive in time, so that its reader ends. By then its sender has been answered.
 fn ends_within(body: Body, limit: Duration) -> Body {
     if body.is_end_stream() {
         return body;
@@ -119,7 +118,7 @@ fn ends_within(body: Body, limit: Duration) -> Body {
     }))
 }
 
-/// Origins and CORS around everything, the Socket.IO handshake too (contract §Connecting).
+/// Adds origins and CORS to everything, the Socket.IO handshake too (contract §Connecting).
 pub fn wrap(router: Router, config: &Config, hub: &Arc<Hub>, admission: Admission) -> Router {
     let origins = Arc::new(Origins::new(config, admission.proxies.clone()));
     let for_cors = origins.clone();
@@ -137,7 +136,7 @@ pub fn wrap(router: Router, config: &Config, hub: &Arc<Hub>, admission: Admissio
         ServiceBuilder::new()
             .layer(middleware::from_fn_with_state(origins, refuse_others))
             .layer(cors)
-            // Before it is counted as a handshake.
+            // Before the request is counted as a handshake.
             .layer(middleware::from_fn(refuse_client_script))
             .layer(middleware::from_fn_with_state(admission, admit))
             .layer(middleware::from_fn_with_state(bodies, bound)),

@@ -1,6 +1,6 @@
-//! Bodies that nobody wanted to the end. A connection that is closed while its client still sends is reset, and the
-//! reset can overtake the answer: the client sees a broken connection instead of the 401 or 413 it was sent. So what is
-//! left of such a body is read and thrown away for a while, as nginx does (its `lingering_close`).
+//! Drains request bodies that a handler did not read to the end. If a connection is closed while its client still sends, it is
+//! reset, and the reset can overtake the answer: the client sees a broken connection instead of the 401 or 413. So the
+//! rest of such a body is read and thrown away for a while, as nginx does (its `lingering_close`).
 
 use std::{
     pin::Pin,
@@ -18,37 +18,37 @@ use futures::StreamExt as _;
 use hyper::body::{Frame, SizeHint};
 use tokio::{runtime::Handle, sync::Semaphore, time};
 
-/// How long a body is waited for that nobody wants.
+/// The time for which an unread body is drained.
 const LONGEST: Duration = Duration::from_secs(10);
-/// How much of it is read, and how little a second is too slow to wait for.
+/// The most bytes that are drained, and the lowest rate in bytes per second.
 const MOST_BYTES: usize = 64 << 20;
 const LEAST_PER_SECOND: usize = 64 << 10;
 const SILENCE: Duration = Duration::from_secs(1);
-/// How many are read at the same time. Others keep their connection for [`UNREAD`], which is enough for clients that
-/// look at the answer while they send.
+/// The number of bodies that are drained at the same time. Other connections stay open for [`UNREAD`], which is enough for
+/// clients that read the answer while they send.
 const AT_ONCE: usize = 4;
 const UNREAD: Duration = Duration::from_secs(4);
-/// After this many bytes there is a pause: 50 MB/s for each, so that throwing away takes nothing from anyone.
+/// Bytes between two pauses: at most 50 MB/s for each body, so that draining does not slow down others.
 const STRIDE: usize = 256 << 10;
 const PAUSE: Duration = Duration::from_millis(5);
 
 static READERS: Semaphore = Semaphore::const_new(AT_ONCE);
 
-/// Has what is left of a request's body read, where there is any when the request has been dealt with.
+/// Drains the unread request body after the handler has answered.
 pub fn linger(request: Request) -> Request {
     if request.body().is_end_stream() {
         return request;
     }
-    // Who sends `Expect: 100-continue` sends nothing before it is asked, and reading asks.
+    // A client that sends `Expect: 100-continue` waits for a request to send the body, and reading is that request.
     let is_sent = !request.headers().contains_key(header::EXPECT);
     request.map(|body| Body::new(Lingering { body: Some(body), is_sent }))
 }
 
-/// A body that is read to its end after it was dropped.
+/// A body that is drained after it was dropped.
 struct Lingering {
-    /// `None` once it has ended.
+    /// The body; `None` once it has ended.
     body: Option<Body>,
-    /// Its client sends it, or has sent it.
+    /// True once the client sends the body.
     is_sent: bool,
 }
 
@@ -90,7 +90,7 @@ async fn throw_away(body: Body) {
         time::sleep(UNREAD).await;
         return;
     };
-    // Whether it ended, failed or took too long, nobody is waiting for it.
+    // Nobody waits for the result: it may have ended, failed or taken too long.
     let _ = time::timeout(LONGEST, read(body)).await;
 }
 

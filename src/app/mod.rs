@@ -1,4 +1,4 @@
-//! Wires it all together: configuration in, a server that can be started and stopped out.
+//! Wires everything together: makes a server that can be started and stopped from the configuration.
 
 mod admission;
 mod answers;
@@ -36,10 +36,10 @@ use crate::{
     storage::{Storage, StorageError},
 };
 
-/// How long sockets and connections get to close, after the work in flight is finished.
+/// The time that sockets and connections have to close after the work in flight is finished.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Why the server did not start.
+/// The reason why the server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// No database, or one that cannot be migrated.
@@ -48,10 +48,10 @@ pub enum StartError {
     /// `AUTO_MIGRATE` is false, and the schema is not the one that this server was built for.
     #[error("database: {0}")]
     Schema(String),
-    /// No place for uploads.
+    /// The store of uploads cannot be opened.
     #[error("uploads: {0}")]
     Uploads(#[from] StorageError),
-    /// The data directory.
+    /// The data directory cannot be used.
     #[error("data directory {0}: {1}")]
     DataDir(String, std::io::Error),
 }
@@ -88,13 +88,13 @@ impl Store {
         }
         #[cfg(feature = "embedded")]
         if store.embedded.is_some() {
-            // Those of a start before this one, whose tokens were printed, are shut out in production.
+            // Demo users of an earlier start, whose tokens were printed, may not connect in production.
             store.db.seed_users(&embedded::demo_users(), !config.is_production()).await?;
         }
         Ok(store)
     }
 
-    /// As [`Store::open`], but leaves the schema as it is.
+    /// Like [`Store::open`], but does not change the schema.
     ///
     /// # Errors
     /// [`StartError`].
@@ -125,7 +125,7 @@ impl Store {
         };
         tracing::info!(data_dir = %dir.display(), "starting the embedded database");
         let embedded = Embedded::start(dir).await?;
-        // It serves one connection at a time.
+        // The embedded database serves one connection at a time.
         let db = Db::connect(embedded.url(), config, 1).await?;
         Ok(Self { db, secret, embedded: Some(embedded) })
     }
@@ -142,7 +142,7 @@ impl Store {
     }
 }
 
-/// The line for whoever starts the server on a schema that is not its own; `None` if it is.
+/// The error line for a start on a schema of another version; `None` if the schema is right.
 fn schema_fault(state: SchemaState) -> Option<String> {
     match state {
         SchemaState::Current => None,
@@ -169,7 +169,7 @@ pub struct App {
 }
 
 impl App {
-    /// Starts the chat on `store`. `server_name` tells this server from others on the same database.
+    /// Starts the chat on `store`. `server_name` identifies this server among others on the same database.
     ///
     /// # Errors
     /// [`StartError`].
@@ -232,7 +232,7 @@ impl App {
         &self.chat
     }
 
-    /// Serves until `shutdown` resolves; then stops accepting, finishes what is in flight, marks users offline,
+    /// Serves until `shutdown` resolves; then stops accepting, finishes the work in flight, marks users offline,
     /// closes sockets (clients see `transport close` and reconnect), and closes the database.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let connections = server::accept(listener, self.gate, self.router, shutdown).await;

@@ -1,5 +1,4 @@
-//! From which web sites requests may come (contract §Connecting). A browser always says where it comes from; curl and apps need
-//! not, and may come.
+//! Allowed origins (contract §Connecting). A browser always sends its origin. curl and apps need not send one, and are allowed.
 
 use std::{
     collections::HashMap,
@@ -24,34 +23,34 @@ use crate::{
     socket::FromBrowser,
 };
 
-/// How often a refused origin is logged.
+/// The time between two log lines about the same refused origin.
 const LOG_EVERY: Duration = Duration::from_mins(1);
-/// How many refused origins are told apart in the log, and how much of each is written.
+/// The number of refused origins that are logged separately, and the characters of each that are written.
 const MAX_LOGGED: usize = 100;
 const MAX_LOGGED_CHARS: usize = 200;
 
-/// The origins that are allowed.
+/// The allowed origins.
 pub struct Origins {
     allowed: Vec<String>,
     proxies: Arc<Proxies>,
-    /// Refused origins, and when each was logged.
+    /// Refused origins, with the time at which each was logged.
     logged: Mutex<HashMap<String, Instant>>,
 }
 
 impl Origins {
-    /// As `config` has them.
+    /// Makes the allowed origins from `config`.
     pub fn new(config: &Config, proxies: Arc<Proxies>) -> Self {
         Self { allowed: config.allowed_origins(), proxies, logged: Mutex::default() }
     }
 
-    /// Whether a request with these headers may come from `origin`.
+    /// True if a request with these headers may come from `origin`.
     pub fn allows(&self, origin: &HeaderValue, headers: &HeaderMap, extensions: &Extensions) -> bool {
         let Some(origin) = origin.to_str().ok().and_then(normal_origin) else { return false };
         self.allowed.contains(&origin) || self.is_own(&origin, headers, extensions)
     }
 
-    /// Whether this is the server's own origin, which clients other than browsers send: its host is the one that the
-    /// request asks for, or that a proxy of ours was asked for.
+    /// True for the server's own origin, which clients other than browsers send: its host is the one in the request's `Host`,
+    /// or in `X-Forwarded-Host` from a trusted proxy.
     fn is_own(&self, origin: &str, headers: &HeaderMap, extensions: &Extensions) -> bool {
         let Some((scheme @ ("http" | "https"), host)) = origin.split_once("://") else { return false };
         let is_host = |asked: &str| without_default_port(scheme, &asked.trim().to_ascii_lowercase()) == host;
@@ -61,7 +60,7 @@ impl Origins {
             || (is_proxied && text("x-forwarded-host").is_some_and(|hosts| hosts.split(',').any(is_host)))
     }
 
-    /// Whether a page in a browser made this request. Clients other than browsers say the server's own origin, if any.
+    /// True if a page in a browser made this request. Clients other than browsers send the server's own origin, or none.
     fn is_of_browser(&self, request: &Request) -> bool {
         let headers = request.headers();
         let is_browser = |agent: &HeaderValue| agent.as_bytes().starts_with(b"Mozilla/");
@@ -82,7 +81,7 @@ impl Origins {
         }
     }
 
-    /// Whether a refused origin is to be logged now.
+    /// True if a refused origin is to be logged now.
     fn is_due(&self, origin: &str, now: Instant) -> bool {
         let mut logged = self.logged.lock();
         if logged.get(origin).is_some_and(|at| now.duration_since(*at) < LOG_EVERY) {

@@ -1,11 +1,11 @@
-//! Paths as Express 4 takes them: upper or lower case, with or without a slash at the end.
+//! Accepts paths as Express 4 does: in upper or lower case, with or without a slash at the end.
 
 use axum::http::Uri;
 
-/// What follows these is a name and keeps its case: a file's path, a reaction.
+/// After these prefixes a path has a name that keeps its case: a file's path, a reaction.
 const NAMES_FOLLOW: [&str; 2] = ["files", "reactions"];
 
-/// Writes a path as the routes have it. Those of Socket.IO stay as they are.
+/// Rewrites a path to the form of the routes. Paths of Socket.IO are not changed.
 pub fn as_routed(uri: &mut Uri) {
     let path = uri.path();
     let is_usual = !path.bytes().any(|b| b.is_ascii_uppercase()) && (path == "/" || !path.ends_with('/'));
@@ -14,7 +14,7 @@ pub fn as_routed(uri: &mut Uri) {
     }
     let path = routed(path);
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    // What cannot be put together stays as it came, and is no route.
+    // A path that cannot be put together is not changed, and matches no route.
     if let Ok(routed) = format!("{path}{query}").parse() {
         *uri = routed;
     }

@@ -24,17 +24,17 @@ use crate::{
     limits::{Counter, Full, Place, Proxies},
 };
 
-/// A client has this long to send a request's headers, and may keep an unused connection this long.
+/// The time that a client has to send a request's headers, and may keep an unused connection.
 const HEADER_TIMEOUT: Duration = Duration::from_mins(1);
-/// Data that a peer does not acknowledge for this long ends its connection. Otherwise one that vanished with a full
+/// A connection ends if its peer does not acknowledge data for this long. Otherwise one that vanished with a full
 /// window would hold its writer for as long as the system retries, a quarter of an hour.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bytes of a connection that wait to be written, unless one piece is larger, and the most of a request's headers.
+/// The most bytes of a connection that wait to be written (unless one piece is larger), and of a request's headers.
 const BUFFER_BYTES: usize = 64 << 10;
-/// After a failed accept (out of file descriptors), so that the loop does not spin.
+/// The pause after a failed accept (no file descriptor is free), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The connections that are open.
+/// The open connections.
 #[derive(Clone, Default)]
 pub struct Connections {
     open: TaskTracker,
@@ -42,7 +42,7 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// Lets each finish the request it is at, and waits for them.
+    /// Lets each connection finish its current request, and waits for them.
     pub async fn shut_down(self) {
         self.end.cancel();
         self.open.close();
@@ -50,20 +50,20 @@ impl Connections {
     }
 }
 
-/// How many connections may be open: in total, and from one address that is no proxy of ours.
+/// The limits on open connections: in total, and from one address that is not a trusted proxy.
 pub struct Gate {
     total: Arc<Counter<()>>,
     addresses: Arc<Counter<IpAddr>>,
     proxies: Arc<Proxies>,
-    /// How long a client has to read an answer.
+    /// The time that a client has to read an answer.
     read_within: Duration,
 }
 
-/// What an open connection holds.
+/// The places that an open connection holds.
 type Places = (Place<()>, Option<Place<IpAddr>>);
 
 impl Gate {
-    /// As `config` has it. A polling client needs two connections for its socket.
+    /// Makes the limits from `config`. A polling client needs two connections for its socket.
     pub fn new(config: &LimitsConfig, proxies: Arc<Proxies>, read_within: Duration) -> Self {
         let twice = |n: usize| Counter::new(n.saturating_mul(2));
         Self {
@@ -106,7 +106,7 @@ pub async fn accept(
                     Ok(places) => {
                         serve(stream, Peer(peer), places, gate.read_within, router.clone(), &connections);
                     }
-                    // Its buffer is empty, so this does not wait.
+                    // The connection's buffer is empty, so this does not wait.
                     Err(full) => drop(stream.try_write(admission::no_room(full).as_bytes())),
                 }
             }

@@ -1,5 +1,5 @@
-//! Bounds of the bodies that polling sockets post. Engine.IO reads them, and has its own limit of size; the time, the budget
-//! and the words of a refusal are those of REST bodies.
+//! Limits on the bodies that polling sockets post. Engine.IO reads them and limits their size; the time, the budget and the texts
+//! of refusals are those of REST bodies.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     rest::{BodyRefused, json_errors},
 };
 
-/// What bounds bodies.
+/// The limits on bodies.
 #[derive(Clone)]
 pub struct SocketBodies {
     hub: Arc<Hub>,
@@ -28,12 +28,12 @@ pub struct SocketBodies {
 }
 
 impl SocketBodies {
-    /// As `config` has it.
+    /// Makes the limits from `config`.
     pub fn new(config: &Config, hub: &Arc<Hub>, budget: &Arc<ByteBudget>) -> Self {
         Self { hub: hub.clone(), budget: budget.clone(), within: Duration::from_secs(config.request_timeout) }
     }
 
-    /// The user whose socket posts, or else the address.
+    /// The user whose socket posts, or the address if the user is unknown.
     fn owner(&self, request: &Request) -> Owner {
         let user = session_of(request).and_then(|sid| self.hub.user_of(sid));
         let address = || request.extensions().get::<ClientAddress>().map(|address| address.0);
@@ -57,7 +57,7 @@ impl BodyBudget for Share {
     }
 }
 
-/// Bounds the body of a request to Socket.IO, and words its refusal.
+/// Limits the body of a request to Socket.IO, and writes its refusal.
 pub async fn bound(State(bodies): State<SocketBodies>, mut request: Request, next: Next) -> Response {
     if request.method() != Method::POST || !request.uri().path().starts_with("/socket.io") {
         return next.run(request).await;
@@ -74,7 +74,7 @@ pub async fn bound(State(bodies): State<SocketBodies>, mut request: Request, nex
     }
 }
 
-/// The session that a request to Socket.IO names.
+/// Returns the session that a request to Socket.IO names.
 fn session_of(request: &Request) -> Option<Sid> {
     request.uri().query()?.split('&').find_map(|pair| pair.strip_prefix("sid="))?.parse().ok()
 }
