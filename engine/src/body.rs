@@ -1,4 +1,4 @@
-//! Bodies: of our answers, and of the requests to us.
+//! Bodies of answers and of requests.
 
 use std::{
     pin::Pin,
@@ -30,14 +30,14 @@ pub trait BodyBudget: Send + Sync + 'static {
     fn take(&self, bytes: usize) -> bool;
 }
 
-/// Why a body was refused: in the extensions of the answer, for an application that words its answers itself.
+/// The reason why a body was refused. It is in the extensions of the answer, for an application that writes its own answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyRefused {
     /// It has more bytes than are allowed.
     TooLarge,
     /// It did not come in time.
     TooSlow,
-    /// Too many bytes of bodies are on their way.
+    /// Too many bytes of bodies are in flight.
     NoRoom,
 }
 
@@ -89,7 +89,7 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
 /// Bytes of each body that the engine's own budget does not count: so that usual requests pass while others fill the room.
 const NOT_COUNTED: usize = 16 << 10;
 
-/// What one body holds of the engine's own budget, until this is dropped.
+/// The part of the engine's own budget that one body holds, until this is dropped.
 struct Room<'a, H: EngineIoHandler> {
     engine: &'a Engine<H>,
     come: usize,

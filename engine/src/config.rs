@@ -4,7 +4,7 @@ use std::{borrow::Cow, time::Duration};
 
 use engineioxide_core::TransportType;
 
-/// How the engine behaves.
+/// The configuration of the engine.
 #[derive(Clone, Debug)]
 pub struct EngineIoConfig {
     /// The path of the requests; `/engine.io` unless changed. What follows a slash after it does not matter.
@@ -20,7 +20,7 @@ pub struct EngineIoConfig {
     /// Bytes of one polling payload, in both directions. 1 MiB.
     pub max_payload: u64,
     /// Bytes of one message, or payload, that a client may send before the application has let it in: before the first
-    /// Socket.IO CONNECT answer. `None`: as any other. 16 kB.
+    /// Socket.IO CONNECT answer. `None`: the same as afterwards. 16 kB.
     pub max_payload_before_connect: Option<u64>,
     /// Packets in one polling payload from a client. 16,384.
     pub max_packets_per_payload: usize,
@@ -36,9 +36,9 @@ pub struct EngineIoConfig {
     pub ws_max_message_size: usize,
     /// Bytes of one WebSocket frame. 1 MiB.
     pub ws_max_frame_size: usize,
-    /// Whether sessions may use polling.
+    /// True if sessions may use polling.
     pub polling: bool,
-    /// Whether sessions may use WebSocket.
+    /// True if sessions may use WebSocket.
     pub websocket: bool,
 }
 

@@ -79,7 +79,7 @@ impl Frame {
         &self.0
     }
 
-    /// What follows the WebSocket header: the packet as text, or the binary message.
+    /// The bytes after the WebSocket header: the packet as text, or the binary message.
     pub(crate) fn packet(&self) -> &[u8] {
         let header = match self.0[1] {
             126 => 4,
@@ -96,7 +96,7 @@ impl Frame {
         std::str::from_utf8(text).unwrap_or_default()
     }
 
-    /// Whether it is the answer to a Socket.IO CONNECT packet, of whatever namespace.
+    /// True for the answer to a Socket.IO CONNECT packet, of any namespace.
     pub(crate) fn is_connect_answer(&self) -> bool {
         self.packet().starts_with(b"40")
     }

@@ -9,7 +9,7 @@ use crate::socket::{DisconnectReason, Socket};
 
 /// Implemented by the application. The callbacks must not block: they run in the task that reads the session.
 pub trait EngineIoHandler: std::fmt::Debug + Send + Sync + Sized + 'static {
-    /// What the application keeps with each session.
+    /// The data that the application keeps with each session.
     type Data: Default + Send + Sync + 'static;
 
     /// A session was opened.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::socket::Sid;
 
-/// How long a poll may come after the packet that it was sent before.
+/// The time that a poll may arrive late, after a packet that was sent after it.
 const KEPT: Duration = Duration::from_secs(1);
 /// Sessions that are remembered: the oldest is forgotten for another one.
 const MAX: usize = 1024;

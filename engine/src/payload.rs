@@ -23,7 +23,7 @@ pub enum Incoming {
     Close,
     /// A ping, which only a probe may be.
     Ping {
-        /// Whether it is the probe of an upgrade.
+        /// True for the probe of an upgrade.
         probe: bool,
     },
     /// The answer to a ping.

@@ -1,4 +1,4 @@
-//! Why a request is refused, in the words of the JavaScript server.
+//! Refused requests, with the texts of the JavaScript server.
 
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
@@ -30,7 +30,7 @@ impl Refusal {
         }
     }
 
-    /// The number that the JavaScript server has for it.
+    /// The error number of the JavaScript server.
     fn code(self) -> u8 {
         match self {
             Self::UnknownTransport => 0,
@@ -54,7 +54,7 @@ impl Refusal {
         }
     }
 
-    /// How an application hears of it, where it is about a body.
+    /// The reason for the application, if a body was refused.
     fn of_body(self) -> Option<BodyRefused> {
         match self {
             Self::TooLarge => Some(BodyRefused::TooLarge),

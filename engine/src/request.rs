@@ -1,4 +1,4 @@
-//! What a request asks for.
+//! Parses requests to the engine.
 
 use bytes::{Bytes, BytesMut};
 use engineioxide_core::TransportType;
@@ -16,13 +16,13 @@ pub(crate) enum Asked {
     Upgrade(Sid),
 }
 
-/// Whether a request is for the engine.
+/// True if a request is for the engine.
 pub(crate) fn is_ours(uri: &Uri, path: &str) -> bool {
     let rest = uri.path().strip_prefix(path.trim_end_matches('/'));
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// What a request to the engine asks for.
+/// Parses a request to the engine.
 pub(crate) fn parse(parts: &Parts, config: &EngineIoConfig) -> Result<Asked, Refusal> {
     let query = parts.uri.query().unwrap_or_default();
     let parameter = |name: &str| {

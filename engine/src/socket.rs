@@ -127,7 +127,7 @@ impl<D> Socket<D> {
         self.line.end(reason, EndedBy::Server);
     }
 
-    /// Whether the session has ended.
+    /// True if the session has ended.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.line.has_ended()

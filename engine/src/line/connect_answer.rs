@@ -1,4 +1,4 @@
-//! What the application adds to the answers to Socket.IO CONNECT packets. socketioxide writes these answers, and has no
+//! The data that the application adds to the answers to Socket.IO CONNECT packets. socketioxide writes these answers, and has no
 //! way to add to them.
 
 use super::Line;

@@ -10,7 +10,7 @@ use std::{
 use super::{Carrier, Line, State, wake};
 use crate::socket::{DisconnectReason, Sid};
 
-/// How a session ended.
+/// The way in which a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct End {
     pub reason: DisconnectReason,
@@ -73,7 +73,7 @@ impl Line {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// How it ended, if it has.
+    /// The way in which the session ended; `None` if it has not.
     pub fn how_ended(&self) -> Option<End> {
         self.state.lock().end
     }

@@ -1,4 +1,4 @@
-//! The application's own access to a session's queue, beside socketioxide.
+//! The application's own access to a session's queue, next to socketioxide's.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -11,7 +11,7 @@ use crate::{frame::Frame, socket::DisconnectReason};
 #[derive(Clone)]
 pub struct Handle(pub(crate) Arc<Line>);
 
-/// What was handed over for a session and is not with the kernel yet.
+/// The messages that were queued for a session and that the kernel does not have yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waiting {
     /// Messages.
@@ -23,14 +23,14 @@ pub struct Waiting {
 /// The pings of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pings {
-    /// How many were handed over.
+    /// Pings that were queued.
     pub sent: u32,
-    /// How many of them were answered.
+    /// Pings that were answered.
     pub answered: u32,
 }
 
 impl Handle {
-    /// Sends a message that is ready.
+    /// Sends a ready frame.
     ///
     /// # Errors
     /// `Full`: as many packets wait as the configuration allows. `Closed`: the session has ended.
@@ -38,14 +38,14 @@ impl Handle {
         self.0.try_push(frame)
     }
 
-    /// What waits, over either transport.
+    /// The messages that wait, over either transport.
     #[must_use]
     pub fn waiting(&self) -> Waiting {
         Waiting { packets: self.0.packets.load(Ordering::Relaxed), bytes: self.0.bytes.load(Ordering::Relaxed) }
     }
 
-    /// How many pings were answered. What was handed over before a ping that is answered has reached the client: there is one
-    /// queue, and its order is kept.
+    /// The number of queued and of answered pings. Messages that were queued before an answered ping have reached the client,
+    /// because there is one queue and it keeps its order.
     #[must_use]
     pub fn pings(&self) -> Pings {
         let (sent, awaits_pong) = self.0.pings();
@@ -58,13 +58,13 @@ impl Handle {
         self.0.add_to_answer(ConnectAnswer::Connect, namespace, members);
     }
 
-    /// As [`Handle::add_to_connect_answer`], for the next CONNECT_ERROR: `"data":{}` becomes the client's `err.data`.
+    /// Like [`Handle::add_to_connect_answer`], for the next CONNECT_ERROR: `"data":{}` becomes the client's `err.data`.
     pub fn add_to_connect_error(&self, namespace: &str, members: &str) {
         self.0.add_to_answer(ConnectAnswer::ConnectError, namespace, members);
     }
 
-    /// Ends the session at once, for one that is too slow: what waits is dropped, the WebSocket's connection is closed
-    /// without a word, and a poll is told that the session is unknown. The client sees a broken connection and comes back.
+    /// Ends a session that is too slow at once: its queue is dropped, the WebSocket's connection is closed without a close
+    /// frame, and a poll is told that the session is unknown. The client sees a broken connection and comes back.
     /// False if the session has ended before.
     pub fn cut(&self) -> bool {
         self.0.end(DisconnectReason::TransportError, EndedBy::Cut)

@@ -1,4 +1,4 @@
-//! The state of one session under its lock: what waits to be sent, who carries it, and whether it has ended.
+//! The state of one session under its lock: the queue, its owner, and the end of the session.
 //!
 //! There is one outgoing queue and it has one owner: polls until an upgrade is complete, then the WebSocket's task.
 //! The owner changes under the lock, so nothing is lost and nothing is sent twice.
@@ -32,7 +32,7 @@ pub(crate) use upgrade::Upgrade;
 
 use crate::{frame::Frame, socket::Sid};
 
-/// Who owns the outgoing queue.
+/// The owner of the outgoing queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carrier {
     Polling,
@@ -43,11 +43,11 @@ pub(crate) enum Carrier {
 pub(crate) struct Line {
     pub sid: Sid,
     max_packets: usize,
-    /// Set once the application has let the client in.
+    /// True once the application has accepted the client.
     connected: AtomicBool,
-    /// Mirrors the state, for looks without the lock.
+    /// Mirrors the state, to be read without the lock.
     ended: AtomicBool,
-    /// What was handed over and is not with the kernel yet.
+    /// Packets that were queued and that the kernel does not have yet.
     packets: AtomicUsize,
     bytes: AtomicUsize,
     state: Mutex<State>,
@@ -63,12 +63,12 @@ struct State {
     probe: Probe,
     polling: bool,
     posting: bool,
-    /// The client gave its latest poll up while an upgrade was under way.
+    /// True if the client gave up its latest poll during an upgrade.
     poll_given_up: bool,
     /// The poll that waits, and the WebSocket's task.
     poller: Option<Waker>,
     writer: Option<Waker>,
-    /// Those that wait for the end.
+    /// The tasks that wait for the end.
     watchers: Vec<(u64, Waker)>,
     watchers_so_far: u64,
     end: Option<End>,
@@ -76,7 +76,7 @@ struct State {
     gone: bool,
     pings: u32,
     awaits_pong: bool,
-    /// What the application adds to the next answers to Socket.IO CONNECT packets.
+    /// The data that the application adds to the next answers to Socket.IO CONNECT packets.
     additions: Vec<Addition>,
     /// Binaries that a packet has announced and that have not come, and how many packets announced any.
     binaries: u32,
@@ -122,7 +122,7 @@ impl Line {
         self.state.lock().carrier
     }
 
-    /// The application lets the client in: it may send as much as the limits say.
+    /// Marks the client as accepted: from now on the usual limits apply.
     pub fn let_in(&self) {
         self.connected.store(true, Ordering::Relaxed);
     }

@@ -1,10 +1,10 @@
-//! What a client owes: the answer to a ping, and the binaries that a packet announced.
+//! What a client still has to send: the answer to a ping, and the binaries that a packet announced.
 
 use super::Line;
 use crate::frame::Frame;
 
 impl Line {
-    /// Puts a ping into the queue; its number, unless the session has ended.
+    /// Queues a ping and returns its number; `None` if the session has ended.
     pub fn ping(&self) -> Option<u32> {
         let mut state = self.state.lock();
         state.end.is_none().then(|| {
@@ -16,24 +16,24 @@ impl Line {
         })
     }
 
-    /// How many pings went out, and whether the last of them has no answer yet.
+    /// The number of pings that were sent, and true if the last one has no answer yet.
     pub fn pings(&self) -> (u32, bool) {
         let state = self.state.lock();
         (state.pings, state.awaits_pong)
     }
 
-    /// A pong came. False where none was awaited.
+    /// Takes a pong. False if none was expected.
     pub fn pong(&self) -> bool {
         std::mem::take(&mut self.state.lock().awaits_pong)
     }
 
-    /// Whether this ping has no answer.
+    /// True if this ping has no answer.
     pub fn is_unanswered(&self, ping: u32) -> bool {
         let state = self.state.lock();
         state.end.is_none() && state.awaits_pong && state.pings == ping
     }
 
-    /// A packet came that so many binaries follow; its number.
+    /// Takes a packet that announces this many binaries, and returns its number.
     pub fn announce(&self, binaries: u32) -> u32 {
         let mut state = self.state.lock();
         state.binaries = binaries;
@@ -41,13 +41,13 @@ impl Line {
         state.announcements
     }
 
-    /// A binary came.
+    /// Takes a binary.
     pub fn binary_came(&self) {
         let mut state = self.state.lock();
         state.binaries = state.binaries.saturating_sub(1);
     }
 
-    /// Whether the binaries of this packet have not all come.
+    /// True if some binaries of this packet have not come yet.
     pub fn is_incomplete(&self, announcement: u32) -> bool {
         let state = self.state.lock();
         state.end.is_none() && state.binaries > 0 && state.announcements == announcement

@@ -13,12 +13,12 @@ use tokio::time::{Instant, sleep_until};
 use super::{Carrier, EndedBy, Line, State};
 use crate::{frame::Frame, payload, refusal::Refusal, socket::DisconnectReason};
 
-/// What a poll is answered.
+/// The answer to a poll.
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// These packets.
     Frames(Vec<Frame>),
-    /// What waited, and that the session has ended.
+    /// The last frames: the session has ended.
     LastFrames(Vec<Frame>),
     /// Nothing, so that the client stops polling.
     Noop,

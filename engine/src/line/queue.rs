@@ -8,7 +8,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::{Carrier, End, Line, State, wake};
 use crate::frame::Frame;
 
-/// What the WebSocket's task is to do next.
+/// The next step of the WebSocket's task.
 pub(crate) enum Next {
     /// Write what it was given.
     Write,

@@ -13,7 +13,7 @@ use crate::socket::DisconnectReason;
 const FIRST_NOOP: Duration = Duration::from_millis(3);
 const LAST_NOOP: Duration = Duration::from_secs(1);
 
-/// How far an upgrade is.
+/// The state of an upgrade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Probe {
     /// There is none.

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-/// What a client sent.
+/// A message from a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
     /// A text message.
@@ -165,7 +165,7 @@ impl Decoder {
         Ok(Some(frame))
     }
 
-    /// What the first two bytes tell.
+    /// Checks the first two bytes of a frame.
     fn check_start(&self) -> Result<(), Fault> {
         let (first, second) = (self.header[0], self.header[1]);
         let (opcode, length) = (first & 0x0f, usize::from(second & 0x7f));

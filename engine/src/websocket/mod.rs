@@ -24,7 +24,7 @@ use crate::{
     socket::{Sid, Socket},
 };
 
-/// What a handshake's key is hashed with (RFC 6455 §1.3).
+/// The constant with which a handshake's key is hashed (RFC 6455 §1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// A session that has a WebSocket already: the new one is closed with "policy violation".
 const SECOND: u16 = 1008;

@@ -18,7 +18,7 @@ use crate::{frame::Frame, line::Line};
 /// Frames that one call writes.
 const AT_ONCE: usize = 64;
 
-/// What follows the answer to a CONNECT packet is written this much later. A client that waits for one message after the
+/// The time between the answer to a CONNECT packet and the next packet. A client that waits for one message after the
 /// other, as the official suite's does, would lose the second of two that it reads at once.
 const PAUSE: Duration = Duration::from_millis(2);
 

@@ -1,4 +1,4 @@
-//! What comes over a WebSocket: bytes become messages, and messages the session's packets.
+//! Reads a WebSocket: bytes become messages, and messages become the session's packets.
 
 use std::{
     borrow::Cow,
