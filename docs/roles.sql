@@ -1,15 +1,15 @@
--- What the server's role needs at run time, without owning anything.
+-- The privileges that the server's role needs at run time. It owns nothing.
 --
 -- Two roles: the owner runs `souk migrate` and owns the chat's tables and functions; the server connects as `souk_server`
--- with AUTO_MIGRATE=false, and can change no table. Run this file as the owner, in the database and with the schema of the
--- chat as the search_path, after the first `souk migrate` and after every later one: a new version may need new rights.
+-- with AUTO_MIGRATE=false, and cannot change the schema. Run this file as the owner, in the database and with the schema of the
+-- chat as the search_path, after the first `souk migrate` and after every later one: a new version may need new privileges.
 --
 --   CREATE ROLE souk_server LOGIN PASSWORD '…';
 --   psql "$OWNER_URL" -v ON_ERROR_STOP=1 -f docs/roles.sql
 --
 -- tests/it/roles.rs applies this file and runs the server as that role.
 
--- To connect, where PUBLIC may not: GRANT CONNECT ON DATABASE … TO souk_server;
+-- If PUBLIC may not connect: GRANT CONNECT ON DATABASE … TO souk_server;
 GRANT USAGE ON SCHEMA public TO souk_server;
 
 -- The shop's tables. The server reads these columns of users, never the password, and changes no row.
