@@ -17,31 +17,31 @@ pub struct LimitsConfig {
     /// Most sockets of one user: tabs and devices
     #[arg(long, env = "MAX_CONNECTIONS_PER_USER", default_value_t = 100, global = true)]
     pub max_connections_per_user: usize,
-    /// Socket handshakes per second
+    /// Socket handshakes per second; as many at once
     #[arg(long, env = "MAX_HANDSHAKES_PER_SECOND", default_value_t = 2000, global = true)]
     pub max_handshakes_per_second: u32,
     /// Socket handshakes per second from one address; five times as many at once
     #[arg(long, env = "MAX_HANDSHAKES_PER_SECOND_PER_IP", default_value_t = 100, global = true)]
     pub max_handshakes_per_second_per_ip: u32,
-    /// Bad tokens per minute from one address; beyond that its refusals come late
+    /// Bad tokens per minute from one address; as many at once; beyond that its refusals come late
     #[arg(long, env = "MAX_BAD_TOKENS_PER_MINUTE", default_value_t = 60, global = true)]
     pub max_bad_tokens_per_minute: u32,
     /// Refused requests per second from one address, ten times as many at once; beyond that its refusals come late
     #[arg(long, env = "MAX_REFUSALS_PER_SECOND_PER_IP", default_value_t = 5, global = true)]
     pub max_refusals_per_second_per_ip: u32,
-    /// Messages and replies per second of one user; five times as many at once, here and for the limits below
+    /// Messages and replies per second of one user; five times as many at once
     #[arg(long, env = "MAX_MESSAGES_PER_SECOND", default_value_t = 50, global = true)]
     pub max_messages_per_second: u32,
-    /// Typing events per second of one user
+    /// Typing events per second of one user; five times as many at once
     #[arg(long, env = "MAX_TYPING_PER_SECOND", default_value_t = 20, global = true)]
     pub max_typing_per_second: u32,
     /// Rooms that one user joins or leaves per second; ten times as many at once
     #[arg(long, env = "MAX_JOINS_PER_SECOND", default_value_t = 50, global = true)]
     pub max_joins_per_second: u32,
-    /// Searches for users per second of one user
+    /// Searches for users per second of one user; five times as many at once
     #[arg(long, env = "MAX_SEARCHES_PER_SECOND", default_value_t = 20, global = true)]
     pub max_searches_per_second: u32,
-    /// Upload requests per minute of one user
+    /// Upload requests per minute of one user; as many at once
     #[arg(long, env = "MAX_UPLOADS_PER_MINUTE", default_value_t = 60, global = true)]
     pub max_uploads_per_minute: u32,
     /// Bytes that one user may upload per day (UTC)
@@ -50,16 +50,16 @@ pub struct LimitsConfig {
     /// Bytes of one user's uploads that are read per second; a faster upload waits
     #[arg(long, env = "MAX_UPLOAD_BYTES_PER_SECOND", default_value_t = 16 << 20, global = true)]
     pub max_upload_bytes_per_second: u64,
-    /// Conversations that one user may begin per hour; opening an existing one does not count
+    /// Conversations that one user may begin per hour; as many at once; opening an existing one does not count
     #[arg(long, env = "MAX_NEW_CONVERSATIONS_PER_HOUR", default_value_t = 60, global = true)]
     pub max_new_conversations_per_hour: u32,
-    /// Conversations that two users may begin with each other per hour
+    /// Conversations that two users may begin with each other per hour; as many at once
     #[arg(long, env = "MAX_NEW_CONVERSATIONS_PER_PAIR_PER_HOUR", default_value_t = 20, global = true)]
     pub max_new_conversations_per_pair_per_hour: u32,
-    /// Other changes per second of one user: edit, delete, react, mark read, open a conversation, block
+    /// Other changes per second of one user: edit, delete, react, mark read, open a conversation, block; five times as many at once
     #[arg(long, env = "MAX_ACTIONS_PER_SECOND", default_value_t = 50, global = true)]
     pub max_actions_per_second: u32,
-    /// Lists and pages per second of one user
+    /// Lists and pages per second of one user; five times as many at once
     #[arg(long, env = "MAX_READS_PER_SECOND", default_value_t = 100, global = true)]
     pub max_reads_per_second: u32,
     /// Edits of one message
