@@ -1,9 +1,9 @@
-//! The list of a message's columns, and how a row becomes a [`Message`]. A column that is added to `messages` is added here,
-//! and nowhere else in Rust.
+//! The list of a message's columns, and how a row becomes a [`Message`]. Every statement that reads whole messages uses this list.
+//! `CONTRIBUTING.md` says what else a new column needs.
 //!
-//! A page reads most messages by [`message_rows`]: a few columns that all have, and one JSON list of those that few have
-//! ([`RareColumns`]), since each column of each row takes its time, empty or not. What only messages have that were changed,
-//! answer another or were reacted to is read by a second statement ([`ChangedRow`]), which most pages do not need.
+//! A page reads its messages by [`message_rows`]: a few columns that all messages have, and one JSON list of the columns that
+//! few have ([`RareColumns`]), since every column of every row costs decoding time, even if it is empty. A second statement
+//! reads the columns of messages that were changed or reacted to, or are replies ([`ChangedRow`]). Most pages do not need it.
 
 use std::borrow::Cow;
 
