@@ -1,5 +1,6 @@
-//! Since when messages are on their way: they may be stored, and were not told yet. Only as long as that is short do the times at
-//! which messages of different conversations were stored say in which order they were told.
+//! The messages in flight: sent to the database, perhaps stored, and not sent to any client yet. A client that comes back after
+//! a restart compares the times at which messages of different conversations were stored. These times show the order in which
+//! clients got the messages only while no message has been in flight for longer than [`ON_TIME`].
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +13,7 @@ use parking_lot::Mutex;
 /// A message that is told no later than this after it was sent to the database is on time.
 pub const ON_TIME: Duration = Duration::from_secs(1);
 
-/// The batches that are on their way, by when each was first sent to the database.
+/// The batches in flight, by the time at which each was first sent to the database.
 #[derive(Default)]
 pub struct OnTheirWay {
     batches: Mutex<Batches>,
@@ -25,14 +26,14 @@ struct Batches {
     last: u64,
 }
 
-/// A batch on its way, until this is dropped.
+/// Keeps its batch in flight until it is dropped.
 pub struct Token {
     all: Arc<OnTheirWay>,
     number: u64,
 }
 
 impl OnTheirWay {
-    /// A batch is about to be sent to the database.
+    /// Notes a batch that is about to be sent to the database.
     pub fn begin(self: &Arc<Self>) -> Arc<Token> {
         let mut batches = self.batches.lock();
         batches.last += 1;
@@ -41,8 +42,8 @@ impl OnTheirWay {
         Arc::new(Token { all: self.clone(), number })
     }
 
-    /// Whether the time at which a message was stored says nothing of when it is told: one of them has been on its way for longer
-    /// than [`ON_TIME`].
+    /// True if a message has been in flight for longer than [`ON_TIME`]. A message that is sent to clients now is then marked
+    /// late: the time at which it was stored does not show which messages its clients got before it.
     #[must_use]
     pub fn are_late(&self) -> bool {
         self.any_for(ON_TIME)

@@ -14,7 +14,7 @@ use crate::{
     protocol::{Failure, Payload},
 };
 
-/// How late a refusal comes once an address had too many, and how late a user is let in who goes on after being cut.
+/// The delay of refusals to an address that had too many, and of the handshake of a user who was disconnected for flooding.
 const SLOWED_BY: Duration = Duration::from_secs(3);
 
 /// Why a socket was not let in: the text of the client's `connect_error`.
@@ -70,7 +70,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Finds out whose handshake this is, and until when its token is good.
+/// Checks the handshake's token. Returns its user, and the time at which the token expires.
 pub async fn admit(
     state: &SocketState,
     socket: &Socket<LocalAdapter>,
@@ -91,14 +91,15 @@ pub async fn admit(
             return Err(Refusal::InvalidToken(e));
         }
     };
-    // A user who was cut for asking without end, and is back at once.
+    // The user was disconnected for flooding and is back at once.
     if rates.was_flooding(verified.user_id) {
         tokio::time::sleep(SLOWED_BY).await;
     }
     let user = state.chat.users.get(verified.user_id).await.map_err(|_| Refusal::Database)?;
     let user = user.ok_or(Refusal::UserNotFound)?;
     if !user.active {
-        // Nor when they are active again: what was said meanwhile is for them to fetch.
+        // Their sockets cannot come back later either, even once the user is active again: their clients then start anew and
+        // fetch the messages that were sent meanwhile.
         state.hub.forget_ghosts(user.id);
         return Err(Refusal::NotActive);
     }

@@ -1,4 +1,4 @@
-//! How a socket gets in: who it is, what it missed, and the callbacks through which the library hands on its events.
+//! Accepts a socket: checks its user, recovers its state, and registers the callbacks by which the library hands on its events.
 
 use std::{
     fmt,
@@ -60,8 +60,9 @@ impl Authenticate {
         Ok(Session::new(user, expires_at, Some(place), Some(arrival)).with_pid(pid))
     }
 
-    /// Connection state recovery, for clients that cope with it: the name under which this one may come back, which the answer
-    /// to its CONNECT packet says. It is the one that it brought if it takes the place of its earlier socket.
+    /// Connection state recovery. Returns the socket's `pid`, the id with which its client may come back, and puts it into the
+    /// answer to CONNECT. If the client takes the place of its earlier socket, it keeps that socket's `pid`; otherwise it gets a
+    /// new one. `None` if recovery is switched off or the client cannot use it.
     async fn recover(
         &self,
         socket: &Socket<LocalAdapter>,
@@ -76,7 +77,7 @@ impl Authenticate {
             return None;
         }
         let handle = extensions.get::<Handle>()?;
-        // What events say of when they were is compared with it.
+        // The times in the positions of events are compared with the time in the pid.
         let mut pid = state.pids.fresh(state.chat.recovery.now());
         if let Some((text, offset)) = auth.comes_back()
             && let Some(earlier) = state.pids.verify(text, user.id)
@@ -90,8 +91,8 @@ impl Authenticate {
     }
 }
 
-/// Registers what has to be there before the CONNECT reply goes out: an event that follows it at once finds its
-/// handler, and so does the end of a socket that is gone before it was let in.
+/// Registers the handlers of events and of the disconnect. Runs before the CONNECT reply goes out, so that an event that follows
+/// at once finds its handler, and so does the end of a socket that is gone before it was let in.
 fn register(state: &SocketState, socket: &Socket<LocalAdapter>, session: Session) {
     let session = Arc::new(session);
     socket.extensions.insert(session.clone());
@@ -104,7 +105,7 @@ fn register(state: &SocketState, socket: &Socket<LocalAdapter>, session: Session
     });
 }
 
-/// Whether the line broke, or was cut because of its client's slowness: a client comes back after that by itself.
+/// True if the line broke, or the server cut a slow client: after that a client comes back by itself.
 fn is_loss(reason: DisconnectReason) -> bool {
     use DisconnectReason::{ClientNSDisconnect, ClosingServer, ServerNSDisconnect};
     !matches!(reason, ClientNSDisconnect | ServerNSDisconnect | ClosingServer)

@@ -17,12 +17,12 @@ use crate::{
     protocol::{Happening, Position, What},
 };
 
-/// Two messages that were stored within so many seconds may have been told in either order: the one that was told last before
-/// the client went was told within [`ON_TIME`], and so was every message that was stored so long before it. The second second is
-/// for the telling itself, which has no wait in it.
+/// Two messages of different conversations that were stored less than this apart may have been sent to the client in either
+/// order: each is sent within [`ON_TIME`] after it was stored. The second above `ON_TIME` is for the sending itself, which
+/// waits for nothing. So a message that was stored longer than this before the client's last message was sent before it.
 const MARGIN_SECONDS: u8 = 2;
 const _: () = assert!(MARGIN_SECONDS as u64 > ON_TIME.as_secs());
-/// A change is told within so many seconds, if at all; telling it twice does no harm.
+/// The event of a change is sent within this time, if at all. An event that is sent twice does no harm.
 const CHANGES_MARGIN: TimeDelta = TimeDelta::seconds(30);
 /// Most conversations of which something was missed.
 const MAX_CONVERSATIONS: usize = 100;
@@ -138,8 +138,8 @@ fn told_of(user: UserId, known: &Position, came: &[Came], is_late: bool) -> Opti
     Some(told)
 }
 
-/// Whether the client was told of this before the message that it got last. Told again after that, it would look like a read
-/// of that message too.
+/// True if the client got this read event before its last message. Sent again after that message, the event would look as if
+/// the reader had read that message too.
 fn is_known(read: &ReadSince, known: &Position) -> bool {
     known
         .message()

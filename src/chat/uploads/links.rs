@@ -20,9 +20,9 @@ use crate::{
 
 /// A signed link works for 7 days (contract §Uploads).
 const LINK_LIFE: Duration = Duration::from_hours(7 * 24);
-/// Where the files are served.
+/// The route that serves the files.
 const ROUTE: &str = "/api/chat/files/";
-/// A link that is good for this many seconds more is left as it is: browsers keep what they fetched by it.
+/// A link that is good for this many seconds more is left as it is, so that browsers find its file in their cache.
 const GOOD_ENOUGH: i64 = 6 * DAY;
 const DAY: i64 = 86_400;
 
@@ -94,9 +94,9 @@ impl Links {
         if link.as_ref().is_some_and(|l| l.expires - now.timestamp() >= GOOD_ENOUGH) && url.starts_with(base) {
             return None;
         }
-        // The name that we once signed, and not what the message calls it, which anything may be.
+        // The name from the signed link: the name in the message was chosen by its sender, and may be anything.
         let name = link.map_or_else(|| file.name().to_owned(), |link| link.name);
-        // The same all day, so that a browser knows it again.
+        // The same link all day, so that browsers find the file in their cache.
         let expires = (now.timestamp().div_euclid(DAY) + 8) * DAY;
         Some(self.link(base, of_url, &name, expires))
     }
@@ -109,7 +109,7 @@ impl Links {
         format!("name={name}&expires={expires}&signature={}", hex.concat())
     }
 
-    /// Whether we signed this link, expired or not.
+    /// True if this server signed the link, expired or not.
     fn is_signed(&self, path: &str, link: &FileLink) -> bool {
         let mac = self.mac(path, &link.name, link.expires);
         unhex(&link.signature).is_some_and(|given| mac.verify_slice(&given).is_ok())

@@ -1,6 +1,6 @@
-//! How many bytes of text each user has stored, for a limit. They are counted here and added to the database off the sending
-//! path, which waits for nothing: at a user's first message, which returns what there was before, and then whenever enough
-//! has come together.
+//! The bytes that each user has stored (`MAX_STORED_BYTES_PER_USER`). Sending a message only adds to a count in memory. Every
+//! two seconds a task adds the counts to the database and reads each user's total: after the user's first message, and then
+//! whenever 64 kB have come together.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ const EVERY: Duration = Duration::from_secs(2);
 /// Rounds after which a user who stores nothing is forgotten. A user at the limit is looked up again instead: their total may
 /// have been lowered in the database.
 const ROUNDS: u8 = 30;
-/// Bytes of a user that are worth a write; fewer if the limit is small.
+/// Bytes of a user that are worth a statement; fewer if the limit is small.
 const MUCH: u64 = 64 << 10;
 /// Users in one statement.
 const BATCH: usize = 1000;
@@ -50,7 +50,7 @@ impl StoredBytes {
         Self { max, users: Mutex::default() }
     }
 
-    /// Whether a user may store more.
+    /// Checks that a user may store more.
     ///
     /// # Errors
     /// [`Error::StorageFull`].
