@@ -58,7 +58,11 @@ impl Scene {
             let sent = self.world.begin_send(&self.a, self.id, draft(&text));
             if let Some(seq) = self.stored(&text).await {
                 let started = Instant::now();
-                assert!(sent.await.unwrap().is_err());
+                assert_eq!(
+                    sent.await.unwrap().unwrap_err(),
+                    Error::Internal,
+                    "`Busy` would say that nothing was stored"
+                );
                 assert!(started.elapsed() < Duration::from_secs(14), "the sender hears of it in time");
                 return (text, seq);
             }

@@ -120,7 +120,7 @@ impl Publisher {
         }
         let not_socket = socket.filter(|socket| socket.draws_itself()).map(|socket| socket.connection.id);
         let others: Vec<UserId> = members.iter().copied().filter(|id| *id != sent.sender.id).collect();
-        let mut quote_hidden = self.messages.quote_hidden(sent.message().reply_to_message_id).await;
+        let mut quote_hidden = self.quote_hidden(&sent).await;
         // Before anyone is told: a user who leaves after that was here when it came.
         let here = hub.present(others.iter().copied());
         let mut tell = Some(|sent: &Sent, quote_hidden: &[UserId]| {
@@ -140,10 +140,16 @@ impl Publisher {
                 break;
             };
             sent = now;
-            quote_hidden = self.messages.quote_hidden(sent.message().reply_to_message_id).await;
+            quote_hidden = self.quote_hidden(&sent).await;
             sent.is_late = self.core.on_their_way.are_late();
         }
         self.after_sending(&sent, others, here);
+    }
+
+    /// The users who deleted the quoted message for themselves; none if the database does not say in time.
+    async fn quote_hidden(&self, sent: &Sent) -> Vec<UserId> {
+        let hidden = self.messages.quote_hidden(sent.message().reply_to_message_id);
+        timeout(QUOTE_WITHIN, hidden).await.unwrap_or_default()
     }
 
     /// Tells of a new message by `tell`, unless something newer was told of it or of the one that it answers.

@@ -31,7 +31,7 @@ pub enum Failed {
     /// It is not stored.
     Refused(Error),
     /// Perhaps it is stored: an attempt got no answer, and no later one found out.
-    UnknownOutcome(Error),
+    UnknownOutcome,
     /// It is not stored: somebody holds a lock on what it needs.
     Locked,
     /// It is not stored: the database ended the statement, which also had messages of other conversations, after its time.
@@ -114,8 +114,8 @@ impl Attempts<'_> {
                     return self.write_each(these.into_iter().map(|n| vec![n]).collect()).await;
                 }
                 Err(Trouble::Error(e)) => {
-                    let error = if e.is_given_up() { Error::Busy } else { e.into() };
-                    let failed = if self.is_unknown { Failed::UnknownOutcome(error) } else { Failed::Refused(error) };
+                    let refused = || Failed::Refused(if e.is_given_up() { Error::Busy } else { e.into() });
+                    let failed = if self.is_unknown { Failed::UnknownOutcome } else { refused() };
                     return self.fail(these, &failed);
                 }
             }
@@ -167,7 +167,7 @@ impl Attempts<'_> {
     /// Puts off what was not written: it may be tried later.
     fn fail_unwritten(&mut self, these: Vec<usize>) {
         // If an attempt got no answer, the lock may be that attempt's own.
-        let failed = if self.is_unknown { Failed::UnknownOutcome(Error::Busy) } else { Failed::Locked };
+        let failed = if self.is_unknown { Failed::UnknownOutcome } else { Failed::Locked };
         self.fail(these, &failed);
     }
 

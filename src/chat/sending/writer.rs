@@ -25,6 +25,7 @@ use super::{
 use crate::{
     chat::{core::Core, messages::Messages},
     db::{NewMessage, Written},
+    error::Error,
 };
 
 /// How often a lane looks, while it writes, who has waited for too long.
@@ -137,9 +138,10 @@ fn sort_out(batch: Vec<Job>, outcomes: Vec<Result<Written, Failed>>, aside: &mut
             Err(Failed::Refused(error)) => known.push((job, Err(error))),
             Err(Failed::Locked) => aside.locked(job),
             Err(Failed::TooLong) => too_long.extend(job.split()),
-            Err(Failed::UnknownOutcome(error)) => {
+            Err(Failed::UnknownOutcome) => {
                 aside.unknown_outcome(&job);
-                known.push((job, Err(error)));
+                // Not `Busy`, which promises that nothing was stored.
+                known.push((job, Err(Error::Internal)));
             }
         }
     }
