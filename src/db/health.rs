@@ -14,9 +14,6 @@ impl Db {
     }
 
     /// Asks the database for the time, before anything that is stored tells it.
-    ///
-    /// # Errors
-    /// [`super::DbError`].
     pub async fn hear_clock(&self) -> DbResult<()> {
         let sent_at = Utc::now();
         let clock = in_time(self.now()).await?;
@@ -28,17 +25,11 @@ impl Db {
     }
 
     /// The database's time.
-    ///
-    /// # Errors
-    /// [`super::DbError`].
     pub async fn now(&self) -> DbResult<DateTime<Utc>> {
         Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&self.pool()).await?)
     }
 
     /// A connection for [`Self::probe`], once one is free.
-    ///
-    /// # Errors
-    /// [`super::DbError`].
     pub async fn connection(&self) -> DbResult<Lease> {
         Ok(self.pool().acquire().await?)
     }

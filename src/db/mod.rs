@@ -1,7 +1,10 @@
 //! The repository: the only place with SQL. One method is one statement or one transaction, and none holds a
 //! connection while it asks for another (the embedded database has just one).
 //!
-//! Every method is one of [`Db`], and stands in the folder of what it is about, its SQL beside it.
+//! Every method is one of [`Db`], and stands in the folder of what it is about, its SQL beside it. What can fail fails with
+//! [`DbError`]: the documentation of a method names its errors only where that does not say it all.
+
+#![allow(clippy::missing_errors_doc)]
 
 mod catching_up;
 mod connection;

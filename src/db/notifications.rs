@@ -43,9 +43,6 @@ pub struct NotificationTable {
 
 impl Db {
     /// Looks at the table; `None` where there is none, or none we can fill.
-    ///
-    /// # Errors
-    /// [`DbError`].
     pub async fn notification_table(&self) -> DbResult<Option<NotificationTable>> {
         let columns: Vec<(String, String)> = sqlx::query_as(
             "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute
@@ -59,9 +56,6 @@ impl Db {
     }
 
     /// Writes notifications. Returns how many were written: none for a user who is gone.
-    ///
-    /// # Errors
-    /// [`DbError`].
     pub async fn notify(&self, table: &NotificationTable, all: &[Notification]) -> DbResult<u64> {
         // Not tried again here: the others must not wait for one whose user's row is locked.
         let mut lease = self.pool().acquire().await?;
@@ -81,9 +75,6 @@ impl Db {
 
     /// Takes the text out of notifications whose message was deleted for everyone: those that are marked so, and those of
     /// `messages`. Returns whether there may be more.
-    ///
-    /// # Errors
-    /// [`DbError`].
     pub async fn redact_notifications(&self, table: &NotificationTable, messages: &[MessageId]) -> DbResult<bool> {
         let Some(redact) = &table.redact else { return Ok(false) };
         let taken: i64 = sqlx::query_scalar(AssertSqlSafe(redact.clone()))
@@ -98,9 +89,6 @@ impl Db {
 impl Db {
     /// Forgets up to `max` of the oldest notes of which notification tells of which message, once they are 90 days old: by
     /// then the text stays in a notification whose message is deleted. What is to go already is not forgotten.
-    ///
-    /// # Errors
-    /// [`DbError`].
     pub async fn forget_old_notifications(&self, max: i64) -> DbResult<()> {
         sqlx::query!(
             r#"WITH forgotten AS (

@@ -30,12 +30,6 @@ impl Hub {
         !self.recovery.window.is_zero()
     }
 
-    /// Since when this server keeps what sockets are told.
-    #[must_use]
-    pub fn has_run_for(&self) -> Duration {
-        self.recovery.started.elapsed()
-    }
-
     /// For how long a client may be away.
     #[must_use]
     pub fn recovery_window(&self) -> Duration {

@@ -1,9 +1,6 @@
 //! The sockets of this server: they come, enter rooms, leave them, and go.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
 use tokio::sync::Notify;
@@ -23,7 +20,6 @@ use crate::{
 pub(super) struct Recovery {
     /// Zero where no socket may come back.
     pub window: Duration,
-    pub started: Instant,
     pub came: Notify,
     /// Rings when the database has to hear of a socket.
     pub changed: Notify,
@@ -49,7 +45,6 @@ impl Hub {
             max_held: config.socket_send_buffer,
             recovery: Recovery {
                 window: Duration::from_secs(config.recovery_window),
-                started: Instant::now(),
                 came: Notify::new(),
                 changed: Notify::new(),
             },

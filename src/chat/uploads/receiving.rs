@@ -109,12 +109,6 @@ impl Receiving {
         Ok(receiving)
     }
 
-    /// The name as it will be shown.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Takes note of what is left of its owner's share of the day.
     ///
     /// # Errors

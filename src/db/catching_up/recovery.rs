@@ -65,9 +65,6 @@ pub struct ReadSince {
 
 impl Db {
     /// Writes how these sockets are now, and removes those of `gone`, as who nobody may come back.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn write_returning(&self, server: &str, sockets: &[Returning], gone: &[Uuid]) -> DbResult<()> {
         let pids: Vec<Uuid> = sockets.iter().map(|s| s.pid).collect();
         let users: Vec<Uuid> = sockets.iter().map(|s| s.user.0).collect();
@@ -106,9 +103,6 @@ impl Db {
 
     /// Takes over what an earlier life of this server left: its sockets were lost at its last heartbeat, or long ago where nobody
     /// knows. To be called before the server registers.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn inherit_returning(&self, server: &str) -> DbResult<()> {
         sqlx::query!(
             "UPDATE chat_returning_sockets s
@@ -124,9 +118,6 @@ impl Db {
 
     /// Forgets the sockets of this server that were away for more than `window_seconds`. Those of a server that is no more are
     /// lost once that is seen, and kept for the longest window that there is: it may start again.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn forget_returning(&self, server: &str, window_seconds: f64) -> DbResult<()> {
         sqlx::query!(
             "UPDATE chat_returning_sockets s SET gone_at = now()
@@ -152,9 +143,6 @@ impl Db {
 
     /// Takes a socket that an earlier life of this server had: its rooms. It can be taken once. `None` where it is not kept, or
     /// the message at `known` is none of the user's conversations or was not stored when the client says.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn take_returning(
         &self,
         server: &str,
@@ -186,9 +174,6 @@ impl Db {
     /// Messages in the user's conversations that are newer than the one at `known`, in the order of their numbers, at most
     /// `limit`. Of other conversations those that were stored `margin_seconds` before it or later; those of its own were
     /// told in the order of their numbers.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn came_since(
         &self,
         user: UserId,
@@ -236,9 +221,6 @@ impl Db {
     }
 
     /// Messages in the user's conversations that were changed, or that they deleted for themselves, since then, at most `limit`.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn changed_since(&self, user: UserId, since: DateTime<Utc>, limit: i64) -> DbResult<Vec<Changed>> {
         let rows = sqlx::query!(
             r#"SELECT m.id AS "id!", m.conversation_id AS "conversation_id!", m.version AS "version!", m.is_deleted AS "is_deleted!",
@@ -275,9 +257,6 @@ impl Db {
     }
 
     /// Who read in the user's conversations since then, at most `limit`.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn read_since(&self, user: UserId, since: DateTime<Utc>, limit: i64) -> DbResult<Vec<ReadSince>> {
         let rows = sqlx::query!(
             r#"SELECT o.conversation_id, o.user_id, o.last_read_seq, o.last_read_at AS "last_read_at!: Time"

@@ -57,9 +57,6 @@ pub struct SyncState {
 impl Db {
     /// The present state of these conversations; those that do not exist are left out. Changes and deletions are counted
     /// from `margin_seconds` before the last known message, up to `limit`.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn sync_states(
         &self,
         viewer: UserId,
@@ -122,9 +119,6 @@ impl Db {
 
     /// The viewer's conversations in which anything happened since then, newest activity first, with the last message
     /// before that; it is looked for among the newest `reach`.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn active_since(
         &self,
         viewer: UserId,

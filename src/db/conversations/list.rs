@@ -95,9 +95,6 @@ pub struct Participant {
 
 impl Db {
     /// One conversation as `viewer` sees it; `None` unless they are a member.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn conversation(&self, id: ConversationId, viewer: UserId) -> DbResult<Option<Conversation>> {
         let row = conversation_rows!(
             "FROM conversation_members me JOIN conversations c ON c.id = me.conversation_id
@@ -111,9 +108,6 @@ impl Db {
     }
 
     /// A page of `viewer`'s conversations, newest activity first.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn conversations(
         &self,
         viewer: UserId,
@@ -179,9 +173,6 @@ impl Db {
     }
 
     /// The participants of these conversations other than `viewer`, in one statement.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn other_participants(
         &self,
         conversations: &[ConversationId],

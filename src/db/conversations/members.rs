@@ -77,9 +77,6 @@ pub type Member = (ConversationId, UserId);
 
 impl Db {
     /// The conversation's watermarks, by user id, and whether `user` is a member; `None` where there is no such conversation.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn access(&self, conversation: ConversationId, user: UserId) -> DbResult<Option<Access>> {
         let rows = sqlx::query!(
             r#"SELECT m.user_id AS "user_id?", m.last_read_seq AS "last_read_seq?", m.last_read_at AS "last_read_at: Time",
@@ -109,9 +106,6 @@ impl Db {
     }
 
     /// The watermarks of these conversations' members, by user id.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn watermarks_of(
         &self,
         conversations: &[ConversationId],
@@ -139,9 +133,6 @@ impl Db {
     }
 
     /// The members; none where there is no such conversation.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn members(&self, conversation: ConversationId) -> DbResult<Vec<UserId>> {
         let ids =
             sqlx::query_scalar!("SELECT user_id FROM conversation_members WHERE conversation_id = $1", conversation.0)
@@ -152,9 +143,6 @@ impl Db {
 
     /// Moves `user`'s watermark to the newest message, in one statement whatever the number of messages.
     /// `None` where there is no such conversation.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn mark_read(&self, conversation: ConversationId, user: UserId) -> DbResult<Option<ReadMark>> {
         let row = sqlx::query!(
             r#"SELECT EXISTS (SELECT 1 FROM conversation_members m WHERE m.conversation_id = c.id AND m.user_id = $2) AS "is_member!",
@@ -178,9 +166,6 @@ impl Db {
 
     /// Records that messages reached users. Returns the time recorded, and whose mark could not be set because somebody
     /// holds a lock on their row.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn mark_delivered(&self, deliveries: &[Delivery]) -> DbResult<(DateTime<Utc>, Vec<Member>)> {
         // What came last covers what came before.
         let mut last: HashMap<(Uuid, Uuid), i64> = HashMap::new();
@@ -265,9 +250,6 @@ impl Db {
     }
 
     /// Everyone who shares a conversation with one of `users`: pairs of user and contact, neither having blocked the other.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn contacts(&self, users: &[UserId]) -> DbResult<Vec<(UserId, UserId)>> {
         let users: Vec<Uuid> = users.iter().map(|u| u.0).collect();
         let rows = sqlx::query!(
@@ -286,9 +268,6 @@ impl Db {
     }
 
     /// Messages by others that `user` has not read, over all conversations: a sum of counters, no look at messages.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn unread_count(&self, user: UserId) -> DbResult<i64> {
         let n = sqlx::query_scalar!(
             r#"SELECT COALESCE(sum(c.last_seq - m.last_read_seq - m.skipped), 0)::bigint AS "n!"

@@ -36,9 +36,6 @@ impl Db {
     /// The conversation of these two and this kind (and related entity, if given), made where there is none.
     /// Two racing calls get the same one: the second waits for the first's commit. `None` where one would have to be
     /// made, and one of the two blocked the other. `may_begin` is asked before one is made, and what it refuses with returned.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn get_or_create_conversation<E>(
         &self,
         new: &NewConversation,

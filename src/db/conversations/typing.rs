@@ -9,9 +9,6 @@ use crate::{
 
 impl Db {
     /// Writes the latest state of each pair; none where somebody holds a lock on what one of them needs.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn write_typing(&self, changes: &[(ConversationId, UserId, bool)]) -> DbResult<()> {
         let conversations: Vec<Uuid> = changes.iter().map(|c| c.0.0).collect();
         let users: Vec<Uuid> = changes.iter().map(|c| c.1.0).collect();

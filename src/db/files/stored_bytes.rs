@@ -9,9 +9,6 @@ use crate::{
 
 impl Db {
     /// Adds to what these users have stored; returns what each has stored by now, on all servers.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn add_stored_bytes(&self, added: &[(UserId, i64)]) -> DbResult<Vec<(UserId, i64)>> {
         let users: Vec<Uuid> = added.iter().map(|(user, _)| user.0).collect();
         let bytes: Vec<i64> = added.iter().map(|(_, bytes)| *bytes).collect();

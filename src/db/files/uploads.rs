@@ -12,9 +12,6 @@ const RETRY_SECONDS: f64 = 60.0;
 
 impl Db {
     /// Bytes that `user` uploaded today (UTC).
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn uploaded_today(&self, user: UserId) -> DbResult<u64> {
         let bytes = sqlx::query_scalar!(
             "SELECT bytes FROM chat_upload_bytes WHERE user_id = $1 AND day = (now() AT TIME ZONE 'UTC')::date",
@@ -26,9 +23,6 @@ impl Db {
     }
 
     /// Notes a file that is about to be kept; false, and not noted, where its owner would have more than `quota` today.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn note_file(&self, path: &str, owner: UserId, size: u64, quota: Option<u64>) -> DbResult<bool> {
         let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         let noted = sqlx::query!(
@@ -50,9 +44,6 @@ impl Db {
     }
 
     /// Forgets a file that was taken back, and its bytes on the day on which they were counted.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn forget_upload(&self, path: &str, owner: UserId) -> DbResult<()> {
         sqlx::query!(
             "WITH forgotten AS (
@@ -70,9 +61,6 @@ impl Db {
 
     /// Looks at up to `max` files that were uploaded `hours` ago and not looked at since: a message names them, or they are
     /// unused. Returns how many it looked at.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn find_unused_files(&self, hours: u32, max: i64) -> DbResult<i64> {
         let looked_at = sqlx::query_scalar!(
             r#"WITH old AS (
@@ -91,9 +79,6 @@ impl Db {
     }
 
     /// Up to `max` files that are to go now. An unused one that a message names meanwhile is kept.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn files_to_remove(&self, max: i64) -> DbResult<Vec<String>> {
         let paths = sqlx::query_scalar!(
             "WITH due AS (
@@ -113,9 +98,6 @@ impl Db {
     }
 
     /// True if a file is to be removed because its messages were deleted for everyone.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn is_file_deleted(&self, path: &str) -> DbResult<bool> {
         let is_deleted = sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT 1 FROM chat_files WHERE path = $1 AND state = 'deleted') AS "is_deleted!""#,
@@ -125,9 +107,6 @@ impl Db {
     }
 
     /// Puts a file that the store did not give up behind the others: it is due again in a minute.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn put_off_file(&self, path: &str) -> DbResult<()> {
         sqlx::query!(
             "UPDATE chat_files SET since = now() + make_interval(secs => $2::float8 - CASE state WHEN 'unused' THEN $3::float8 ELSE 0 END)
@@ -142,9 +121,6 @@ impl Db {
     }
 
     /// Forgets a file that was removed from the store.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn forget_file(&self, path: &str) -> DbResult<()> {
         sqlx::query!("DELETE FROM chat_files WHERE path = $1 AND state IN ('unused', 'deleted') RETURNING path", path)
             .fetch_optional(&self.pool())
@@ -153,9 +129,6 @@ impl Db {
     }
 
     /// Forgets how much was uploaded on days that are over.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn forget_old_days(&self) -> DbResult<()> {
         sqlx::query!("DELETE FROM chat_upload_bytes WHERE day < (now() AT TIME ZONE 'UTC')::date - 1 RETURNING day")
             .fetch_all(&self.pool())

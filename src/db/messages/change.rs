@@ -81,9 +81,6 @@ impl Action {
 
 impl Db {
     /// Replaces a message's text and keeps the old one in its history, unless it was edited `max_edits` times before.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn edit_message(
         &self,
         message: MessageId,
@@ -105,9 +102,6 @@ impl Db {
     }
 
     /// Deletes a message for the caller alone, or (its sender only) for everyone.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn delete_message(&self, message: MessageId, user: UserId, for_everyone: bool) -> DbResult<Action> {
         let r = sqlx::query!(
             r#"SELECT outcome AS "outcome!", conversation_id, members, souk_version_now($1) AS version
@@ -122,9 +116,6 @@ impl Db {
     }
 
     /// Adds a reaction of the caller's, or takes it away.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn react(&self, message: MessageId, user: UserId, reaction: &str, add: bool) -> DbResult<Action> {
         let (action, reactions) = if add {
             let r = sqlx::query!(

@@ -21,9 +21,6 @@ pub struct EditHistory {
 impl Db {
     /// Earlier texts of a message, newest first: up to `limit`, and as many as fit in `max_bytes`, but one at least.
     /// They begin with the newest, or after `before`; `None` where that is no earlier text of this message.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn edit_history(
         &self,
         message: MessageId,
@@ -76,9 +73,6 @@ impl Db {
     }
 
     /// The users who deleted a message for themselves.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn hidden_from(&self, message: MessageId) -> DbResult<Vec<UserId>> {
         let ids = sqlx::query_scalar!("SELECT user_id FROM message_deletions WHERE message_id = $1", message.0)
             .fetch_all(&self.pool())

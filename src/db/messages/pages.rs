@@ -37,9 +37,6 @@ pub struct Slice {
 impl Db {
     /// A page of a conversation, oldest first, without what `viewer` deleted for themselves, and its members. It has no
     /// messages for a user who is not one; `None` where there is no such conversation.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn page(
         &self,
         conversation: ConversationId,
@@ -69,9 +66,6 @@ impl Db {
 
     /// Slices of several conversations in one statement, each conversation's messages oldest first, without what
     /// `viewer` deleted for themselves. `watermarks` are those of all members of these conversations.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn messages_of<'w>(
         &self,
         viewer: UserId,
@@ -83,9 +77,6 @@ impl Db {
     }
 
     /// These messages by their numbers, with nobody's eyes.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn stored_messages(
         &self,
         wanted: &[(ConversationId, i64)],
@@ -105,9 +96,6 @@ impl Db {
 
     /// These messages as `viewer` sees them, without those that they deleted for themselves. The caller checks that the viewer
     /// is a member.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn messages_by_id<'w>(
         &self,
         viewer: UserId,
@@ -124,9 +112,6 @@ impl Db {
     }
 
     /// The conversation and number of a message, whoever may see it.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn locate(&self, message: MessageId) -> DbResult<Option<(ConversationId, i64)>> {
         let row = sqlx::query!("SELECT conversation_id, seq FROM messages WHERE id = $1", message.0)
             .fetch_optional(&self.pool())

@@ -97,9 +97,6 @@ impl Db {
 
     /// The outcome of a batch after its deadline: what is stored by now is [`Outcome::Stored`], and
     /// nothing is added. Waits for the conversations' rows, and so for a statement that is committing.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn settle_messages(&self, batch: &[&NewMessage]) -> DbResult<Vec<Written>> {
         let conversations: Vec<Uuid> = batch.iter().map(|m| m.conversation_id.0).collect();
         let mut connection = self.pool().acquire().await?;

@@ -52,9 +52,6 @@ const TO_THE_END: &str = "until all migrations are done";
 
 impl Db {
     /// One line for each thing that [`Db::migrate`] would do; empty when there is nothing to do.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn migration_report(&self) -> DbResult<Vec<String>> {
         let mut connection = self.pool().acquire().await?;
         let mut tx = connection.begin().await?;

@@ -48,9 +48,6 @@ impl Db {
 
     /// Compares the migrations that the database has with those of this server, and changes nothing. Needs only the right
     /// to read `_sqlx_migrations`.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn schema_state(&self) -> DbResult<SchemaState> {
         let mut connection = self.first_connection().await?;
         let applied = applied(&mut connection).await?;

@@ -61,9 +61,6 @@ const REPORT: &str = "
 impl Db {
     /// One line for each index on `users`, and for the extension, that [`Db::make_user_indexes`] would make after the
     /// migrations, or would leave to others; empty when all are there.
-    ///
-    /// # Errors
-    /// [`DbError`].
     pub async fn user_index_report(&self) -> DbResult<Vec<String>> {
         let names: Vec<String> = INDEXES.iter().map(|i| i.name.to_owned()).collect();
         let (missing, is_small, is_owner, has_trigrams, may_have_trigrams): (Vec<String>, bool, bool, bool, bool) =

@@ -10,9 +10,6 @@ use crate::{
 
 impl Db {
     /// Blocks `user` for `by`. False where there is no such user.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn block(&self, by: UserId, user: UserId) -> DbResult<bool> {
         let found = sqlx::query_scalar!(
             r#"WITH known AS (SELECT id FROM users WHERE id = $2), done AS (
@@ -28,9 +25,6 @@ impl Db {
     }
 
     /// Removes the block. False where there is no such user; no block is no error.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn unblock(&self, by: UserId, user: UserId) -> DbResult<bool> {
         let found = sqlx::query_scalar!(
             r#"WITH done AS (DELETE FROM user_blocks WHERE blocker_id = $1 AND blocked_id = $2)
@@ -44,9 +38,6 @@ impl Db {
     }
 
     /// Everyone with whom `user` has a block, whichever of the two made it.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn blocks_around(&self, user: UserId) -> DbResult<Vec<UserId>> {
         let ids = sqlx::query_scalar!(
             r#"SELECT blocked_id AS "id!" FROM user_blocks WHERE blocker_id = $1
@@ -59,9 +50,6 @@ impl Db {
     }
 
     /// The users whom `user` blocked, the latest first.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn blocked_by(&self, user: UserId, limit: i64) -> DbResult<Vec<Person>> {
         let rows = sqlx::query_as!(
             PersonRow,
@@ -79,9 +67,6 @@ impl Db {
     }
 
     /// True if one of these two blocked the other.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn is_blocked(&self, a: UserId, b: UserId) -> DbResult<bool> {
         let pair: Vec<Uuid> = vec![a.0, b.0];
         Ok(sqlx::query_scalar!(r#"SELECT souk_is_blocked($1) AS "blocked!""#, &pair).fetch_one(&self.pool()).await?)

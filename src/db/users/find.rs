@@ -35,9 +35,6 @@ impl Db {
 
     /// Active users of `roles` other than `caller` whose name or e-mail contains `text`, in any case.
     /// `%` and `_` are plain characters.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn search_users(&self, caller: UserId, roles: &[Role], text: &str, limit: usize) -> DbResult<FoundUsers> {
         let mut found = self.find_users(caller, roles, text, limit).await?;
         found.users.truncate(limit);
@@ -45,9 +42,6 @@ impl Db {
     }
 
     /// Up to 100 active users of `roles` other than `caller`, as evenly from each role as there are.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn available_users(&self, caller: UserId, roles: &[Role]) -> DbResult<Vec<Person>> {
         let found = self.find_users(caller, roles, "", MAX_AVAILABLE).await?;
         let mut of_role: HashMap<Role, usize> = HashMap::new();
@@ -88,9 +82,6 @@ impl Db {
 
     /// The user whom `caller` should ask for help: the staff member of a support conversation already open; else one who is
     /// online, with the fewest active conversations; else the longest serving.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn support_user(&self, caller: UserId) -> DbResult<Option<Person>> {
         let row = sqlx::query_as!(
             PersonRow,

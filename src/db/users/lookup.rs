@@ -41,17 +41,11 @@ impl UserRow {
 
 impl Db {
     /// The user with this id, active or not.
-    ///
-    /// # Errors
-    /// [`DbError`].
     pub async fn user(&self, id: UserId) -> DbResult<Option<User>> {
         Ok(self.users(&[id]).await?.pop())
     }
 
     /// Those of these users that there are, active or not.
-    ///
-    /// # Errors
-    /// [`DbError`].
     pub async fn users(&self, ids: &[UserId]) -> DbResult<Vec<User>> {
         let ids: Vec<Uuid> = ids.iter().map(|u| u.0).collect();
         let rows = sqlx::query_as!(
@@ -66,9 +60,6 @@ impl Db {
     }
 
     /// The user with this e-mail address, whatever its case.
-    ///
-    /// # Errors
-    /// [`DbError`].
     pub async fn user_by_email(&self, email: &str) -> DbResult<Option<User>> {
         let row = sqlx::query_as!(
             UserRow,
@@ -82,9 +73,6 @@ impl Db {
     }
 
     /// Compares what is known of users with the database, and returns only where the two differ.
-    ///
-    /// # Errors
-    /// [`DbError`].
     pub async fn differences(&self, known: &[Arc<User>]) -> DbResult<Differences> {
         let ids: Vec<Uuid> = known.iter().map(|u| u.id.0).collect();
         let emails: Vec<&str> = known.iter().map(|u| u.email.as_str()).collect();
@@ -123,9 +111,6 @@ impl Db {
 
     /// Seeds demo users into the embedded database while it has none, and lets those that are there in or not. Never called
     /// with the shop's database.
-    ///
-    /// # Errors
-    /// [`DbError`].
     pub async fn seed_users(&self, users: &[(UserId, &str, Role, &str)], may_enter: bool) -> DbResult<()> {
         let ids: Vec<Uuid> = users.iter().map(|u| u.0.0).collect();
         let emails: Vec<String> = users.iter().map(|u| u.1.to_owned()).collect();

@@ -32,9 +32,6 @@ pub type Gone = (UserId, DateTime<Utc>);
 
 impl Db {
     /// Beats this server's heart. True when the server was unknown: it just started, or others gave it up.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn heartbeat(&self, server: &str) -> DbResult<bool> {
         let inserted = sqlx::query_scalar!(
             r#"INSERT INTO chat_servers (name) VALUES ($1)
@@ -47,9 +44,6 @@ impl Db {
     }
 
     /// Servers other than `server` whose heart has beaten within `stale_seconds`, by name, with the seconds since.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn other_servers(&self, server: &str, stale_seconds: i32) -> DbResult<Vec<(String, f64)>> {
         let rows = sqlx::query!(
             r#"SELECT name, extract(epoch FROM now() - heartbeat_at)::float8 AS "silent!" FROM chat_servers
@@ -64,9 +58,6 @@ impl Db {
 
     /// Forgets `server` (when given) and every server silent for `stale_seconds`. Users that no other server holds
     /// are offline since that server's last heartbeat.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn sweep_servers(&self, server: Option<&str>, stale_seconds: i32) -> DbResult<Vec<Gone>> {
         again_while_in_the_way(|| self.try_to_sweep(server, stale_seconds)).await
     }
@@ -110,9 +101,6 @@ impl Db {
     }
 
     /// Records that `server` holds sockets of `users`. Returns those who were offline until now.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn set_online(&self, server: &str, users: &[(UserId, Uuid)]) -> DbResult<Vec<UserId>> {
         let ids: Vec<Uuid> = users.iter().map(|u| u.0.0).collect();
         let connections: Vec<String> = users.iter().map(|u| u.1.to_string()).collect();
@@ -142,9 +130,6 @@ impl Db {
 
     /// Records that `server` holds no socket of `users` any more, and how long ago the last one went. Returns those whom no
     /// other server holds.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn set_offline(&self, server: &str, users: &[(UserId, Duration)]) -> DbResult<Vec<Gone>> {
         let mut users: Vec<(Uuid, f64)> = users.iter().map(|(user, ago)| (user.0, ago.as_secs_f64())).collect();
         // In order: the statement finds a user's time by halves.
@@ -181,9 +166,6 @@ impl Db {
     }
 
     /// A user's presence; `None` if none is stored, or the shop deleted the user.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn online_status(&self, user: UserId) -> DbResult<Option<OnlineStatus>> {
         let row = sqlx::query!(
             r#"SELECT COALESCE(is_online, false) AS "is_online!", last_seen_at AS "last_seen_at: Time", socket_id,
