@@ -1,4 +1,4 @@
-//! What all services of the chat share.
+//! The parts that all services of the chat share.
 
 use std::sync::Arc;
 
@@ -16,13 +16,13 @@ pub struct Core {
     pub db: Db,
     /// The sockets.
     pub hub: Arc<Hub>,
-    /// How much each user may ask for.
+    /// The limits of users and addresses.
     pub limits: Arc<Limits>,
     /// Work in flight and background tasks.
     pub tasks: Tasks,
     /// Members and blocks, remembered for a while.
     pub membership: Membership,
-    /// Batches that may be stored and were not told yet.
+    /// The messages in flight.
     pub on_their_way: Arc<OnTheirWay>,
     /// This server's name among those on the same database.
     pub server_name: String,

@@ -14,7 +14,7 @@ use crate::{
 const REMEMBERED_FOR: Duration = Duration::from_secs(30);
 const MAX_ENTRIES: u64 = 100_000;
 
-/// What is remembered of members and blocks.
+/// The cache of members and blocks.
 pub struct Membership {
     db: Db,
     members: Cache<ConversationId, Arc<[UserId]>>,

@@ -11,7 +11,7 @@ use crate::{
     protocol::{Happening, MessagesRead, What, events::outgoing},
 };
 
-/// How far each member has read.
+/// Marks conversations as read, and counts unread messages.
 pub struct Reading {
     core: Arc<Core>,
     unread: Coalesced<UserId, i64>,

@@ -32,7 +32,7 @@ const MAX_MESSAGES: i64 = 500;
 /// Conversations of an answer to `since`.
 const MAX_CONVERSATIONS: i64 = 100;
 
-/// What a client missed of one conversation.
+/// The messages and changes of one conversation that a client missed.
 pub struct Missed {
     state: SyncState,
     reset: bool,
@@ -69,7 +69,7 @@ impl Missed {
     }
 }
 
-/// What a client missed of all that it asked for.
+/// The answer to a client that catches up: one entry for each conversation.
 pub struct Synced {
     /// As the client named them.
     conversations: Vec<(String, Result<Missed>)>,
@@ -89,7 +89,7 @@ impl Synced {
         }
     }
 
-    /// Up to which number the client now knows everything, by conversation.
+    /// The number up to which the client now has every message, by conversation.
     pub fn covers(&self) -> impl Iterator<Item = (ConversationId, i64)> + '_ {
         self.conversations.iter().filter_map(|(_, o)| o.as_ref().ok()).map(|m| (m.state.known.conversation, m.up_to))
     }
@@ -114,7 +114,7 @@ impl CatchUp {
         Self { core, uploads, rooms }
     }
 
-    /// What the caller missed. A conversation of which they are no member fails alone.
+    /// Reads the messages and changes that the caller missed. A conversation of which they are no member fails alone.
     pub async fn catch_up(&self, user: &User, request: SyncRequest) -> Result<Synced> {
         // The database's clock, by which it is compared when it comes back, and before anything is read.
         let server_time = self.core.db.now().await?;

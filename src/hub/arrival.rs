@@ -22,16 +22,16 @@ pub struct Arrival {
     pub(super) waiting: Waiting,
     /// The socket whose place it takes.
     pub(super) ghost: Option<Ghost>,
-    /// What came for it before that was taken, and is in its log.
+    /// The events that came for it before it took that place. They are in that socket's log too.
     pub(super) before: Vec<Event>,
-    /// What it missed, to be told first.
+    /// The events that it missed, sent first.
     pub(super) replay: Vec<Event>,
-    /// Up to which numbers that is everything, where the database says so.
+    /// The numbers up to which these are all messages, by conversation; only after a restart of the server.
     pub(super) told: Vec<(ConversationId, i64)>,
 }
 
 impl Hub {
-    /// Keeps what is sent to `user` from now on for a socket that is about to be told that it is connected.
+    /// Keeps the events for `user` from now on, for a socket that is about to get its CONNECT packet.
     #[must_use]
     pub fn expect(self: &Arc<Self>, user: UserId) -> Arrival {
         let waiting = Waiting::default();
@@ -40,7 +40,7 @@ impl Hub {
         Arrival { hub: self.clone(), user, session: None, waiting, ghost: None, before, replay, told }
     }
 
-    /// Whose session this is; `None` as long as nobody has shown a token there.
+    /// The user of a session; `None` until its handshake showed a valid token.
     #[must_use]
     pub fn user_of(&self, session: Sid) -> Option<UserId> {
         let state = self.state.read();
@@ -50,7 +50,7 @@ impl Hub {
 }
 
 impl Arrival {
-    /// Says over which session it comes.
+    /// Sets the session over which it comes.
     #[must_use]
     pub fn over(mut self, session: Sid) -> Self {
         self.hub.state.write().arriving_sessions.insert(session, self.user);

@@ -1,22 +1,22 @@
-//! Who is to get an event.
+//! The receivers of an event.
 
 use uuid::Uuid;
 
 use super::connection::Connection;
 use crate::domain::{ConversationId, UserId};
 
-/// Who is to get an event: the sockets in a room, as far as their users are `members`, and all sockets of `users`.
+/// The receivers of an event: the sockets in a room whose users are `members`, and all sockets of `users`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Audience<'a> {
     /// A conversation's room.
     pub room: Option<ConversationId>,
-    /// Of the room, only these: a participant who was removed may still sit in it.
+    /// The members: a socket in the room whose user is not one of them gets nothing. A removed member may still be in the room.
     pub members: &'a [UserId],
-    /// Every socket of these, wherever it is.
+    /// All sockets of these users get the event, also those that are not in the room.
     pub users: &'a [UserId],
-    /// But not this socket.
+    /// This socket gets nothing.
     pub not_socket: Option<Uuid>,
-    /// But no socket of this user.
+    /// This user's sockets get nothing.
     pub not_user: Option<UserId>,
 }
 

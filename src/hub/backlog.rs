@@ -1,4 +1,4 @@
-//! What waits to be sent: how much of it all sockets together may have.
+//! The bound on the bytes that wait to be sent to all sockets together.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,13 +6,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{connection::Connection, sockets::Hub};
 
-/// How often the sum is looked at.
+/// Interval at which the bytes are added up.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Every so many looks, what clients are known to have received is forgotten.
+/// The logs are tidied once in so many looks.
 const TIDY_EVERY: u32 = 10;
 
 impl Hub {
-    /// Keeps what waits in total within its bound, and what is kept for sockets that come back, until `stop`.
+    /// Keeps the waiting bytes within their bound, and the logs of sockets short, until `stop`.
     pub async fn watch_backlog(self: Arc<Self>, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         let mut looks = 0_u32;
@@ -25,7 +25,7 @@ impl Hub {
         }
     }
 
-    /// Where more waits in total than there is memory for, those go for whom the most waits, until it is little enough.
+    /// If more bytes wait than `SEND_BUFFERS_BYTES`, disconnects the sockets with the most until the rest fits.
     fn shed(&self) {
         let waiting = |c: &Arc<Connection>| Some((c.waiting(), c.clone())).filter(|(bytes, _)| *bytes > 0);
         let mut backlog: Vec<_> =

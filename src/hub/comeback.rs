@@ -15,16 +15,16 @@ use crate::{
     protocol::Happening,
 };
 
-/// What a socket that comes back was not told.
+/// The events that a socket missed before it came back, and its rooms.
 pub struct MissedEvents {
     /// The rooms that it was in.
     pub rooms: Vec<ConversationId>,
-    /// In order; `None` where that is not known any more.
+    /// The events, in order; `None` if the log lacks some of them.
     pub happenings: Option<Vec<Arc<Happening>>>,
 }
 
 impl Hub {
-    /// Whether clients may come back at all.
+    /// True if connection state recovery is switched on.
     #[must_use]
     pub fn recovers(&self) -> bool {
         !self.recovery.window.is_zero()
@@ -42,7 +42,7 @@ impl Hub {
         self.recovery.changed.notify_one();
     }
 
-    /// Drops what sockets are known to have received, and gives up those that have been away for too long.
+    /// Drops the events that clients are known to have, and the ghosts that have been away for too long.
     pub fn tidy_logs(&self) {
         if !self.recovers() {
             return;
@@ -71,11 +71,11 @@ impl Hub {
 }
 
 impl Arrival {
-    /// Takes the place of the socket that got this `pid`, whose client says that it knows everything up to a position. One
-    /// whose end the server did not hear of is disconnected first, within `limit`. `None` where there is none: it was away for
-    /// too long, its client left by itself, or another took its place.
+    /// Takes the place of the socket with this `pid`; `known` is the position of the last event that its client got. If the
+    /// server has not noticed that socket's end, it is disconnected first, within `limit`. `None` if there is no such socket:
+    /// it was away for too long, its client left by itself, or another took its place.
     ///
-    /// What is told to that socket from here on waits for this one.
+    /// Events for that socket wait for this one from here on.
     pub async fn take_over(&mut self, pid: Uuid, known: Option<&Position>, limit: Duration) -> Option<MissedEvents> {
         let line = self.hub.state.read().line_of(self.user, pid).cloned();
         if let Some(line) = line {
@@ -97,7 +97,7 @@ impl Arrival {
         Some(MissedEvents { rooms, happenings })
     }
 
-    /// The client is not told what it missed: this is a socket like any other.
+    /// Gives up the recovery: the client is not told what it missed, and this is a new socket.
     pub fn start_anew(&mut self) {
         self.ghost = None;
         self.told.clear();
@@ -107,8 +107,8 @@ impl Arrival {
         waiting.events.splice(..0, before);
     }
 
-    /// The socket enters these rooms, and is told `events` before what came meanwhile. False if that is more than may wait for
-    /// a socket, beside what comes next.
+    /// Puts the socket into these rooms, and queues `events` before the events that came meanwhile. False if that is more than may
+    /// wait for a socket beside newer events.
     pub fn resume(&mut self, rooms: Vec<ConversationId>, events: Vec<Event>) -> bool {
         let bytes: usize = events.iter().filter_map(Event::positioned).map(|event| event.packet.len()).sum();
         if events.len() > self.hub.max_held / 4 * 3 || bytes as u64 > self.hub.max_waiting_bytes / 2 {
@@ -135,14 +135,15 @@ impl Arrival {
         state.ghosts.insert(self.user, ghost);
     }
 
-    /// What is told in these rooms from here on waits for it: it is about to take the place of a socket of an earlier life of the
-    /// server, which was there.
+    /// Keeps the events of these rooms for it from here on. It is about to take the place of a socket from before a restart of the
+    /// server, which was in these rooms.
     pub fn expect_in(&self, rooms: &[ConversationId]) {
         self.waiting.lock().rooms = rooms.iter().copied().collect();
     }
 
-    /// Takes that socket's place: what it missed is `happenings`, which is everything up to these numbers. What came of that
-    /// meanwhile is not told once more. Should this one never come, another may, and be told the same.
+    /// Takes that socket's place. It missed `happenings`, which have every message up to the numbers `up_to`, so an event that came
+    /// meanwhile for one of these messages is not sent. If this socket never connects, the client may come back once more and is
+    /// told the same.
     pub fn inherit(&mut self, pid: Uuid, happenings: &[Arc<Happening>], up_to: Vec<(ConversationId, i64)>) {
         let mut log = Log::default();
         happenings.iter().cloned().for_each(|happening| log.push(happening));

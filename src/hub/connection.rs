@@ -17,18 +17,18 @@ use crate::domain::{ConversationId, User, UserId};
 pub struct Connection {
     /// An opaque id, to be shown. The session's own id must not be: whoever has it can read the session.
     pub id: Uuid,
-    /// Whose it is.
+    /// Its user.
     pub user_id: UserId,
-    /// The name under which its client may come back; `None` for one that is not known to cope.
+    /// The id with which its client may come back; `None` if the client is not known to support that.
     pub pid: Option<Uuid>,
-    /// The same as the database last had them.
+    /// Its user, as the database had them at the last look.
     user: RwLock<Arc<User>>,
     pub(super) socket: SocketRef,
     /// Its outgoing queue, past the library's encoding.
     pub(super) session: Handle,
-    /// Until when its token is good: seconds since 1970.
+    /// Time at which its token expires: seconds since 1970.
     expires_at: AtomicI64,
-    /// Whether what is sent goes out at once.
+    /// Decides whether an event goes out at once, later, or not at all.
     pub(super) gate: Mutex<Gate>,
 }
 
@@ -52,7 +52,7 @@ impl Connection {
         Self { pid, ..self }
     }
 
-    /// Whose it is, as the database had them at the handshake or at a later look.
+    /// Its user, as the database had them at the handshake or at a later look.
     #[must_use]
     pub fn user(&self) -> Arc<User> {
         self.user.read().clone()
@@ -74,13 +74,13 @@ impl Connection {
         self.expires_at.store(expires_at, Ordering::Relaxed);
     }
 
-    /// Whether its token is good no more.
+    /// True if its token has expired.
     #[must_use]
     pub fn is_expired(&self, now: i64) -> bool {
         self.expires_at.load(Ordering::Relaxed) <= now
     }
 
-    /// Bytes that were handed over and are not with the kernel yet, or fetched by a poll.
+    /// Bytes in its outgoing queue: neither written to the kernel nor fetched by a poll yet.
     pub(super) fn waiting(&self) -> u64 {
         self.session.waiting().bytes as u64
     }
@@ -96,7 +96,7 @@ impl Connection {
         }
     }
 
-    /// What it was told, and what of that the database said; `None` where nobody may come back as this socket.
+    /// Takes its log, and the numbers up to which messages were replayed; `None` if nobody may come back as this socket.
     pub(super) fn take_log(&self) -> Option<(Log, Vec<(ConversationId, i64)>)> {
         let mut gate = self.gate.lock();
         let log = (!gate.is_expelled).then(|| gate.log.take().map(|log| *log).unwrap_or_default())?;

@@ -1,4 +1,4 @@
-//! What sockets are told: events, and answers to theirs.
+//! The packets that sockets get: events, and acknowledgements of their events.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,7 +10,7 @@ use crate::{
     protocol::{Happening, ack_packet, event_packet, json, with_position},
 };
 
-/// What most payloads fit in.
+/// First size of the buffer for a payload; most payloads fit.
 const PAYLOAD_BYTES: usize = 256;
 
 /// An event, serialised once for all its receivers.
@@ -20,7 +20,8 @@ pub struct Event {
     pub(super) packet: Frame,
     /// The new message that it brings: a socket that was told of it by the answer to its catching up is not told twice.
     pub(super) message: Option<(ConversationId, i64)>,
-    /// What it tells of, where a client that was away is to hear of it later.
+    /// The recoverable event without its text, from which it is made again for a client that was away. `None` if it is not
+    /// recoverable.
     happening: Option<Happening>,
     /// Made when the first socket needs it, once for all of them.
     positioned: OnceLock<Positioned>,
@@ -29,7 +30,7 @@ pub struct Event {
 /// A recoverable event for the sockets that can come back.
 #[derive(Clone)]
 pub(super) struct Positioned {
-    /// What their logs keep of it.
+    /// The entry in their logs.
     pub happening: Arc<Happening>,
     /// The same packet with its position as last argument.
     pub packet: Frame,
@@ -49,28 +50,28 @@ impl Event {
         Self { packet, message: None, happening: None, positioned: OnceLock::new() }
     }
 
-    /// Says what this tells of: a socket that was away hears of it when it comes back.
+    /// Makes this a recoverable event: a client that was away gets it when it comes back.
     #[must_use]
     pub fn recoverable(self, happening: Happening) -> Self {
         Self { happening: Some(happening), ..self }
     }
 
-    /// Whether it brings a message up to one of these numbers.
+    /// True if it brings a message of one of these conversations with at most that number.
     pub(super) fn is_among(&self, told: &[(ConversationId, i64)]) -> bool {
         self.message.is_some_and(|(id, seq)| told.iter().any(|(told, up_to)| *told == id && seq <= *up_to))
     }
 
-    /// The same, for one socket, whatever that was told before.
+    /// The same event, sent to a socket even if an answer gave it the message before.
     pub(super) fn told_again(self) -> Self {
         Self { message: None, ..self }
     }
 
-    /// Whether a socket that was away hears of it when it comes back.
+    /// True if a client that was away gets it when it comes back.
     pub(super) fn is_recoverable(&self) -> bool {
         self.happening.is_some()
     }
 
-    /// The event for sockets that can come back; `None` where it is lost on those that are away.
+    /// The packet for sockets that can come back; `None` if the event is not recoverable.
     pub(super) fn positioned(&self) -> Option<&Positioned> {
         let happening = self.happening.as_ref()?;
         Some(self.positioned.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! What one socket was told, and what waits for it: decides whether an event goes out now, later, or not at all.
+//! The gate of one socket decides whether an event goes out now, later, or not at all.
 
 use super::{event::Event, log::Log};
 use crate::domain::ConversationId;
@@ -6,23 +6,23 @@ use crate::domain::ConversationId;
 /// Conversations of which it is remembered how much a socket was told.
 const MAX_TOLD: usize = 200;
 
-/// What decides whether an event goes out now, later, or was told already.
+/// The events that wait for a socket, and how far it has been told each conversation.
 #[derive(Default)]
 pub(super) struct Gate {
     /// Events that wait while the socket is told what it missed.
     pub held: Option<Vec<Event>>,
-    /// Up to which number it was told everything, by conversation.
+    /// The number up to which an answer told it every message, by conversation.
     told: Vec<(ConversationId, i64)>,
-    /// The same, where the database said what it had missed: its log has that, and needs it no second time.
+    /// The same for the messages that it was told after a restart of the server: they are in its log already.
     pub replayed: Vec<(ConversationId, i64)>,
-    /// What its client may not have; for a socket that can come back, once it was told something.
+    /// The events that its client may not have. Only for a socket that can come back, and only once it got an event.
     pub log: Option<Box<Log>>,
     /// Nobody may come back as this socket.
     pub is_expelled: bool,
 }
 
 impl Gate {
-    /// Whether the socket has this message from an answer that it got.
+    /// True if the socket got this event's message with an answer.
     pub fn has_told(&self, event: &Event) -> bool {
         event.is_among(&self.told)
     }

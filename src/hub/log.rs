@@ -1,4 +1,4 @@
-//! What a socket was told last: how far its client got is known only when it comes back.
+//! The log of a socket: the events that its client may not have received. Only a client that comes back says how far it got.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -11,7 +11,7 @@ pub const MAX_ENTRIES: usize = 1000;
 #[derive(Debug, Default)]
 pub struct Log {
     entries: VecDeque<Arc<Happening>>,
-    /// A ping that goes out after the first so many entries; with its answer the client has those.
+    /// The last ping that was noted. When it is answered, the client has the entries that were queued before it.
     mark: Option<Mark>,
     /// Entries were dropped that the client may not have.
     has_gap: bool,
@@ -24,12 +24,12 @@ struct Mark {
 }
 
 impl Log {
-    /// Adds what was queued last.
+    /// Adds the event that was queued last.
     pub fn push(&mut self, happening: Arc<Happening>) {
         if self.entries.len() == MAX_ENTRIES {
             self.entries.pop_front();
             self.has_gap = true;
-            // What goes out of the marked ones is in the client's hands once the ping is answered; what is newer is not.
+            // One entry fewer was queued before the noted ping. If none is left, the ping says nothing of the dropped entry.
             self.mark = self.mark.take().filter(|mark| mark.entries > 0);
             if let Some(mark) = &mut self.mark {
                 mark.entries -= 1;
@@ -38,7 +38,7 @@ impl Log {
         self.entries.push_back(happening);
     }
 
-    /// Drops what the client has: what was queued before a ping that it answered.
+    /// Drops the events that the client has: those that were queued before a ping that it answered.
     pub fn forget_received(&mut self, pings: engineioxide::Pings) {
         if let Some(mark) = &self.mark {
             // Wrapping: more pings than the mark were answered.
@@ -52,13 +52,13 @@ impl Log {
         self.mark = Some(Mark { entries: self.entries.len(), pings: pings.sent });
     }
 
-    /// Whether nothing is kept.
+    /// True if the client has received every event.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty() && !self.has_gap
     }
 
-    /// What came after the position that the client knows last. Where that is not here, the client got nothing of all this:
-    /// what was dropped before it had. `None` where that is not sure.
+    /// The events after `known`, the position of the last event that the client got. If the log does not have it, the client got
+    /// none of the log's events: it had all that were dropped. `None` if events were dropped that it may not have.
     pub fn after(&self, known: Option<&Position>) -> Option<Vec<Arc<Happening>>> {
         let found = known.and_then(|known| self.entries.iter().rposition(|entry| entry.position() == *known));
         match found {

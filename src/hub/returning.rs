@@ -1,24 +1,24 @@
-//! Sockets that may come back, for the database to keep: after a restart of the server that is all that is known of them.
+//! The sockets that may come back, as rows for the database. After a restart the server knows nothing else of them.
 
 use uuid::Uuid;
 
 use super::{sockets::Hub, state::State};
 use crate::domain::{Returning, UserId};
 
-/// Most rooms that a socket comes back to. One with more starts anew, and the database hears nothing of it: each further room
-/// would be a longer row.
+/// Most rooms of a socket that may come back after a restart. A socket in more rooms has no row, so that rows stay short, and its
+/// client starts anew.
 pub const MAX_ROOMS: usize = 1000;
-/// Most sockets of which the database hears at once.
+/// Most sockets in one statement.
 const MAX_WRITTEN: usize = 1000;
 
 impl Hub {
-    /// Waits until there is something that the database has to hear of.
+    /// Waits until a row is to be written or deleted.
     pub async fn returning_changed(&self) {
         self.recovery.changed.notified().await;
     }
 
-    /// How those sockets are now of which the database has to hear, and those as which nobody may come back any more: some of
-    /// them, where they are many.
+    /// Takes the sockets that changed since the last call, at most 1,000: those whose rows are to be written, and those whose rows
+    /// are to be deleted, because nobody may come back as them any more.
     #[must_use]
     pub fn take_returning(&self) -> (Vec<Returning>, Vec<(Uuid, UserId)>) {
         let mut state = self.state.write();
@@ -37,7 +37,7 @@ impl Hub {
         (here, gone)
     }
 
-    /// The database has not heard of these.
+    /// Puts sockets back whose rows were not written.
     pub fn put_back_returning(&self, sockets: impl IntoIterator<Item = (Uuid, UserId)>) {
         self.state.write().ghosts.changed.extend(sockets);
         self.recovery.changed.notify_one();

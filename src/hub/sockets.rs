@@ -16,12 +16,12 @@ use crate::{
     domain::{ConversationId, User, UserId},
 };
 
-/// How long sockets may be away, and the bell that rings when one becomes a ghost.
+/// The settings and the signals of connection state recovery.
 pub(super) struct Recovery {
-    /// Zero where no socket may come back.
+    /// Longest time that a socket may be away; zero switches recovery off.
     pub window: Duration,
     pub came: Notify,
-    /// Rings when the database has to hear of a socket.
+    /// Notified when the row of a socket is to be written or deleted.
     pub changed: Notify,
 }
 
@@ -102,7 +102,7 @@ impl Hub {
         users.into_iter().filter(|u| state.users.contains_key(u) || state.arriving.contains_key(u)).collect()
     }
 
-    /// What the sockets here say of their users. Sockets of one user that differ have one entry each.
+    /// The users of the sockets here, as the sockets have them. A user whose sockets differ has one entry for each version.
     #[must_use]
     pub fn users(&self) -> Vec<Arc<User>> {
         let state = self.state.read();
@@ -118,7 +118,7 @@ impl Hub {
         users
     }
 
-    /// The database says something else of these users by now, and their sockets say so from here on.
+    /// Replaces the name and role of these users in all their sockets.
     pub fn update_users(&self, users: Vec<User>) {
         let state = self.state.read();
         for user in users.into_iter().map(Arc::new) {
@@ -134,7 +134,7 @@ impl Hub {
         self.state.read().sockets.len()
     }
 
-    /// Whether there is none.
+    /// True if there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -1,4 +1,4 @@
-//! Who is where: the sockets, their rooms, those on their way in and those that may come back. One lock is around all of it.
+//! The sockets of this server: those in the hub with their rooms, those in a handshake, and the ghosts. One lock guards all of it.
 
 use std::{sync::Arc, time::Instant};
 
@@ -18,7 +18,7 @@ use crate::domain::{ConversationId, UserId};
 /// Up to so many sockets their users are looked for in a list.
 const SMALL_ROOM: usize = 16;
 
-/// What a socket on its way in is to be told, and where it will be.
+/// The events that wait for a socket during its handshake, and the rooms that it will be in.
 #[derive(Default)]
 pub(super) struct Expected {
     /// Events that came for it meanwhile.
@@ -105,7 +105,7 @@ impl State {
             waiting.lock().keep(event, max);
         }
         let Some(room) = audience.room else { return };
-        // Those who are told wherever they are have it.
+        // The sockets of `audience.users` got it above.
         let only_in_room = audience.members.iter().filter(|user| of(user).is_some() && !audience.users.contains(user));
         for waiting in only_in_room.filter_map(of).flatten() {
             let mut waiting = waiting.lock();
@@ -142,7 +142,7 @@ impl State {
         self.users.get(&user)?.iter().find(|c| c.pid == Some(pid))
     }
 
-    /// The database has to hear of this socket.
+    /// Notes that this socket's row in the database is to be written.
     pub fn note_change(&mut self, connection: &Connection) {
         if let Some(pid) = connection.pid {
             self.ghosts.changed.insert(pid, connection.user_id);

@@ -1,4 +1,4 @@
-//! What clients send to act on a message that is there: edit, delete, react, reply.
+//! The payloads that act on a stored message: edit, delete, react, reply.
 
 use serde_json::Value;
 use uuid::Uuid;

@@ -22,14 +22,14 @@ impl From<Value> for Payload {
     }
 }
 
-/// What makes a link to a file good: the query of `GET /files/…`.
+/// The query of a signed link to a file, `GET /files/…`.
 #[derive(Clone, Debug)]
 pub struct FileLink {
     /// The name to save under.
     pub name: String,
-    /// Until when: seconds since 1970.
+    /// Time at which it expires: seconds since 1970.
     pub expires: i64,
-    /// Over all of it, in hexadecimal.
+    /// The signature of path, name and expiry, in hexadecimal.
     pub signature: String,
 }
 

@@ -32,7 +32,8 @@ fn write<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<()> {
     value.serialize(Writer(out))
 }
 
-/// Whether a text stands in JSON as it is. Without a way out in the middle, so that it takes many bytes at a time.
+/// True if a text needs no escapes in JSON. It looks at every byte, without an early return, so that the compiler can check many
+/// bytes at a time.
 #[expect(clippy::needless_bitwise_bool, reason = "a way out is what it must not have")]
 fn is_plain(text: &str) -> bool {
     text.bytes().fold(true, |plain, b| plain & (b >= b' ') & (b != b'"') & (b != b'\\'))

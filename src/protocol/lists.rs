@@ -1,4 +1,4 @@
-//! What clients ask for in pages: conversations, messages, users.
+//! The requests for pages of conversations, messages and users.
 
 use std::fmt;
 
@@ -52,8 +52,8 @@ impl fmt::Display for Before {
 pub struct ListConversations {
     /// Page size.
     pub limit: i64,
-    /// Where the page begins: the `next` of the page before, an RFC 3339 time, or the id of the last conversation already
-    /// seen.
+    /// The start of the page: the `next` of the page before, an RFC 3339 time, or the id of the last conversation that the client
+    /// has.
     pub before: Option<Before>,
 }
 
@@ -76,11 +76,11 @@ fn invalid_before() -> Error {
 /// `chat:get_messages`: `{ conversationId, limit, offset, before?, after? }`.
 #[derive(Clone, Copy, Debug)]
 pub struct ListMessages {
-    /// Where.
+    /// The conversation.
     pub conversation: ConversationRef,
     /// Page size.
     pub limit: i64,
-    /// How many of the newest to pass over.
+    /// The number of newest messages to skip.
     pub offset: i64,
     /// Only messages with a smaller `seq`.
     pub before: Option<i64>,
@@ -103,7 +103,7 @@ impl From<&Payload> for ListMessages {
 /// `GET /users/search?search=&role=&limit=`.
 #[derive(Clone, Debug)]
 pub struct SearchUsers {
-    /// What the name or e-mail contains; empty for everyone.
+    /// Part of the name or e-mail; empty for every user.
     pub text: String,
     /// Only this role.
     pub role: Option<String>,

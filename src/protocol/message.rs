@@ -14,7 +14,7 @@ use crate::domain::{
     ConversationId, DELETED_USER, Details, Edit, Message, MessageId, Quote, Reaction, Role, Status, UserId,
 };
 
-/// What a message without text and files fits in.
+/// Size of the buffer for a message without text and files.
 const MESSAGE_BYTES: usize = 1024;
 
 /// A message on the wire (contract §Shapes), with the sender's name and role in events.
@@ -68,7 +68,7 @@ pub struct MessageView<'a> {
     quoted_name: Option<&'a str>,
 }
 
-/// Whether a message is as it was sent: then it has no version to show.
+/// True if a message was never changed: then its JSON has no version.
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 fn is_unchanged(version: &i64) -> bool {
     *version == 0

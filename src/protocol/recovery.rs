@@ -1,4 +1,4 @@
-//! Connection state recovery: the positions that recoverable events carry, and what a client says when it comes back.
+//! Connection state recovery: the positions that recoverable events carry, and the `pid` and offset of a client that comes back.
 //! *(new)*: Socket.IO ≥ 4.6 does this by itself.
 
 use std::fmt;
@@ -13,18 +13,18 @@ use crate::domain::{ConversationId, MessageId, Position, UserId};
 /// Longest `pid` and `offset` that are looked at.
 const MAX_BYTES: usize = 200;
 
-/// A recoverable event, without any text: what it says is read again from the database, as it is by then.
+/// A recoverable event, without any text: the text is read from the database again when the event is sent again.
 #[derive(Clone, Debug)]
 pub struct Happening {
-    /// Where.
+    /// The conversation.
     pub conversation: ConversationId,
     /// When it was stored or, of a change, told.
     pub at: DateTime<Utc>,
-    /// What.
+    /// The event.
     pub what: What,
 }
 
-/// What happened.
+/// The kinds of recoverable events.
 #[derive(Clone, Debug)]
 pub enum What {
     /// A message came: `chat:new_message`, `chat:new_reply`.
@@ -33,7 +33,8 @@ pub enum What {
         message: MessageId,
         /// Its number.
         seq: i64,
-        /// It was told late: when it was stored does not say what else was told before it.
+        /// True if it was sent while a message was late: the time at which it was stored does not show which other messages were
+        /// sent before it.
         is_late: bool,
     },
     /// The socket's own message was stored: `chat:message_sent`, `chat:reply_sent`.
@@ -60,7 +61,7 @@ pub enum What {
         message: MessageId,
         /// Its version.
         version: i64,
-        /// Whose reaction.
+        /// The user who reacted.
         by: UserId,
         /// It came, or went.
         added: bool,
@@ -132,8 +133,8 @@ impl Position {
         (parts.next().is_none() && DateTime::from_timestamp_micros(micros).is_some()).then_some(position)
     }
 
-    /// The message that the client got last, by conversation and number; `None` where it was another event, or told
-    /// late.
+    /// The last message that the client got, by conversation and number; `None` if its last event was another one, or a late
+    /// message.
     #[must_use]
     pub fn message(&self) -> Option<(ConversationId, i64)> {
         matches!(self.kind, Self::NEW | Self::SENT).then_some((ConversationId(self.id), self.number))
@@ -148,7 +149,7 @@ impl fmt::Display for Position {
 }
 
 impl Payload {
-    /// Whether the client says that its handlers cope with a further argument: `auth.recovery`.
+    /// True if the client says that its handlers accept a further argument: `auth.recovery`.
     #[must_use]
     pub fn wants_recovery(&self) -> bool {
         self.0.get("recovery") == Some(&Value::Bool(true))

@@ -11,9 +11,9 @@ use crate::{
 /// `chat:send_message`, and the body of `POST /conversations/:id/messages`.
 #[derive(Clone, Debug)]
 pub struct SendMessage {
-    /// Where to.
+    /// The conversation.
     pub conversation: ConversationRef,
-    /// What; an error when a field is of the wrong shape.
+    /// The message; an error if a field has the wrong shape.
     pub draft: Result<Draft>,
     /// The `tempId` as sent, given back in every answer.
     pub temp_id: Option<Value>,

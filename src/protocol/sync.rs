@@ -25,18 +25,18 @@ const MAX_MESSAGES: i64 = 500;
 /// `chat:sync { conversations: { id: lastSeq, … } }` or `{ since }`, with `limit`.
 #[derive(Clone, Debug)]
 pub struct SyncRequest {
-    /// What the client has.
+    /// The messages that the client has.
     pub known: KnownToClient,
     /// Most messages of one conversation.
     pub limit: i64,
 }
 
-/// What the client has.
+/// The messages that the client has.
 #[derive(Clone, Debug)]
 pub enum KnownToClient {
-    /// In each of these conversations everything up to a number. An id that is none stays as the client wrote it.
+    /// In each of these conversations every message up to a number. An id that is malformed stays as the client wrote it.
     Conversations(Vec<(String, i64)>),
-    /// Everything there was at a time.
+    /// Every message that was stored by this time.
     Since(DateTime<Utc>),
 }
 
@@ -112,7 +112,7 @@ pub struct SyncView<'a> {
     pub has_more: bool,
     /// More conversations changed than one answer holds: fetch the list anew.
     pub reset: bool,
-    /// What to give as `since` the next time.
+    /// The client's next `since`.
     #[serde(serialize_with = "time")]
     pub server_time: DateTime<Utc>,
 }
@@ -121,20 +121,20 @@ pub struct SyncView<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 pub enum SyncedView<'a> {
-    /// What was missed.
+    /// The messages and changes that the client missed.
     Missed(MissedView<'a>),
-    /// Why the caller is told nothing of it.
+    /// The reason why the caller gets nothing of it.
     Failed(Failure),
 }
 
-/// What a client missed of one conversation.
+/// The messages and changes of one conversation that a client missed.
 #[derive(Serialize)]
 pub struct MissedView<'a> {
     /// The newest message's number.
     pub last_seq: i64,
-    /// What came after the client's `lastSeq`, oldest first; after a reset the newest page.
+    /// The messages after the client's `lastSeq`, oldest first; after a reset the newest page.
     pub messages: Vec<MessageView<'a>>,
-    /// With this answer the client knows everything up to this number: what to give as `lastSeq` the next time.
+    /// With this answer the client has every message up to this number: its next `lastSeq`.
     pub up_to: i64,
     /// There are more after that.
     pub has_more: bool,
@@ -142,9 +142,9 @@ pub struct MissedView<'a> {
     pub reset: bool,
     /// Known messages that were edited, deleted for everyone or reacted to since; some may be known in this state.
     pub changes: Vec<MessageView<'a>>,
-    /// What the caller deleted for themselves: the numbers that are missing above.
+    /// The messages that the caller deleted for themselves; their numbers are missing above.
     pub deleted_for_me: Vec<HiddenView>,
-    /// How far everyone has read.
+    /// The watermarks of all members.
     pub reads: Vec<ReadView>,
     /// The caller's unread messages.
     pub unread_count: i64,
@@ -159,7 +159,7 @@ pub struct HiddenView {
     pub seq: i64,
 }
 
-/// How far one participant has read.
+/// The watermarks of one member.
 #[derive(Serialize)]
 pub struct ReadView {
     /// Who.
@@ -182,7 +182,7 @@ pub struct JoinedView<'a> {
     /// Which room.
     #[serde(rename = "conversationId")]
     pub conversation_id: ConversationId,
-    /// What was missed, for who gave `lastSeq`.
+    /// The messages and changes that the client missed, if it gave `lastSeq`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sync: Option<MissedView<'a>>,
 }

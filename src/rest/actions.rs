@@ -1,4 +1,4 @@
-//! What is done to one message: reply, edit, delete, react; and looking at it (contract §REST).
+//! The routes of one message: reply, edit, delete, react, details (contract §REST).
 
 use axum::{
     Json,

@@ -13,7 +13,7 @@ use crate::{
     protocol::{Ack, AckPage, json},
 };
 
-/// What most pages of 50 fit in.
+/// First size of the buffer for a page; most pages of 50 messages fit.
 const PAGE_BYTES: usize = 48 << 10;
 
 /// `{ success: true, data }` of a page, in one buffer that need not grow while it is written.

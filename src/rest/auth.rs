@@ -1,4 +1,4 @@
-//! Who is calling: `Authorization: Bearer <token>`, and its refusals (contract §Connecting).
+//! Authenticates a request by `Authorization: Bearer <token>`, or refuses it (contract §Connecting).
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub struct Caller(pub Arc<User>);
 
 /// Why a call was not let in.
 pub enum Refused {
-    /// Who is calling is not known, or may not.
+    /// The token is missing or wrong, or its user does not exist or is not active.
     Unknown(StatusCode, &'static str),
     /// They call too often, or we failed.
     Failed(RestError),

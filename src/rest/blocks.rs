@@ -20,7 +20,7 @@ pub async fn block(state: State<RestState>, caller: Caller, id: Path<String>) ->
     set(state, caller, id, true).await
 }
 
-/// Takes it back.
+/// Unblocks a user.
 pub async fn unblock(state: State<RestState>, caller: Caller, id: Path<String>) -> Answer {
     set(state, caller, id, false).await
 }
@@ -31,7 +31,7 @@ async fn set(State(s): State<RestState>, Caller(user): Caller, Path(id): Path<St
     Ok(Json(Ack::new(json!({ "user_id": other, "blocked": blocked }))))
 }
 
-/// Whom the caller blocked.
+/// Lists the users whom the caller blocked.
 pub async fn list(State(s): State<RestState>, Caller(user): Caller) -> Result<Json<Value>, RestError> {
     let found = s.chat.blocks.list(&user).await?;
     let data: Vec<PersonView> = found.iter().map(PersonView::from).collect();

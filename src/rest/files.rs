@@ -33,7 +33,7 @@ use crate::{
 
 type Answer = Result<Response, RestError>;
 
-/// What became of the files of one request.
+/// The files of one request: those that were stored, and those that failed.
 #[derive(Default)]
 struct Received {
     stored: Vec<StoredFile>,
@@ -140,7 +140,7 @@ fn file_json(links: &Links, base: &str, file: &StoredFile) -> Value {
     })
 }
 
-/// Where this server is reached: as configured, else as the client reached it.
+/// The address of this server in links: `PUBLIC_URL`, or the address that the client used.
 fn base_url(state: &RestState, headers: &HeaderMap) -> String {
     if let Some(url) = &state.public_url {
         return url.trim_end_matches('/').to_owned();
@@ -153,7 +153,7 @@ fn base_url(state: &RestState, headers: &HeaderMap) -> String {
     }
 }
 
-/// `GET /files/…`: shows or downloads a file, for who has its signed link. It never runs as a page of this site.
+/// `GET /files/…`: shows or downloads a file to anyone with its signed link. It never runs as a page of this site.
 pub async fn serve(
     State(state): State<RestState>,
     Path(path): Path<String>,

@@ -1,4 +1,4 @@
-//! What the server says of itself, without a token.
+//! The routes that need no token: the server's name, and its health.
 
 use axum::{
     Json,

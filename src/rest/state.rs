@@ -1,15 +1,15 @@
-//! What the handlers of requests work with.
+//! The state that the handlers of requests share.
 
 use std::{sync::Arc, time::Instant};
 
 use crate::{auth::Tokens, chat::Chat, limits::Limits};
 
-/// What the handlers work with.
+/// The state that all handlers share.
 #[derive(Clone)]
 pub struct RestState {
     /// The use cases.
     pub chat: Arc<Chat>,
-    /// How much each user may ask for.
+    /// The limits of users and addresses.
     pub limits: Arc<Limits>,
     /// Checks `Authorization`.
     pub tokens: Arc<Tokens>,

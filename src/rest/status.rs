@@ -12,7 +12,7 @@ use crate::{
     protocol::{Ack, rfc3339},
 };
 
-/// Whether a user is online, and since when not.
+/// Returns the presence of a user: online, or the time at which they were last seen.
 pub async fn status(
     State(state): State<RestState>,
     Caller(caller): Caller,

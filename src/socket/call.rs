@@ -53,7 +53,7 @@ impl Call {
         self.hub.emit_now(&self.connection, &Event::new(event, payload));
     }
 
-    /// Whether the client waits for an acknowledgement.
+    /// True if the client asked for an acknowledgement.
     pub fn wants_answer(&self) -> bool {
         self.ack.is_some()
     }

@@ -20,7 +20,7 @@ use crate::{
 
 type Handler = for<'a> fn(&'a mut Call) -> BoxFuture<'a, Result<()>>;
 
-/// What is done with one event.
+/// The rule of one event: its limit, its handler, and the answer if it fails.
 pub struct EventRule {
     /// Its name on the wire.
     pub name: &'static str,

@@ -1,4 +1,4 @@
-//! How a client hears that its event failed (contract §Errors).
+//! The answers to events that failed (contract §Errors).
 
 use serde::Serialize;
 
@@ -8,12 +8,12 @@ use crate::{
     protocol::{Failure, events::outgoing, named_message},
 };
 
-/// How the client of one event hears that it failed.
+/// The answer to one kind of event if it fails.
 #[derive(Clone, Copy)]
 pub struct OnFailure {
     /// The text for trouble on our side; other errors have a text of their own.
     text: &'static str,
-    /// Whatever error a handler returns, the text stays the same; the `code` tells them apart.
+    /// True if the text is the same for every error that the handler returns; only the `code` differs.
     is_only_text: bool,
     answer: AnswerBy,
 }

@@ -12,7 +12,7 @@ use crate::hub::Connection;
 /// Bytes of events that may wait, unless it is one event alone.
 const MAX_WAITING_BYTES: usize = 8 << 20;
 
-/// What waits in the inbox.
+/// An entry of the inbox.
 pub enum Incoming {
     /// An event from the client.
     Event(RawEvent),
@@ -43,14 +43,14 @@ pub struct Inbox<C = Connection>(Mutex<Queue<C>>);
 struct Queue<C> {
     waiting: VecDeque<Incoming>,
     waiting_bytes: usize,
-    /// Set once the socket is in the hub, until its end is handled; what comes before waits. It holds the socket that
-    /// holds this session, so it must not stay.
+    /// Set once the socket is in the hub, until its end is handled; earlier events wait. It refers to the socket that holds this
+    /// session, so it must be dropped at the end.
     connection: Option<Arc<C>>,
     closed: bool,
     drained_by_a_task: bool,
 }
 
-/// What to do after something was put in.
+/// The caller's next step after [`Inbox::push`].
 pub enum Next<C = Connection> {
     /// Start a task that drains the inbox.
     Start(Arc<C>),

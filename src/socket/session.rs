@@ -1,4 +1,4 @@
-//! What the server knows of one authenticated socket, beside the library's own state.
+//! The state of one authenticated socket, beside the library's own.
 
 use std::{
     collections::VecDeque,
@@ -19,22 +19,22 @@ use crate::{
 
 /// Messages of one socket that may be on their way to the database at once.
 const MAX_SENDS_IN_FLIGHT: u32 = 64;
-/// Of so many of its last messages a socket's tempIds are remembered.
+/// The number of a socket's last `tempId`s that are remembered.
 const MAX_TEMP_IDS: usize = 128;
 
 /// An authenticated socket's state beside the library's own.
 pub struct Session {
     /// An opaque id for the connection.
     pub id: Uuid,
-    /// Whose socket it is, as the database said at the handshake.
+    /// Its user, as the database had them at the handshake.
     pub user: Arc<User>,
-    /// Until when its token was good at the handshake.
+    /// Time at which the handshake's token expires.
     pub expires_at: i64,
-    /// The name under which its client may come back.
+    /// The id with which its client may come back.
     pub pid: Option<Uuid>,
     /// Its line broke: nobody ended it on purpose.
     pub is_lost: AtomicBool,
-    /// Room for messages on their way; all of it is free when none is.
+    /// The permits of messages in flight; all are free when none is.
     pub sends: Arc<Semaphore>,
     /// The lane that its last message took.
     pub lane: Mutex<Option<usize>>,
@@ -44,7 +44,7 @@ pub struct Session {
     place: Mutex<Option<Place<UserId>>>,
     /// Its way into the hub, until it is there.
     arrival: Mutex<Option<Arrival>>,
-    /// What came and is not handled yet.
+    /// The events that came and are not handled yet.
     pub inbox: Inbox,
 }
 
@@ -66,12 +66,12 @@ impl Session {
         }
     }
 
-    /// The same, with the name under which its client may come back.
+    /// The same, with the id with which its client may come back.
     pub fn with_pid(self, pid: Option<Uuid>) -> Self {
         Self { pid, ..self }
     }
 
-    /// Whether the socket sent this `tempId` before; from now on it did.
+    /// True if the socket sent this `tempId` before. Remembers it.
     pub fn is_temp_id_again(&self, temp_id: &serde_json::Value) -> bool {
         let mut hasher = DefaultHasher::new();
         temp_id.hash(&mut hasher);
@@ -97,7 +97,7 @@ impl Session {
         self.arrival.lock().take()
     }
 
-    /// Waits until no message of this socket is on its way: what comes next must see them stored.
+    /// Waits until every message of this socket is published, so that the next event sees them stored.
     pub async fn sends_done(&self) {
         drop(self.sends.acquire_many(MAX_SENDS_IN_FLIGHT).await);
     }

@@ -1,4 +1,4 @@
-//! What the handlers of sockets work with.
+//! The state that the handlers of sockets share.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,21 +9,21 @@ use crate::{auth::Tokens, chat::Chat, hub::Hub, limits::Limits, pid::Pids};
 #[derive(Clone, Copy, Debug)]
 pub struct FromBrowser;
 
-/// What the handlers work with.
+/// The state that all handlers share.
 #[derive(Clone)]
 pub struct SocketState {
     /// The use cases.
     pub chat: Arc<Chat>,
     /// The sockets.
     pub hub: Arc<Hub>,
-    /// How much each user may ask for.
+    /// The limits of users and addresses.
     pub limits: Arc<Limits>,
     /// Checks tokens.
     pub tokens: Arc<Tokens>,
-    /// Signs the names under which sockets come back.
+    /// Signs the ids with which sockets come back.
     pub pids: Arc<Pids>,
-    /// How many events of one socket may wait.
+    /// Most events of one socket that may wait.
     pub queue: usize,
-    /// How long an event may take.
+    /// Time limit of one event.
     pub event_timeout: Duration,
 }

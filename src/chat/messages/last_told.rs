@@ -1,8 +1,8 @@
-//! Nothing older is told about a message after something newer.
+//! Keeps the events about one message in order: no event follows one with a newer version of the message.
 //!
-//! Every change of a message takes the next version under its row's lock. What is told of it goes through its entry
-//! here, which knows the newest version that was told: an event that shows an older one is not sent, and whoever wanted
-//! to send it reads the message again. The deletion for everyone is the last that is told.
+//! Every change of a message takes the next version under its row's lock. Every event about it goes through
+//! its entry here, which has the newest version that was sent. An event with an older version is not sent; its caller reads the
+//! message again and makes a new one. The deletion for everyone is the last event of a message.
 
 use std::{
     collections::HashMap,
@@ -23,10 +23,10 @@ const SHARDS: usize = 16;
 /// The number of entries in a map after which those that were not used meanwhile are dropped.
 const GENERATION: usize = 1024;
 
-/// How long a change of a message waits for the changes before it.
+/// Longest time that a change of a message waits for the changes before it.
 const TURN_WITHIN: Duration = Duration::from_secs(4);
 
-/// What was told of messages that were changed, or are being changed.
+/// The newest version that was sent of each message that was changed lately, or is being changed.
 #[derive(Default)]
 pub struct LastTold {
     shards: [Mutex<Shard>; SHARDS],
@@ -53,12 +53,12 @@ struct Told {
     is_deleted: bool,
 }
 
-/// What an event shows of a message.
+/// The version of a message that an event shows.
 #[derive(Clone, Copy)]
 pub struct Shown {
     /// Its version.
     pub version: i64,
-    /// Whether it is shown without its text, because it was deleted for everyone.
+    /// True if it is shown without its text, because it was deleted for everyone.
     pub is_deleted: bool,
 }
 
@@ -75,7 +75,7 @@ pub struct Quoted {
 }
 
 impl LastTold {
-    /// A message's entry. Get it before the message is changed, so that what is told of it meanwhile goes through it.
+    /// A message's entry. Get it before the message is changed, so that events about it meanwhile go through it.
     pub fn of(&self, message: MessageId) -> Arc<Entry> {
         self.shard(message).lock().entry(message)
     }
@@ -180,7 +180,7 @@ impl Entry {
         told.version = told.version.max(version);
     }
 
-    /// Whether its deletion for everyone was told.
+    /// True if its deletion for everyone was sent.
     pub fn is_deleted(&self) -> bool {
         self.told.lock().is_deleted
     }

@@ -51,7 +51,7 @@ impl Presence {
         self.changed.notify_one();
     }
 
-    /// Whether a socket of `user` is connected to this server.
+    /// True if a socket of `user` is connected to this server.
     #[must_use]
     pub fn is_here(&self, user: UserId) -> bool {
         // The hub also knows of sockets that are on their way in, whose clients may know that they are connected.

@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 use crate::domain::UserId;
 
-/// Connections per user, and what the world was last told of each.
+/// Connections per user, and the users whose contacts were told that they are online.
 #[derive(Debug, Default)]
 pub struct PresenceState {
-    /// How long after their last connection went a user counts as online.
+    /// Time after the end of their last connection during which a user still counts as online.
     grace: Duration,
     connections: HashMap<UserId, Vec<Uuid>>,
     told_online: HashSet<UserId>,
@@ -26,7 +26,7 @@ pub struct PresenceState {
     queue: VecDeque<(Instant, UserId)>,
 }
 
-/// What contacts have to be told.
+/// The changes of presence that contacts have to be told.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Users who came, with their latest connection.
@@ -36,13 +36,13 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Whether there is nothing to tell.
+    /// True if there is nothing to tell.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.online.is_empty() && self.offline.is_empty()
     }
 
-    /// How many users they are about.
+    /// Number of users with a change.
     #[must_use]
     pub fn len(&self) -> usize {
         self.online.len() + self.offline.len()
@@ -93,7 +93,7 @@ impl PresenceState {
         self.queue.front().map(|(at, _)| *at + self.grace)
     }
 
-    /// What changed since the last call, without users who came and went in between, or came back within the grace.
+    /// Takes the changes since the last call. It leaves out users who came and went in between, or came back within the grace.
     pub fn take_changes(&mut self, now: Instant) -> Changes {
         let mut changes = Changes::default();
         for user in self.came.drain() {
@@ -146,7 +146,7 @@ impl PresenceState {
         self.came.extend(self.connections.keys());
     }
 
-    /// Whether `user` has a connection here.
+    /// True if `user` has a connection here.
     #[must_use]
     pub fn is_online(&self, user: UserId) -> bool {
         self.connections.contains_key(&user)

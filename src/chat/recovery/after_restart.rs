@@ -43,7 +43,7 @@ impl AfterRestart {
         Self { core }
     }
 
-    /// What the client of a socket of an earlier life missed. `None` if that is not known.
+    /// The events that a client missed whose socket is from before the restart. `None` if that is not known.
     pub async fn missed(
         &self,
         user: &User,
@@ -51,7 +51,7 @@ impl AfterRestart {
         pid: Pid,
         known: Option<&Position>,
     ) -> Option<MissedEvents> {
-        // An event of before this pid was given out says where an earlier socket was, whose client started anew since.
+        // A position from before this pid was given out belongs to an earlier socket, whose client started anew since.
         let known = known.filter(|known| known.message().is_some() && known.at() >= pid.since)?;
         let found = async {
             let window = self.core.hub.recovery_window().as_secs_f64();
@@ -76,7 +76,7 @@ impl AfterRestart {
     async fn found_since(&self, user: UserId, known: &Position) -> DbResult<Option<Found>> {
         let since = known.at() - CHANGES_MARGIN;
         let limit = i64::try_from(MAX_MISSED).unwrap_or(i64::MAX) + 1;
-        // What is on its way when this is read comes after it, and may have been stored before.
+        // A message that is in flight during this read is sent after it, and may have been stored before.
         let (asked, is_behind) = (Instant::now(), self.core.on_their_way.are_late());
         let came = self.core.db.came_since(user, known, MARGIN_SECONDS.into(), limit).await?;
         let is_late = is_behind || asked.elapsed() > ON_TIME;
@@ -146,7 +146,7 @@ fn is_known(read: &ReadSince, known: &Position) -> bool {
         .is_some_and(|(own, seq)| read.conversation == own && read.last_read_seq < seq && read.at < known.at())
 }
 
-/// What is told of a change; `None` if that is not known: a user took a reaction away.
+/// The events of a change; `None` if they are not known: a user took a reaction away.
 fn what(change: &Changed) -> Option<Vec<What>> {
     let &Changed { message, version, .. } = change;
     if change.is_hidden || change.is_deleted {

@@ -1,7 +1,7 @@
 //! Connection state recovery: a client whose line broke comes back, and is told what it missed as if it had been connected.
 //!
-//! While it was away the hub kept what it would have been told (`hub/ghosts`), without any text. Who may see what is looked
-//! up again when it comes back, and messages are told as they are by then.
+//! While it was away the hub kept the events for it (`hub/ghosts`), without their texts. When it comes back, membership, blocks and
+//! texts are read again.
 
 mod after_restart;
 mod replay;
@@ -25,7 +25,7 @@ use crate::{
     protocol::Position,
 };
 
-/// How long the old line of a client that is back already may take to end.
+/// Longest wait for the end of the old socket of a client that is back already.
 const END_WITHIN: Duration = Duration::from_secs(5);
 
 /// Connection state recovery.

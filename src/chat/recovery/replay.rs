@@ -1,4 +1,4 @@
-//! What a client that is back is told again: what it missed, as its user may see it now.
+//! Makes the events again that a client missed, as its user may see them now.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -26,7 +26,7 @@ pub struct Replay {
     pub events: Vec<Event>,
 }
 
-/// What the database has now of what was missed.
+/// The current state, in the database, of the messages that the missed events are about.
 struct Facts {
     user: UserId,
     watermarks: HashMap<ConversationId, Vec<Watermark>>,
@@ -35,7 +35,7 @@ struct Facts {
     blocked: HashSet<UserId>,
 }
 
-/// Reads what is told again.
+/// Makes missed events again.
 pub struct Replayer {
     core: Arc<Core>,
     uploads: Arc<Uploads>,
@@ -46,7 +46,7 @@ impl Replayer {
         Self { core, uploads }
     }
 
-    /// Reads, in up to five statements, however much was missed. `None` if it is too much, or not known.
+    /// Makes the missed events again, with at most five statements. `None` if they are too many, or not known.
     pub async fn replay(&self, user: &User, missed: MissedEvents) -> DbResult<Option<Replay>> {
         let Some(happenings) = missed.happenings else { return Ok(None) };
         if happenings.len() > MAX_MISSED || missed.rooms.len() > MAX_ROOMS {

@@ -22,17 +22,17 @@ use crate::{
 
 /// A message to be sent, as its handler read it.
 pub struct SendRequest {
-    /// Who sends it.
+    /// The sender.
     pub sender: Arc<User>,
-    /// Where to.
+    /// The conversation and its lane; an error if the client named none.
     pub destination: Result<Destination>,
-    /// What.
+    /// The text and files; an error if the payload is malformed.
     pub draft: Result<Draft>,
-    /// Whether the socket sent a message with this `tempId` before: the same text is then a repeat for longer.
+    /// True if the socket sent a message with this `tempId` before: then the same content is a repeat for ten minutes, not one.
     pub temp_id_again: bool,
     /// Held until the message is published: a socket's other events wait for that.
     pub permit: Option<OwnedSemaphorePermit>,
-    /// Who hears of the outcome, whatever it is.
+    /// Gets the outcome.
     pub reply: ReplyTo,
 }
 

@@ -8,7 +8,7 @@ use crate::{
     domain::{ConversationId, MessageId, UserId},
 };
 
-/// What makes a message a repeat of another: its sender's id for it, or the same content under the same `tempId`.
+/// Messages with the same key are repeats of each other: the same `clientMessageId`, or the same content and `tempId`.
 #[derive(PartialEq, Eq, Hash)]
 enum RepeatKey<'a> {
     Client(ConversationId, UserId, &'a str),
@@ -30,8 +30,8 @@ impl<'a> RepeatKey<'a> {
     }
 }
 
-/// Puts repeats to what they repeat. A statement cannot see what it inserts itself, and after an outage, when everybody
-/// sends again what is queued already, repeats must not be written one by one.
+/// Joins each repeat to the first message with its key. A statement cannot see the rows that it inserts itself. And after an
+/// outage, when clients send again the messages that are queued already, repeats must not be written one by one.
 pub fn join_repeats(queued: Vec<Job>) -> Vec<Job> {
     let mut first = HashMap::default();
     let repeated: Vec<usize> = queued

@@ -16,13 +16,13 @@ use crate::{
     error::{Error, Result},
 };
 
-/// How long a message may wait to be written. Only where the database is in trouble does it wait that long.
+/// Longest time that a message waits to be written. It waits that long only if the database is in trouble.
 pub const SEND_WITHIN: Duration = Duration::from_secs(10);
 
-/// What a reply quotes, and when it was read. It is read while the reply is written (`quotes`).
+/// The quoted message of a reply, and when it was read. It is read while the reply is written (`quotes`).
 pub type QuoteAhead = oneshot::Receiver<(Instant, Option<Box<Details>>)>;
 
-/// What a lane wrote, in its order, with the outcomes.
+/// The messages that a lane wrote, in its order, with their outcomes.
 pub type Batch = Vec<(Job, Result<Written>)>;
 
 /// A message, and who waits for its outcome.
@@ -30,7 +30,7 @@ pub struct Job {
     pub message: NewMessage,
     pub sender: Arc<User>,
     pub reply: ReplyTo,
-    /// What it quotes, if that is being read already.
+    /// The quoted message, if it is being read already.
     pub quote: Option<QuoteAhead>,
     /// Jobs that repeat this one: they share its fate.
     pub repeats: Vec<Job>,
@@ -40,14 +40,14 @@ pub struct Job {
     pub held: Held,
 }
 
-/// What others wait for until a message is published.
+/// Permits that a message holds until it is published.
 #[derive(Default)]
 pub struct Held {
     /// The socket's other events wait for this.
     _permit: Option<OwnedSemaphorePermit>,
     /// A shutdown waits for this.
     _token: Option<TaskTrackerToken>,
-    /// It may be stored, and is not told.
+    /// Keeps its batch in flight.
     on_its_way: Option<Arc<Token>>,
 }
 

@@ -1,5 +1,5 @@
-//! Reads what replies quote while they are written. A lane's publisher tells one message after the other: what it reads
-//! for a reply keeps everything behind it waiting.
+//! Reads the messages that replies quote, while the replies are written. A lane's publisher sends one message after the other, so
+//! every message behind a reply would wait while the publisher reads the quoted message.
 
 use std::{
     sync::Arc,
@@ -14,10 +14,10 @@ use crate::{
     domain::{Details, MessageId, User},
 };
 
-/// What was read longer ago is read again.
+/// A quoted message that was read longer ago is read again.
 const GOOD_FOR: Duration = Duration::from_secs(1);
 
-/// Begins to read what the replies of a batch quote, one after the other, in the order in which they will be told.
+/// Starts a task that reads the quoted messages of a batch, one after the other, in the order in which the replies are sent.
 pub fn read_ahead(messages: &Arc<Messages>, batch: &mut [Job]) {
     let mut wanted: Vec<(Arc<User>, MessageId, oneshot::Sender<_>)> = Vec::new();
     for job in batch {
@@ -43,7 +43,7 @@ pub fn read_ahead(messages: &Arc<Messages>, batch: &mut [Job]) {
     });
 }
 
-/// What a reply quotes, in full: as it was read ahead, or as it is now.
+/// The quoted message of a reply, in full: as it was read ahead, or as it is now.
 pub async fn quoted(
     messages: &Messages,
     reply_to: Option<MessageId>,

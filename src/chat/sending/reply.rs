@@ -1,5 +1,5 @@
-//! How a sender hears what became of a message (contract §Sending). Called once, in the order of the conversation,
-//! before anyone else is told. A reply that is dropped unanswered, because something panicked, says that sending failed.
+//! Answers the sender of a message (contract §Sending): once, in the order of the conversation, before anyone else is told. A
+//! [`ReplyTo`] that is dropped unanswered, because something panicked, answers that sending failed.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
     protocol::{Failure, SendFailure, ack_around, events::outgoing},
 };
 
-/// Whoever waits to hear what became of a message.
+/// The sender that waits for the outcome of a message.
 pub enum ReplyTo {
     /// A socket.
     Socket(UnansweredSocket),
@@ -35,7 +35,7 @@ pub struct SenderSocket {
     pub connection: Arc<Connection>,
     /// The id of the acknowledgement, if the client asked for one.
     pub ack: Option<i64>,
-    /// Whether it sent a reply, by `chat:send_reply`.
+    /// True if it used `chat:send_reply`.
     pub is_reply: bool,
     /// The `tempId` as it was sent.
     pub temp_id: Option<Value>,
@@ -109,7 +109,7 @@ impl Drop for UnansweredSocket {
 }
 
 impl SenderSocket {
-    /// Whether its client draws the message itself, as `tempId`, and so needs no `chat:new_message`.
+    /// True if its client draws the message itself, because it gave a `tempId`: it needs no `chat:new_message`.
     pub(super) fn draws_itself(&self) -> bool {
         self.temp_id.as_ref().is_some_and(|id| *id != Value::String(String::new()))
     }

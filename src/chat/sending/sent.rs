@@ -18,9 +18,9 @@ pub struct Sent {
     /// Its author.
     pub sender: Arc<User>,
     json: MessageJson,
-    /// Whether it was stored long before, and is answered once more.
+    /// True if this is a repeat: the message was stored before, and its sender is answered again.
     pub(super) is_repeat: bool,
-    /// Whether it is told late, as [`crate::chat::Core`] says in `on_their_way`.
+    /// True if it is sent while a message is late (`chat/on_their_way`).
     pub(super) is_late: bool,
 }
 
@@ -44,15 +44,15 @@ impl Sent {
         &self.json
     }
 
-    /// That the message came, for sockets whose clients come back later.
+    /// The log entry of `chat:new_message`, for sockets whose clients may come back.
     pub(super) fn comes(&self) -> Happening {
         let &Message { id, conversation_id, seq, created_at, .. } = self.message();
         let what = What::New { message: id, seq, is_late: self.is_late };
         Happening { conversation: conversation_id, at: created_at, what }
     }
 
-    /// What the sending socket is told by the answer, where it waits for that: it drew the message itself, as `temp_id`. An
-    /// answer to a repeat says nothing of how far the socket is; its client asks again if need be.
+    /// The log entry of `chat:message_sent`, for a sending socket that gave a `temp_id`. `None` without one: that socket gets
+    /// `chat:new_message` too. `None` also for a repeat, whose answer does not show how far the client got.
     #[must_use]
     pub fn happening(&self, temp_id: Option<&Value>) -> Option<Happening> {
         let &Message { id, conversation_id, seq, created_at, .. } = self.message();
@@ -61,7 +61,7 @@ impl Sent {
         (!self.is_repeat).then_some(Happening { conversation: conversation_id, at: created_at, what })
     }
 
-    /// Whether it answers another.
+    /// True if it is a reply.
     #[must_use]
     pub fn is_reply(&self) -> bool {
         self.message().reply_to_message_id.is_some()
@@ -83,7 +83,7 @@ impl Sent {
     }
 }
 
-/// What a new message takes of its sender's storage.
+/// Bytes that a new message takes of its sender's storage.
 pub fn bytes_of(new: &NewMessage) -> usize {
     let has_files = new.attachments.as_array().is_some_and(|files| !files.is_empty());
     new.text.len() + if has_files { new.attachments.to_string().len() } else { 0 }
