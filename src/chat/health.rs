@@ -46,7 +46,7 @@ struct Inner {
 #[derive(Clone, Copy)]
 struct Probing {
     since: Instant,
-    /// Since when it has a connection.
+    /// Time at which it got a connection.
     asking_since: Option<Instant>,
 }
 

@@ -59,9 +59,9 @@ use crate::{
 
 /// The chat: its services.
 pub struct Chat {
-    /// What the services share.
+    /// The parts that the services share.
     pub core: Arc<Core>,
-    /// Who someone is, and finding users.
+    /// Looking up and finding users.
     pub users: Arc<Users>,
     /// Opening and listing conversations.
     pub conversations: Conversations,
@@ -75,7 +75,7 @@ pub struct Chat {
     pub rooms: Arc<Rooms>,
     /// Typing indicators.
     pub typing: Arc<Typing>,
-    /// Who is online.
+    /// Presence of users.
     pub presence: Arc<Presence>,
     /// Blocking.
     pub blocks: Blocks,
@@ -147,7 +147,7 @@ impl Chat {
         &self.core.tasks.in_flight
     }
 
-    /// Whether the server is stopping and takes no new work.
+    /// True if the server is stopping and takes no new work.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.core.tasks.is_stopping()

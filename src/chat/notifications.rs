@@ -25,7 +25,7 @@ const BATCH: usize = 256;
 const LOCKED_FOR: Duration = Duration::from_mins(2);
 const LOCKED_PAUSE: Duration = Duration::from_secs(1);
 const PREVIEW_CHARS: usize = 50;
-/// How often texts that must be taken out are looked for without a deletion on this server.
+/// Interval at which texts of deleted messages are looked for; after a deletion on this server that is done at once.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
 /// Old notes forgotten at a time, once in `LOOK_EVERY`.
 const FORGET: i64 = 5_000;
@@ -77,7 +77,7 @@ impl Notifications {
     }
 }
 
-/// What a user who is away is told of a message.
+/// The notification of a message for a user without a socket.
 fn notification(message: &Message, sender: &User, user_id: UserId) -> Notification {
     let is_reply = message.reply_to_message_id.is_some();
     let mut metadata = json!({

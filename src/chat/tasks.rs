@@ -10,7 +10,7 @@ use crate::{
     limits::{caller, for_caller},
 };
 
-/// How long background tasks have to write what waits when the server stops.
+/// Time that background tasks have for their last writes when the server stops.
 const BACKGROUND_LIMIT: Duration = Duration::from_secs(3);
 
 /// The tasks of the chat.
@@ -40,7 +40,7 @@ impl Tasks {
         self.in_flight.spawn(for_caller(caller(), work)).await.unwrap_or(Err(Error::Internal))
     }
 
-    /// Whether the server is stopping and takes no new work.
+    /// True if the server is stopping and takes no new work.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.in_flight.is_closed()

@@ -25,7 +25,7 @@ pub mod outgoing {
     pub const CONVERSATIONS: &str = "chat:conversations";
     /// The page asked for.
     pub const MESSAGES: &str = "chat:messages";
-    /// What was missed.
+    /// The messages and changes that a client missed.
     pub const SYNCED: &str = "chat:synced";
     /// A contact came or went.
     pub const USER_STATUS: &str = "chat:user_status";

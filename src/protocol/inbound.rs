@@ -1,5 +1,5 @@
-//! What clients send, read leniently: a field of the wrong type is a missing field, and each use case says
-//! what it thinks of that (contract §Client events).
+//! The payloads of clients' events and requests, read leniently: a field of the wrong type is a missing field, and each use
+//! case says whether it needs it (contract §Client events).
 
 use serde_json::{Map, Value};
 
@@ -102,9 +102,9 @@ impl ConversationRef {
 /// `{ conversationId, isTyping }`.
 #[derive(Clone, Copy, Debug)]
 pub struct Typing {
-    /// Where.
+    /// The conversation.
     pub conversation: ConversationRef,
-    /// Began or ended.
+    /// True if typing began.
     pub is_typing: bool,
 }
 
@@ -128,15 +128,15 @@ pub(super) fn whole(value: Option<&Value>) -> Option<i64> {
 /// The body of `POST /conversations`.
 #[derive(Clone, Debug)]
 pub struct CreateConversation {
-    /// The other one.
+    /// The other member.
     pub participant: UserId,
     /// Kind, if given.
     pub kind: Option<String>,
     /// Title.
     pub subject: Option<String>,
-    /// What it is about.
+    /// Kind of the shop's object that it is about.
     pub related_entity_type: Option<String>,
-    /// Which one of those.
+    /// Id of that object.
     pub related_entity_id: Option<uuid::Uuid>,
     /// Anything.
     pub metadata: Value,

@@ -1,4 +1,5 @@
-//! What the server sends. Field names and their mixed case are the contract's (contract §Shapes, contract §Server events).
+//! The payloads of the server's events. Field names and their mixed case are the contract's (contract §Shapes,
+//! contract §Server events).
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -49,12 +50,12 @@ pub struct ParticipantView<'a> {
     pub email: &'a str,
     /// Role.
     pub role: Role,
-    /// Whether a socket of theirs is connected.
+    /// True if a socket of theirs is connected.
     pub is_online: bool,
-    /// When the last one went.
+    /// Time at which their last socket went.
     #[serde(serialize_with = "opt_time")]
     pub last_seen_at: Option<DateTime<Utc>>,
-    /// Whether the shop deleted them.
+    /// True if the shop deleted them.
     pub is_deleted: bool,
 }
 
@@ -87,11 +88,11 @@ impl<'a> ConversationView<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RoomMember<'a> {
-    /// Who.
+    /// The user.
     pub user_id: UserId,
     /// Their name.
     pub display_name: &'a str,
-    /// Which room.
+    /// The conversation of the room.
     pub conversation_id: ConversationId,
 }
 
@@ -99,40 +100,40 @@ pub struct RoomMember<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UserTyping<'a> {
-    /// Who.
+    /// The user.
     pub user_id: UserId,
     /// Their name.
     pub display_name: &'a str,
-    /// Began or ended.
+    /// True if typing began.
     pub is_typing: bool,
-    /// Where.
+    /// The conversation.
     pub conversation_id: ConversationId,
 }
 
 /// `chat:messages_read { userId, conversationId, read_at, last_read_seq }`.
 #[derive(Serialize)]
 pub struct MessagesRead {
-    /// Who read.
+    /// The user who read.
     #[serde(rename = "userId")]
     pub user_id: UserId,
-    /// Where.
+    /// The conversation.
     #[serde(rename = "conversationId")]
     pub conversation_id: ConversationId,
-    /// When.
+    /// Time of reading.
     #[serde(serialize_with = "time")]
     pub read_at: DateTime<Utc>,
-    /// Up to which message.
+    /// Number of the newest message that they read.
     pub last_read_seq: i64,
 }
 
 /// `chat:message_delivered { message_id, conversation_id, delivered_at }`.
 #[derive(Serialize)]
 pub struct MessageDelivered {
-    /// Which message.
+    /// The message.
     pub message_id: MessageId,
-    /// Where.
+    /// The conversation.
     pub conversation_id: ConversationId,
-    /// When.
+    /// Time of delivery.
     #[serde(serialize_with = "time")]
     pub delivered_at: DateTime<Utc>,
 }
@@ -140,7 +141,7 @@ pub struct MessageDelivered {
 /// `chat:messages { conversationId, messages }`.
 #[derive(Serialize)]
 pub struct MessagesPage<'a> {
-    /// Where.
+    /// The conversation.
     #[serde(rename = "conversationId")]
     pub conversation_id: ConversationId,
     /// Oldest first.
@@ -150,12 +151,12 @@ pub struct MessagesPage<'a> {
 /// `chat:user_status { userId, is_online, last_seen_at }`.
 #[derive(Serialize)]
 pub struct UserStatus {
-    /// Who.
+    /// The user.
     #[serde(rename = "userId")]
     pub user_id: UserId,
-    /// Came or went.
+    /// True if the user came, false if they went.
     pub is_online: bool,
-    /// When they were last here.
+    /// Time at which their last socket went.
     #[serde(serialize_with = "opt_time")]
     pub last_seen_at: Option<DateTime<Utc>>,
 }
@@ -172,9 +173,9 @@ impl<'a> ParticipantView<'a> {
 /// `chat:message_deleted { message_id, conversation_id, deletion_type }`.
 #[derive(Clone, Copy, Serialize)]
 pub struct MessageDeleted {
-    /// Which message.
+    /// The message.
     pub message_id: MessageId,
-    /// Where.
+    /// The conversation.
     pub conversation_id: ConversationId,
     /// `for_me` or `for_everyone`.
     pub deletion_type: &'static str,
@@ -186,13 +187,13 @@ pub struct MessageDeleted {
 /// `chat:reaction_added` and `chat:reaction_removed`.
 #[derive(Clone, Serialize)]
 pub struct ReactionChanged {
-    /// Which message.
+    /// The message.
     pub message_id: MessageId,
-    /// Where.
+    /// The conversation.
     pub conversation_id: ConversationId,
-    /// All of them, after the change.
+    /// All reactions after the change.
     pub reactions: Vec<Reaction>,
-    /// Whose changed.
+    /// The user who added or removed a reaction.
     pub user_id: UserId,
     /// The message's version after the change.
     pub version: i64,

@@ -29,7 +29,7 @@ pub struct Happening {
 pub enum What {
     /// A message came: `chat:new_message`, `chat:new_reply`.
     New {
-        /// Which.
+        /// The message.
         message: MessageId,
         /// Its number.
         seq: i64,
@@ -39,7 +39,7 @@ pub enum What {
     },
     /// The socket's own message was stored: `chat:message_sent`, `chat:reply_sent`.
     Sent {
-        /// Which.
+        /// The message.
         message: MessageId,
         /// Its number.
         seq: i64,
@@ -50,34 +50,34 @@ pub enum What {
     },
     /// `chat:message_edited`.
     Edited {
-        /// Which.
+        /// The message.
         message: MessageId,
         /// Its version.
         version: i64,
     },
     /// `chat:reaction_added`, `chat:reaction_removed`.
     Reacted {
-        /// To which message.
+        /// The message.
         message: MessageId,
         /// Its version.
         version: i64,
         /// The user who reacted.
         by: UserId,
-        /// It came, or went.
+        /// True if the reaction was added, false if it was removed.
         added: bool,
     },
     /// `chat:message_deleted`.
     Deleted {
-        /// Which.
+        /// The message.
         message: MessageId,
         /// Its version after a deletion for everyone; one for a user alone makes none.
         version: Option<i64>,
     },
     /// `chat:messages_read`.
     Read {
-        /// Who read.
+        /// The user who read.
         by: UserId,
-        /// Up to which message.
+        /// Number of the newest message that they read.
         last_read_seq: i64,
     },
 }

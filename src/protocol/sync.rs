@@ -153,7 +153,7 @@ pub struct MissedView<'a> {
 /// A message that the caller deleted for themselves.
 #[derive(Serialize)]
 pub struct HiddenView {
-    /// Which.
+    /// The message.
     pub message_id: MessageId,
     /// Its number.
     pub seq: i64,
@@ -162,16 +162,16 @@ pub struct HiddenView {
 /// The watermarks of one member.
 #[derive(Serialize)]
 pub struct ReadView {
-    /// Who.
+    /// The member.
     pub user_id: UserId,
     /// Read up to this number.
     pub last_read_seq: i64,
-    /// When.
+    /// Time of reading.
     #[serde(serialize_with = "opt_time")]
     pub read_at: Option<DateTime<Utc>>,
     /// Delivered up to this number.
     pub last_delivered_seq: i64,
-    /// When.
+    /// Time of delivery.
     #[serde(serialize_with = "opt_time")]
     pub delivered_at: Option<DateTime<Utc>>,
 }
@@ -179,7 +179,7 @@ pub struct ReadView {
 /// `chat:joined { conversationId, sync? }`.
 #[derive(Serialize)]
 pub struct JoinedView<'a> {
-    /// Which room.
+    /// The conversation of the room.
     #[serde(rename = "conversationId")]
     pub conversation_id: ConversationId,
     /// The messages and changes that the client missed, if it gave `lastSeq`.

@@ -18,7 +18,7 @@ use crate::{
     protocol::{Happening, MessageDeleted, MessageView, ReactionChanged, What, events::outgoing},
 };
 
-/// How often a message is read again if something newer was told of it, or of the one that it answers, meanwhile.
+/// Most reads of a message whose event is older than one that was sent meanwhile, about it or about its quoted message.
 const LOOKS: usize = 10;
 
 impl Messages {
@@ -165,8 +165,8 @@ impl Messages {
     }
 }
 
-/// Whether an action changed anything, and in which conversation; or its refusal. `not_sender` is the error for others than
-/// the sender.
+/// Returns true if an action changed something, and its conversation; or its refusal. `not_sender` is the error for users other
+/// than the sender.
 fn judge(action: &Action, not_sender: Error) -> Result<(bool, ConversationId)> {
     let changed = match action.acted {
         Acted::Done => true,

@@ -24,7 +24,7 @@ const OF_A_USER: usize = 1;
 /// The turns of all users.
 pub struct ReadTurns {
     users: Arc<Shares>,
-    /// Of all users together.
+    /// The turns that all users share.
     all: Arc<Semaphore>,
 }
 

@@ -58,7 +58,7 @@ impl Presence {
         !self.core.hub.present([user]).is_empty() || self.state.lock().is_online(user)
     }
 
-    /// What `viewer` may know of a user's presence; `None` if that is nothing.
+    /// The presence of a user as `viewer` may see it; `None` if the viewer may not see it.
     pub async fn status(&self, viewer: UserId, user: UserId) -> Result<Option<OnlineStatus>> {
         if self.core.db.is_blocked(viewer, user).await? {
             return Ok(None);

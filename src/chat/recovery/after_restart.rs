@@ -1,6 +1,6 @@
 //! Connection state recovery after a restart of the server. The client's socket has a row in the database ([`super::returning`]).
-//! What it missed is found by the position of the last event that the client got: exactly, by number, in that message's
-//! conversation; by time, by the database's clock, in the others, unless something was stored there at about the same time.
+//! The position of the last event that the client got shows which events it missed: in that message's conversation exactly, by
+//! number; in the others by the database's time, unless a message was stored there at about the same time.
 //! A client for which this is not known starts anew.
 
 use std::{collections::HashSet, sync::Arc, time::Instant};
@@ -27,7 +27,7 @@ const CHANGES_MARGIN: TimeDelta = TimeDelta::seconds(30);
 /// Most conversations of which something was missed.
 const MAX_CONVERSATIONS: usize = 100;
 
-/// What was missed, in order, and the newest number of each conversation in it.
+/// The missed events in order, and the newest number of each of their conversations.
 struct Found {
     happenings: Vec<Arc<Happening>>,
     up_to: Vec<(ConversationId, i64)>,
@@ -72,7 +72,7 @@ impl AfterRestart {
         Some(MissedEvents { rooms, happenings: Some(happenings) })
     }
 
-    /// What happened after the client got the message at `known`; `None` if that is too much or not known.
+    /// The events after the message at `known`; `None` if they are too many or not known.
     async fn found_since(&self, user: UserId, known: &Position) -> DbResult<Option<Found>> {
         let since = known.at() - CHANGES_MARGIN;
         let limit = i64::try_from(MAX_MISSED).unwrap_or(i64::MAX) + 1;

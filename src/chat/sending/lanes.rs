@@ -17,9 +17,9 @@ use tokio::{
 use super::job::Job;
 use crate::{config::Config, domain::ConversationId};
 
-/// From so many messages on a lane does not wait for its turn.
+/// A lane with at least so many messages does not wait for its turn.
 const CROWD: usize = 64;
-/// A lane that the database keeps waiting does not keep the others waiting for longer.
+/// Longest wait for the turn: the lane that has it may be waiting for the database.
 const TURN_WITHIN: Duration = Duration::from_millis(50);
 
 /// The entrances to the lanes.
@@ -28,7 +28,7 @@ pub struct Lanes {
     hasher: RandomState,
 }
 
-/// Where a message goes: a conversation, and the lane of its messages. Two messages of one socket in different lanes may
+/// A conversation, and the lane of its messages. Two messages of one socket in different lanes may
 /// overtake each other, so a socket changes lanes only when nothing of its own is in flight.
 #[derive(Clone, Copy)]
 pub struct Destination {

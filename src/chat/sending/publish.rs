@@ -23,9 +23,9 @@ use crate::{
     protocol::events::outgoing,
 };
 
-/// How long a lane's publisher may wait for a look at a stored message: others wait behind it.
+/// Longest wait of a lane's publisher for reading a stored message: other messages wait behind it.
 const QUOTE_WITHIN: Duration = Duration::from_secs(1);
-/// How often a new message is read again if something newer was told of it meanwhile.
+/// Most reads of a new message of which a newer version was sent meanwhile.
 const LOOKS: usize = 5;
 
 /// Stored messages that were sent again, by conversation and number.
@@ -225,8 +225,8 @@ impl Publisher {
         self.core.hub.emit(&audience, &event.recoverable(sent.comes()));
     }
 
-    /// What can wait: delivery marks for users who are here, notifications for those who are not. A full queue costs a
-    /// mark or a notification, never a message.
+    /// Queues delivery marks for users with a socket, and notifications for the others. If such a queue is full, a mark or a
+    /// notification is lost, never a message.
     fn after_sending(&self, sent: &Sent, others: Vec<UserId>, here: Vec<UserId>) {
         for user in others.into_iter().filter(|id| !here.contains(id) && !sent.message().is_deleted) {
             self.notifications.queue(sent.message(), &sent.sender, user);

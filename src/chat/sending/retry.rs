@@ -14,15 +14,15 @@ use crate::{
     error::Error,
 };
 
-/// How long a batch is tried again, as a whole and in parts.
+/// Time during which a batch is tried again, as a whole and in parts.
 const RETRY_FOR: Duration = Duration::from_secs(8);
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
-/// How often a batch is tried again when another transaction got in between, and after what pause, growing.
+/// Most retries of a batch that conflicted with another transaction, and the first pause between them.
 const MAX_CONFLICTS: u32 = 8;
 const CONFLICT_PAUSE: Duration = Duration::from_millis(5);
-/// How often a batch is tried again as a whole after it met a lock that nobody is found to hold.
+/// Most retries of a whole batch that met a lock which nobody is found to hold.
 const MAX_UNFOUND: u32 = 2;
-/// After so many conversations in a row that met such a lock, everyone is taken to wait for it.
+/// After so many conversations in a row that met such a lock, the rest of the batch is set aside too.
 const MAX_STUCK: u32 = 3;
 
 /// Why a message was not written.
@@ -122,7 +122,7 @@ impl Attempts<'_> {
         }
     }
 
-    /// Whether this one is not tried any more: too late, or in vain.
+    /// True if this message is not tried any more: it is too late, or too many conversations are stuck.
     fn is_late(&self, n: usize) -> bool {
         self.stuck >= MAX_STUCK || Instant::now() >= self.deadline || self.since[n].elapsed() > SEND_WITHIN
     }

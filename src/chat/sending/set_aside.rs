@@ -19,7 +19,7 @@ use crate::{
     error::Error,
 };
 
-/// How long after it was set aside a conversation is looked at again: at first, and at most after looks in vain.
+/// Pause before a conversation that was set aside is looked at again: the first one, and the longest.
 const FIRST_LOOK: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// Messages of one conversation that may wait here. Past that, senders are told that the server is busy.
@@ -72,7 +72,7 @@ impl SetAside {
         waiting.next_look = Instant::now() + GOOD_FOR;
     }
 
-    /// Takes those of `waiting` whose conversation is set aside, behind what waits there already.
+    /// Takes the messages out of `waiting` whose conversation is set aside. They queue behind the messages that wait there.
     pub fn take_from(&mut self, waiting: &mut Vec<Job>) {
         if self.conversations.is_empty() {
             return;

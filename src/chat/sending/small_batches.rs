@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::job::Job;
 
-/// What took no longer than this shows that the database is quick again.
+/// A small batch that took no longer than this shows that the database is quick again.
 const QUICK: Duration = Duration::from_millis(250);
 
-/// Nobody is refused for longer than this beforehand: what took so long may have been a single message.
+/// Longest time that the next batch is expected to take: a single message may have made the last one slow.
 const EXPECTED_AT_MOST: Duration = Duration::from_secs(2);
 
 /// How small a lane's next batches are.
@@ -16,9 +16,9 @@ const EXPECTED_AT_MOST: Duration = Duration::from_secs(2);
 pub struct SmallBatches {
     /// Messages that are still to be written in small batches.
     left: usize,
-    /// How many of one conversation are written at a time.
+    /// Messages of one conversation in one batch.
     size: usize,
-    /// How long the last ones took.
+    /// Time that the last batch took.
     took: Duration,
 }
 
@@ -28,7 +28,7 @@ impl SmallBatches {
         *self = Self { left: messages.max(1), size: 1, took: Duration::ZERO };
     }
 
-    /// How long the next batch will take: senders who would have waited too long by then are answered now.
+    /// Time that the next batch is expected to take. Senders who would have waited too long by its end are answered now.
     pub fn expected(&self) -> Duration {
         if self.left > 0 { self.took.min(EXPECTED_AT_MOST) } else { Duration::ZERO }
     }

@@ -28,12 +28,12 @@ use crate::{
     error::Error,
 };
 
-/// How often a lane looks, while it writes, who has waited for too long.
+/// Interval at which a lane that writes answers messages that have waited for too long.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Batches written but not yet published, per lane.
 const PUBLISH_QUEUE: usize = 4;
 
-/// What a lane's writer keeps from one batch to the next.
+/// The state of a lane's writer.
 struct Writer {
     core: Arc<Core>,
     messages: Arc<Messages>,

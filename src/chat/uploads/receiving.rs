@@ -53,7 +53,7 @@ pub struct StoredFile {
     pub kind: FileKind,
     /// Bytes.
     pub size: u64,
-    /// Where it is in the store.
+    /// Path in the store.
     pub path: String,
     /// When it was stored.
     pub uploaded_at: DateTime<Utc>,
@@ -70,9 +70,9 @@ impl From<StorageError> for Error {
 pub struct Receiving {
     storage: Storage,
     bounds: Bounds,
-    /// What is left of its owner's share of the day.
+    /// Bytes that its owner may still upload today.
     left_today: u64,
-    /// At which size to look for space again.
+    /// Size at which free space is checked again.
     next_look: u64,
     owner: UserId,
     name: String,
@@ -83,7 +83,7 @@ pub struct Receiving {
     sink: Option<Sink>,
 }
 
-/// Where a file goes once its kind is known.
+/// The object in the store that a file is written to, once its kind is known.
 struct Sink {
     kind: FileKind,
     path: FilePath,

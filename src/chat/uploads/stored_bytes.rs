@@ -13,7 +13,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// How often the counts are looked at.
+/// Interval at which counts are added to the database.
 const EVERY: Duration = Duration::from_secs(2);
 /// Rounds after which a user who stores nothing is forgotten. A user at the limit is looked up again instead: their total may
 /// have been lowered in the database.
@@ -32,9 +32,9 @@ pub struct StoredBytes {
 
 #[derive(Default)]
 struct Stored {
-    /// As the database had it last, on all servers; `None` before it was asked.
+    /// The total in the database, of all servers, at the last statement; `None` before the first.
     known: Option<u64>,
-    /// Since then, here.
+    /// Bytes stored by this server since then.
     unwritten: u64,
     rounds_idle: u8,
 }
@@ -73,7 +73,8 @@ impl StoredBytes {
         }
     }
 
-    /// Takes what is not in the database yet and is worth a write, or `all` of it. Drops users who stored nothing for a while.
+    /// Takes the counts that are not in the database yet and are worth a statement, or `all` counts. Drops users who stored nothing
+    /// for a while.
     fn take_unwritten(&self, all: bool) -> Vec<(UserId, i64)> {
         let mut users = self.users.lock();
         users.retain(|_, stored| {
