@@ -1,6 +1,6 @@
 //! The demo users of the embedded database: at start their tokens and a command to try are printed.
 
-use souk::{auth::Tokens, config::Config, db::embedded};
+use souk::{auth::Tokens, clock::Clock, config::Config, db::embedded};
 
 const DAY: i64 = 86_400;
 
@@ -34,5 +34,5 @@ pub fn token(config: &Config, user: &str, days: u16) -> Option<String> {
         Some(secret) => secret.clone(),
         None => embedded::generated_secret(&config.data_dir).ok()?,
     };
-    Tokens::new(&secret).issue(id, role, i64::from(days) * DAY).ok()
+    Tokens::new(&secret, Clock::system()).issue(id, role, i64::from(days) * DAY).ok()
 }

@@ -9,6 +9,8 @@ pub mod config;
 
 pub mod error;
 
+pub mod clock;
+
 pub mod domain;
 
 pub mod protocol;

@@ -6,6 +6,7 @@ use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 use souk::{
     app::{App, Store},
     auth::Tokens,
+    clock::Clock,
     config::{Config, LogFormat},
     db::DbError,
     domain::{User, UserId},
@@ -148,7 +149,7 @@ async fn serve(config: Config) -> Result<(), Failed> {
     println!("[Chat] Event handlers initialized");
     #[cfg(feature = "embedded")]
     if config.database_url.is_none() && !config.is_production() {
-        demo::print(&Tokens::new(&secret), port);
+        demo::print(&Tokens::new(&secret, Clock::system()), port);
     }
     server.await.map_err(|e| Failed(1, e.to_string()))
 }
@@ -211,7 +212,7 @@ async fn token(config: &Config, user: &str, days: u16) -> Result<(), Failed> {
     }
     let store = Store::open(config).await.map_err(|e| Failed(1, e.to_string()))?;
     let found = find_user(&store, user).await;
-    let tokens = Tokens::new(&store.secret);
+    let tokens = Tokens::new(&store.secret, Clock::system());
     store.close().await;
     let user = found?;
     if !user.active {

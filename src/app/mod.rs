@@ -26,6 +26,7 @@ use crate::db::embedded::{self, Embedded};
 use crate::{
     auth::Tokens,
     chat::{Chat, Core},
+    clock::Clock,
     config::{Config, Secret},
     db::{Db, DbError, SchemaState},
     hub::Hub,
@@ -183,9 +184,10 @@ impl App {
         }
         let storage = Storage::open(config)?;
         let limits = Arc::new(Limits::new(&config.limits));
-        let core = Core::new(store.db.clone(), hub.clone(), limits.clone(), server_name);
+        let clock = Clock::system();
+        let core = Core::new(store.db.clone(), hub.clone(), limits.clone(), clock.clone(), server_name);
         let chat = Chat::start(core, storage, &store.secret, config).await?;
-        let tokens = Arc::new(Tokens::new(&store.secret));
+        let tokens = Arc::new(Tokens::new(&store.secret, clock));
         let pids = Arc::new(Pids::new(&store.secret));
         let event_timeout = Duration::from_secs(config.request_timeout);
         let queue = config.socket_queue;

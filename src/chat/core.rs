@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{membership::Membership, on_their_way::OnTheirWay, tasks::Tasks};
 use crate::{
+    clock::Clock,
     db::Db,
     domain::UserId,
     hub::{Audience, Event, Hub},
@@ -24,6 +25,8 @@ pub struct Core {
     pub membership: Membership,
     /// The messages in flight.
     pub on_their_way: Arc<OnTheirWay>,
+    /// The time of day.
+    pub clock: Clock,
     /// This server's name among those on the same database.
     pub server_name: String,
 }
@@ -31,9 +34,10 @@ pub struct Core {
 impl Core {
     /// The core of a server that starts.
     #[must_use]
-    pub fn new(db: Db, hub: Arc<Hub>, limits: Arc<Limits>, server_name: String) -> Self {
+    pub fn new(db: Db, hub: Arc<Hub>, limits: Arc<Limits>, clock: Clock, server_name: String) -> Self {
+        let db = db.by_clock(clock.clone());
         let membership = Membership::new(db.clone());
-        Self { db, hub, limits, tasks: Tasks::default(), membership, on_their_way: Arc::default(), server_name }
+        Self { db, hub, limits, tasks: Tasks::default(), membership, on_their_way: Arc::default(), clock, server_name }
     }
 
     /// Tells every socket of these users, in a room or not.

@@ -76,7 +76,8 @@ impl Heartbeat {
     /// Ends the sockets whose tokens have expired, up to a heartbeat late.
     fn end_expired(&self) {
         let failure = Failure::with_message("Token expired", "token_expired");
-        self.core.hub.end_expired(chrono::Utc::now().timestamp(), &Event::new(outgoing::ERROR, &failure));
+        let Core { hub, clock, .. } = &*self.core;
+        hub.end_expired(clock.now().timestamp(), &Event::new(outgoing::ERROR, &failure));
     }
 
     async fn beat(&self, presence: &Presence) -> DbResult<()> {

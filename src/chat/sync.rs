@@ -185,7 +185,7 @@ impl CatchUp {
         let watermarks = |id| place.get(&id).map(|n| missed[*n].state.watermarks.as_slice()).unwrap_or_default();
         let messages = self.core.db.messages_of(user.id, &slices, watermarks).await?;
         for mut message in messages {
-            self.uploads.links.renew(&mut message, Utc::now());
+            self.uploads.links.renew(&mut message);
             if let Some(n) = place.get(&message.conversation_id) {
                 let m = &mut missed[*n];
                 let list = if m.reset || message.seq > m.state.known.seq { &mut m.messages } else { &mut m.changes };

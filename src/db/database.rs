@@ -11,9 +11,10 @@ use tokio::sync::Semaphore;
 use super::{
     DbResult, Pool, PoolOptions,
     connection::{pooler, time_limit::in_time},
-    messages::clock::Clock,
+    messages::clock::DatabaseClock,
 };
 use crate::{
+    clock::Clock,
     config::{Config, Pooler},
     limits::Shares,
 };
@@ -30,7 +31,7 @@ pub struct Db {
     pub(super) start_timeout: Duration,
     /// Permits for long reads.
     pub(super) long_reads: Arc<Semaphore>,
-    pub(super) clock: Arc<Clock>,
+    pub(super) clock: Arc<DatabaseClock>,
 }
 
 impl Db {
@@ -87,7 +88,14 @@ impl Db {
         let long_reads = Arc::new(Semaphore::new((max_connections as usize / LONG_READS_SHARE).max(1)));
         let shares = Shares::new(config.connections_per_user(max_connections) as usize);
         let pool = Pool::new(options.clone()).with_shares(shares);
-        Ok(Self { pool, options, start_timeout, long_reads, clock: Arc::default() })
+        let clock = Arc::new(DatabaseClock::like(Clock::system()));
+        Ok(Self { pool, options, start_timeout, long_reads, clock })
+    }
+
+    /// The same database for a server that goes by `clock`.
+    #[must_use]
+    pub fn by_clock(self, clock: Clock) -> Self {
+        Self { clock: Arc::new(DatabaseClock::like(clock)), ..self }
     }
 
     /// How many large reads (pages of messages) may be under way at a time: two fifths of the connections. With more of them each

@@ -15,10 +15,10 @@ impl Db {
 
     /// Asks the database for the time, before anything that is stored tells it.
     pub async fn hear_clock(&self) -> DbResult<()> {
-        let sent_at = Utc::now();
+        let sent_at = self.clock.here.now();
         let clock = in_time(self.now()).await?;
         // Between question and answer: nothing says that it is another than ours.
-        if !(sent_at..=Utc::now()).contains(&clock) {
+        if !(sent_at..=self.clock.here.now()).contains(&clock) {
             self.clock.heard(sent_at, clock);
         }
         Ok(())

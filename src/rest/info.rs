@@ -41,7 +41,7 @@ pub async fn health(State(state): State<RestState>) -> Response {
     let mut body = json!({
         "success": status.is_success(),
         "status": if trouble.is_none() { "healthy" } else { "degraded" },
-        "timestamp": rfc3339(&chrono::Utc::now()),
+        "timestamp": rfc3339(&state.chat.core.clock.now()),
         "uptime": state.started.elapsed().as_secs_f64(),
         "environment": &*state.environment,
     });
@@ -56,10 +56,10 @@ pub async fn health(State(state): State<RestState>) -> Response {
 }
 
 /// `GET /api/chat/test`.
-pub async fn test() -> Json<Value> {
+pub async fn test(State(state): State<RestState>) -> Json<Value> {
     Json(json!({
         "success": true,
         "message": "Chat routes are working",
-        "timestamp": rfc3339(&chrono::Utc::now()),
+        "timestamp": rfc3339(&state.chat.core.clock.now()),
     }))
 }

@@ -9,7 +9,7 @@ use crate::source::{Source, circle};
 
 /// Layers from the bottom up: a module may use those before it in this list, never one after it.
 const LAYERS: &[&[&str]] = &[
-    &["config", "error"],
+    &["config", "error", "clock"],
     &["domain"],
     &["protocol"],
     &["auth", "pid", "limits"],
@@ -161,6 +161,15 @@ fn each_library_stays_in_its_place() {
             let uses = code.contains(&format!("{library}::"));
             assert!(!uses || places.contains(&module.as_str()), "{}: {library} in {module}", path.display());
         }
+    }
+}
+
+/// A test can move a [`souk::clock::Clock`], and nothing else that tells the time of day.
+#[test]
+fn the_time_of_day_is_read_from_the_clock_alone() {
+    for (module, code, path) in modules() {
+        let wrong = ["Utc::now", "Local::now", "SystemTime::now"].into_iter().find(|call| code.contains(call));
+        assert!(module == "clock" || wrong.is_none(), "{}: {wrong:?}", path.display());
     }
 }
 

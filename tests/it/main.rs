@@ -34,4 +34,5 @@ mod statements;
 mod support;
 mod sync;
 mod table_locks;
+mod time_of_day;
 mod waiting;

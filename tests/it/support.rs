@@ -13,6 +13,7 @@ use souk::{
         Chat, Core,
         sending::{ReplyTo, SendRequest},
     },
+    clock::Clock,
     config::Config,
     db::Pool,
     domain::{ConversationId, Draft, Message, Role, User, UserId},
@@ -139,12 +140,23 @@ impl World {
         Self::on(fresh_config().await).await
     }
 
+    /// A chat on a fresh database that goes by this clock.
+    pub async fn by(clock: &Clock) -> Self {
+        Self::on_by(fresh_config().await, clock).await
+    }
+
     /// A chat on the database that `config` names.
     pub async fn on(config: Config) -> Self {
+        Self::on_by(config, &Clock::system()).await
+    }
+
+    /// As [`World::on`], by this clock.
+    pub async fn on_by(config: Config, clock: &Clock) -> Self {
         let store = Store::open(&config).await.unwrap();
         let storage = Storage::open(&config).unwrap();
         let hub = Arc::new(Hub::new(&config));
-        let core = Core::new(store.db.clone(), hub, Arc::new(Limits::new(&config.limits)), "test".into());
+        let limits = Arc::new(Limits::new(&config.limits));
+        let core = Core::new(store.db.clone(), hub, limits, clock.clone(), "test".into());
         let chat = Chat::start(core, storage, &store.secret, &config).await.unwrap();
         let dir = config.database_url.is_none().then(|| config.data_dir.clone());
         Self { chat, config, store: Some(store), dir }

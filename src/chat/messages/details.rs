@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use chrono::Utc;
-
 use super::{Messages, ReadTurn};
 use crate::{
     db::{Access, EditHistory, Page, Slice},
@@ -91,7 +89,7 @@ impl Messages {
         let slice = Slice { conversation, page, changed_since: None };
         let mut found = self.core.db.messages_of(eyes, &[slice], |_| access.watermarks.as_slice()).await?;
         let mut message = found.pop().ok_or(Error::MessageNotFound)?;
-        self.uploads.links.renew(&mut message, Utc::now());
+        self.uploads.links.renew(&mut message);
         Ok(message)
     }
 }

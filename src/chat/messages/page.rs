@@ -1,7 +1,5 @@
 //! Reading a page of messages.
 
-use chrono::Utc;
-
 use super::{Messages, turns::ReadTurn};
 use crate::{
     db::Page,
@@ -42,9 +40,8 @@ impl Messages {
         if !access.is_member {
             return Err(Error::NotAuthorized);
         }
-        let now = Utc::now();
         for message in &mut messages {
-            self.uploads.links.renew(message, now);
+            self.uploads.links.renew(message);
         }
         Ok(MessageList { messages, _turn: turn })
     }

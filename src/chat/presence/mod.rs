@@ -172,7 +172,7 @@ impl Presence {
 
     /// Tells the contacts of users who came or went.
     pub(super) async fn tell_contacts(&self, came: Vec<UserId>, gone: Vec<Gone>) {
-        let now = chrono::Utc::now();
+        let now = self.core.clock.now();
         let news: HashMap<UserId, UserStatus> = came
             .into_iter()
             .map(|id| (id, true, now))

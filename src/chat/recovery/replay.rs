@@ -5,8 +5,6 @@ use std::{
     sync::Arc,
 };
 
-use chrono::Utc;
-
 use crate::{
     chat::{core::Core, uploads::Uploads},
     db::{DbResult, Watermark},
@@ -71,7 +69,7 @@ impl Replayer {
         let of = |id| watermarks.get(&id).map(Vec::as_slice).unwrap_or_default();
         let mut messages = self.core.db.messages_by_id(user, &ids, of).await?;
         for message in messages.values_mut() {
-            self.uploads.links.renew(message, Utc::now());
+            self.uploads.links.renew(message);
         }
         let senders: HashSet<_> = messages.values().map(|message| message.sender_id).collect();
         let senders: Vec<_> = senders.into_iter().collect();

@@ -3,7 +3,6 @@
 
 use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use chrono::Utc;
 use futures::FutureExt as _;
 use tokio::{sync::mpsc, time::timeout};
 use uuid::Uuid;
@@ -171,7 +170,7 @@ impl Publisher {
 
     /// A stored message as it is told, with what it quotes.
     async fn sent(&self, mut message: Message, sender: Arc<User>, ahead: Option<QuoteAhead>) -> Sent {
-        self.uploads.links.renew(&mut message, Utc::now());
+        self.uploads.links.renew(&mut message);
         // Without the database the reply goes out all the same, quoting in short.
         let quoted = quoted(&self.messages, message.reply_to_message_id, &sender, ahead);
         let reply_to = timeout(QUOTE_WITHIN, quoted).await.ok().flatten();

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
@@ -12,6 +11,7 @@ use url::form_urlencoded;
 
 use super::receiving::StoredFile;
 use crate::{
+    clock::Clock,
     config::Secret,
     domain::{FilePath, Message},
     error::{Error, Result},
@@ -31,26 +31,27 @@ pub struct Links {
     key: Hmac<Sha256>,
     /// `PUBLIC_URL`, without a slash at its end.
     public_url: Option<String>,
+    clock: Clock,
 }
 
 impl Links {
     /// Signs with a key of its own, made from the tokens' secret.
-    pub(super) fn new(secret: &Secret, public_url: Option<&str>) -> Self {
+    pub(super) fn new(secret: &Secret, public_url: Option<&str>, clock: Clock) -> Self {
         let mut key = keyed(secret.expose().as_bytes());
         key.update(b"souk file links");
         let key = keyed(&key.finalize().into_bytes());
-        Self { key, public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()) }
+        Self { key, public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()), clock }
     }
 
     /// Checks that a link is ours and has not expired.
     ///
     /// # Errors
     /// [`Error::InvalidSignature`], [`Error::LinkExpired`].
-    pub fn check(&self, path: &str, link: &FileLink, now: DateTime<Utc>) -> Result<()> {
+    pub fn check(&self, path: &str, link: &FileLink) -> Result<()> {
         if !self.is_signed(path, link) {
             return Err(Error::InvalidSignature);
         }
-        if now.timestamp() >= link.expires { Err(Error::LinkExpired) } else { Ok(()) }
+        if self.clock.now().timestamp() >= link.expires { Err(Error::LinkExpired) } else { Ok(()) }
     }
 
     /// The link to a file that was just stored.
@@ -67,16 +68,16 @@ impl Links {
 
     /// Signs a message's links to its sender's own files anew. Other links are left as they are, also those that name another
     /// user's file: knowing a path gives nobody a link to it.
-    pub fn renew(&self, message: &mut Message, now: DateTime<Utc>) {
+    pub fn renew(&self, message: &mut Message) {
         let sender = message.sender_id.0;
         for file in message.attachments.as_array_mut().into_iter().flatten() {
-            if let Some(url) = self.renewed(file, sender, now) {
+            if let Some(url) = self.renewed(file, sender) {
                 file["url"] = Value::String(url);
             }
         }
     }
 
-    fn renewed(&self, file: &Value, sender: uuid::Uuid, now: DateTime<Utc>) -> Option<String> {
+    fn renewed(&self, file: &Value, sender: uuid::Uuid) -> Option<String> {
         let text = |field: &str| file.get(field).and_then(Value::as_str).unwrap_or_default();
         let (url, path) = (text("url"), text("path"));
         let (base, of_url, query) = match url.split_once(ROUTE) {
@@ -89,15 +90,16 @@ impl Links {
         };
         let file =
             FilePath::parse(of_url).filter(|file| file.owner == sender && (path.is_empty() || path == of_url))?;
+        let now = self.clock.now().timestamp();
         let link = link_of(query).filter(|link| self.is_signed(of_url, link));
         let base = self.public_url.as_deref().unwrap_or(base);
-        if link.as_ref().is_some_and(|l| l.expires - now.timestamp() >= GOOD_ENOUGH) && url.starts_with(base) {
+        if link.as_ref().is_some_and(|l| l.expires - now >= GOOD_ENOUGH) && url.starts_with(base) {
             return None;
         }
         // The name from the signed link: the name in the message was chosen by its sender, and may be anything.
         let name = link.map_or_else(|| file.name().to_owned(), |link| link.name);
         // The same link all day, so that browsers find the file in their cache.
-        let expires = (now.timestamp().div_euclid(DAY) + 8) * DAY;
+        let expires = (now.div_euclid(DAY) + 8) * DAY;
         Some(self.link(base, of_url, &name, expires))
     }
 

@@ -8,7 +8,6 @@ mod stored_bytes;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chrono::Utc;
 use futures::Stream;
 
 pub use self::{
@@ -54,14 +53,14 @@ impl Uploads {
         Self {
             removal: Removal::start(core.clone(), storage.clone(), unused_hours),
             stored_bytes: StoredBytes::start(&core, config.limits.max_stored_bytes_per_user),
-            core,
             storage,
             max_bytes: config.max_upload_bytes as u64,
             min_free: config.min_free_disk_bytes,
             pace: Pace::new(config.limits.max_upload_bytes_per_second).map(Arc::new),
             quota: Some(config.limits.max_upload_bytes_per_day).filter(|n| *n > 0),
             max_files: config.max_upload_files,
-            links: Links::new(secret, config.public_url.as_deref()),
+            links: Links::new(secret, config.public_url.as_deref(), core.clock.clone()),
+            core,
         }
     }
 
@@ -71,7 +70,7 @@ impl Uploads {
     /// [`Error::UploadQuota`], [`Error::DiskFull`], [`Error::Busy`], [`Error::Internal`].
     pub async fn receive(&self, user: &User, name: &str) -> Result<Receiving> {
         let bounds = Bounds { max_bytes: self.max_bytes, min_free: self.min_free, pace: self.pace.clone() };
-        let mut receiving = Receiving::begin(self.storage.clone(), bounds, user.id, name)?;
+        let mut receiving = Receiving::begin(self.storage.clone(), self.core.clock.clone(), bounds, user.id, name)?;
         if let Some(quota) = self.quota {
             let left = quota.saturating_sub(in_time(self.core.db.uploaded_today(user.id)).await?);
             receiving.limit(left)?;
@@ -87,9 +86,9 @@ impl Uploads {
         let noted = match receiving.complete().await {
             Ok((path, size)) => {
                 let noted = in_time(self.core.db.note_file(path, user.id, size, self.quota)).await;
-                noted
-                    .map_err(Error::from)
-                    .and_then(|fits| if fits { Ok(path.to_owned()) } else { Err(Error::upload_quota(Utc::now())) })
+                noted.map_err(Error::from).and_then(|fits| {
+                    if fits { Ok(path.to_owned()) } else { Err(Error::upload_quota(self.core.clock.now())) }
+                })
             }
             Err(e) => Err(e),
         };
@@ -134,7 +133,7 @@ impl Uploads {
         path: &str,
         link: &FileLink,
     ) -> Result<(FileKind, u64, impl Stream<Item = std::result::Result<Bytes, StorageError>> + Send + use<>)> {
-        self.links.check(path, link, Utc::now())?;
+        self.links.check(path, link)?;
         if in_time(self.core.db.is_file_deleted(path)).await? {
             return Err(Error::FileNotFound);
         }

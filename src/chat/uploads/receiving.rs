@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 
 use crate::{
+    clock::Clock,
     domain::{ContentCheck, FileKind, FilePath, HEAD_BYTES, UserId, clean_file_name},
     error::{Error, Result},
     limits::Shares,
@@ -69,6 +70,7 @@ impl From<StorageError> for Error {
 /// A file being received.
 pub struct Receiving {
     storage: Storage,
+    clock: Clock,
     bounds: Bounds,
     /// Bytes that its owner may still upload today.
     left_today: u64,
@@ -92,9 +94,10 @@ struct Sink {
 }
 
 impl Receiving {
-    pub(super) fn begin(storage: Storage, bounds: Bounds, owner: UserId, name: &str) -> Result<Self> {
+    pub(super) fn begin(storage: Storage, clock: Clock, bounds: Bounds, owner: UserId, name: &str) -> Result<Self> {
         let mut receiving = Self {
             storage,
+            clock,
             bounds,
             left_today: u64::MAX,
             next_look: 0,
@@ -115,7 +118,7 @@ impl Receiving {
     /// [`Error::UploadQuota`] if nothing is left.
     pub(super) fn limit(&mut self, left_today: u64) -> Result<()> {
         self.left_today = left_today;
-        if left_today == 0 { Err(Error::upload_quota(Utc::now())) } else { Ok(()) }
+        if left_today == 0 { Err(Error::upload_quota(self.clock.now())) } else { Ok(()) }
     }
 
     /// Takes the next part of the file.
@@ -129,7 +132,7 @@ impl Receiving {
             return Err(Error::FileTooLarge);
         }
         if self.size > self.left_today {
-            return Err(Error::upload_quota(Utc::now()));
+            return Err(Error::upload_quota(self.clock.now()));
         }
         if self.size >= self.next_look {
             self.look_for_space()?;
@@ -184,7 +187,7 @@ impl Receiving {
             kind,
             size: self.size,
             path: path.as_str().to_owned(),
-            uploaded_at: Utc::now(),
+            uploaded_at: self.clock.now(),
         })
     }
 

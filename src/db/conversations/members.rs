@@ -159,7 +159,7 @@ impl Db {
             is_member: r.is_member,
             marked: r.marked.unwrap_or(0),
             last_read_seq: r.read_seq.unwrap_or(r.last_seq),
-            read_at: r.read_at.map_or_else(Utc::now, Into::into),
+            read_at: r.read_at.map_or_else(|| self.clock.here.now(), Into::into),
             members: r.members.into_iter().map(UserId).collect(),
         }))
     }
@@ -244,7 +244,7 @@ impl Db {
         )
         .fetch_all(&self.pool())
         .await?;
-        let at = rows.first().map_or_else(Utc::now, |row| row.at);
+        let at = rows.first().map_or_else(|| self.clock.here.now(), |row| row.at);
         let left = rows.into_iter().filter_map(|r| Some((ConversationId(r.conversation_id?), UserId(r.user_id?))));
         Ok((at, left.collect()))
     }

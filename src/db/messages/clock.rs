@@ -4,17 +4,24 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::db::connection::time_limit::ANSWER_WITHIN;
+use crate::{clock::Clock, db::connection::time_limit::ANSWER_WITHIN};
 
 /// An estimate of the database's clock.
-#[derive(Debug, Default)]
-pub(in crate::db) struct Clock {
+#[derive(Debug)]
+pub(in crate::db) struct DatabaseClock {
+    /// Ours.
+    pub(in crate::db) here: Clock,
     /// Milliseconds that it is ahead of ours, and up to `ANSWER_WITHIN` more: it was read between our question and its
     /// answer.
     ahead: AtomicI64,
 }
 
-impl Clock {
+impl DatabaseClock {
+    /// Taken for the same as ours, until something is heard of it.
+    pub(in crate::db) fn like(here: Clock) -> Self {
+        Self { here, ahead: AtomicI64::default() }
+    }
+
     /// The deadline, by the database's clock, of a statement sent at `sent_at`. The exact one is at most
     /// `ANSWER_WITHIN` earlier.
     pub(super) fn deadline(&self, sent_at: DateTime<Utc>) -> DateTime<Utc> {
@@ -27,6 +34,6 @@ impl Clock {
 
     /// The time by the database's clock, as far as it is known: to a second or so.
     pub(in crate::db) fn time(&self) -> DateTime<Utc> {
-        Utc::now() + TimeDelta::milliseconds(self.ahead.load(Ordering::Relaxed))
+        self.here.now() + TimeDelta::milliseconds(self.ahead.load(Ordering::Relaxed))
     }
 }

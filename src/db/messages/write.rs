@@ -47,7 +47,7 @@ impl Db {
     pub async fn write_messages(&self, batch: &[&NewMessage], again: bool) -> DbResult<Vec<Written>> {
         let pool = self.pool();
         let mut connection = pool.acquire().await.map_err(DbError::NoConnection)?;
-        let sent_at = Utc::now();
+        let sent_at = self.clock.here.now();
         let deadline = self.clock.deadline(sent_at);
         let written = in_time(pool.answer(run_batch(&mut connection, batch, again, deadline))).await?;
         connection.done();
