@@ -10,6 +10,7 @@ mod doubt;
 mod failover;
 mod grants;
 mod health;
+mod lock_order;
 mod locks;
 mod long_reads;
 mod migration_check;
