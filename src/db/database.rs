@@ -39,7 +39,7 @@ impl Db {
     /// `DATABASE_START_TIMEOUT` seconds.
     ///
     /// # Errors
-    /// [`DbError`] of the last attempt.
+    /// [`DbError`](super::DbError) of the last attempt.
     pub async fn connect(url: &str, config: &Config, max_connections: u32) -> DbResult<Self> {
         let options: PgConnectOptions = url.parse::<PgConnectOptions>()?;
         let options = options
