@@ -17,11 +17,9 @@ pub enum TokenError {
     Missing,
     /// The token is malformed, or `JWT_SECRET` did not sign it.
     Invalid,
-    /// The token is expired.
     Expired,
 }
 
-/// The claims of a valid token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified {
     /// The user to whom the token was issued.
@@ -30,7 +28,6 @@ pub struct Verified {
     pub expires_at: i64,
 }
 
-/// Makes and checks tokens.
 pub struct Tokens {
     encoding: EncodingKey,
     decoding: DecodingKey,
@@ -40,7 +37,6 @@ pub struct Tokens {
 
 impl Tokens {
     /// Signs and checks with `secret`, by the time of `clock`.
-    #[must_use]
     pub fn new(secret: &Secret, clock: Clock) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
         // The times are checked below, as the shop's library does it: this one rounds them.
@@ -52,9 +48,7 @@ impl Tokens {
     }
 
     /// Returns the user and the expiry of a token. Its `role` claim is ignored.
-    ///
-    /// # Errors
-    /// [`TokenError`] if the signature, `exp` or another claim is wrong.
+    /// Fails with [`TokenError`] if the signature, `exp` or another claim is wrong.
     pub fn verify(&self, token: &str) -> Result<Verified, TokenError> {
         let token = token.trim();
         if token.is_empty() {
@@ -66,9 +60,7 @@ impl Tokens {
     }
 
     /// Makes a token for `user` that is valid for `seconds`, to try the chat with. The shop issues its own tokens.
-    ///
-    /// # Errors
-    /// The error of the signing library; it does not fail for an HMAC key.
+    /// Fails with the error of the signing library; it does not fail for an HMAC key.
     pub fn issue(&self, user: UserId, role: Role, seconds: i64) -> Result<String, jsonwebtoken::errors::Error> {
         let now = self.clock.now().timestamp();
         let claims = serde_json::json!({ "userId": user, "role": role, "iat": now, "exp": now + seconds });
@@ -96,7 +88,6 @@ fn check_claims(claims: &Map<String, Value>, now: i64) -> Result<Verified, Token
 }
 
 /// Removes the prefix `Bearer ` (in any case); a token without it is returned unchanged.
-#[must_use]
 pub fn strip_bearer(value: &str) -> &str {
     let value = value.trim();
     match value.split_at_checked(7) {

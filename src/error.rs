@@ -144,14 +144,12 @@ pub enum Error {
 
 impl Error {
     /// The refusal of an upload over a user's daily bytes (UTC).
-    #[must_use]
     pub fn upload_quota(now: DateTime<Utc>) -> Self {
         let second = u64::try_from(now.timestamp().rem_euclid(DAY_SECONDS)).unwrap_or(0);
         Self::UploadQuota { retry_after_ms: (DAY_SECONDS.unsigned_abs() - second) * 1000 }
     }
 
     /// The stable code for programs (contract §Errors).
-    #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
             Self::MessageRequired => "message_required",
@@ -199,7 +197,6 @@ impl Error {
     }
 
     /// Milliseconds until the same request may be sent again; `None` if sending it again does not help.
-    #[must_use]
     pub fn retry_after_ms(&self) -> Option<u64> {
         match self {
             Self::RateLimited { retry_after_ms } | Self::UploadQuota { retry_after_ms } => Some(*retry_after_ms),
@@ -210,7 +207,6 @@ impl Error {
     }
 
     /// The HTTP status of this error.
-    #[must_use]
     pub fn status(&self) -> u16 {
         match self {
             Self::ConversationNotFound

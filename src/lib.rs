@@ -4,6 +4,8 @@
 
 #![warn(clippy::pedantic)]
 #![allow(clippy::module_name_repetitions, clippy::doc_markdown, clippy::missing_panics_doc)]
+// Meant for libraries that others call.
+#![allow(clippy::missing_errors_doc, clippy::must_use_candidate, clippy::return_self_not_must_use)]
 
 pub mod config;
 

@@ -17,33 +17,28 @@ const HEX: usize = 2;
 /// A private session id. It stays the same when its socket comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pid {
-    /// Identifies the socket.
     pub id: Uuid,
     /// The time at which it was first issued, by the database's clock as far as that is known.
     pub since: DateTime<Utc>,
 }
 
-/// Makes and checks pids.
 pub struct Pids {
     key: Hmac<Sha256>,
 }
 
 impl Pids {
     /// Derives a key of its own from the tokens' secret.
-    #[must_use]
     pub fn new(secret: &Secret) -> Self {
         let derived = keyed(secret.expose().as_bytes()).chain_update("souk connection state recovery").finalize();
         Self { key: keyed(&derived.into_bytes()) }
     }
 
     /// Makes a new pid that was issued at this time.
-    #[must_use]
     pub fn fresh(&self, now: DateTime<Utc>) -> Pid {
         Pid { id: Uuid::new_v4(), since: DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now) }
     }
 
     /// Writes a pid as its client gets it: `id.since.signature`, in hexadecimal.
-    #[must_use]
     pub fn text(&self, pid: &Pid, user: UserId) -> String {
         let mut text = format!("{}.{:x}.", pid.id.simple(), pid.since.timestamp_micros());
         let signature = self.mac(pid, user).finalize().into_bytes();
@@ -54,7 +49,6 @@ impl Pids {
     }
 
     /// Reads a pid; `None` if this server, or an earlier run of it, did not issue it to this user.
-    #[must_use]
     pub fn verify(&self, text: &str, user: UserId) -> Option<Pid> {
         let mut parts = text.split('.');
         let (id, since, signature) = (parts.next()?, parts.next()?, parts.next()?);

@@ -19,13 +19,11 @@ const LOCAL_PART: usize = 256 << 10;
 /// Parts of one file that are in flight at the same time.
 const PARTS_IN_FLIGHT: usize = 2;
 
-/// A failure of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// An error of the store. Logged, never sent to a client.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The local folder cannot be used.
     #[error("{0}")]
     Folder(#[from] std::io::Error),
     /// `UPLOAD_STORE` is not a URL.
@@ -33,7 +31,6 @@ pub enum StorageError {
     Url(#[from] url::ParseError),
 }
 
-/// The file store.
 #[derive(Clone)]
 pub struct Storage {
     store: Arc<dyn ObjectStore>,
@@ -46,9 +43,6 @@ pub struct Storage {
 impl Storage {
     /// Opens `UPLOAD_STORE` (`s3://bucket/prefix`, with credentials from the usual `AWS_…` variables), or the folder
     /// `uploads` in `DATA_DIR`.
-    ///
-    /// # Errors
-    /// [`StorageError`].
     pub fn open(config: &Config) -> Result<Self, StorageError> {
         match config.upload_store.as_deref() {
             Some(url) => {
@@ -73,9 +67,6 @@ impl Storage {
     }
 
     /// Free bytes on the disk that keeps the files; `None` if they are unknown, as in S3.
-    ///
-    /// # Errors
-    /// [`StorageError`].
     pub fn free_bytes(&self) -> Result<Option<u64>, StorageError> {
         let Some(folder) = &self.folder else { return Ok(None) };
         let found = rustix::fs::statvfs(folder).map_err(std::io::Error::from)?;
@@ -83,9 +74,6 @@ impl Storage {
     }
 
     /// Begins a file. `path` does not exist until the file is finished.
-    ///
-    /// # Errors
-    /// [`StorageError`].
     pub async fn begin(&self, path: &str) -> Result<Writing, StorageError> {
         let upload = self.store.put_multipart(&self.full(path)).await?;
         let file = self.folder.as_ref().map(|folder| folder.join(path));
@@ -93,9 +81,6 @@ impl Storage {
     }
 
     /// Returns a file's size and content; `None` if it does not exist.
-    ///
-    /// # Errors
-    /// [`StorageError`].
     pub async fn read(
         &self,
         path: &str,
@@ -108,9 +93,6 @@ impl Storage {
     }
 
     /// Removes a file; a missing file is no error.
-    ///
-    /// # Errors
-    /// [`StorageError`].
     pub async fn delete(&self, path: &str) -> Result<(), StorageError> {
         match self.store.delete(&self.full(path)).await {
             Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
@@ -119,7 +101,6 @@ impl Storage {
     }
 }
 
-/// A file that is being written.
 pub struct Writing {
     upload: WriteMultipart,
     /// The path that the file will have in the local store.
@@ -128,9 +109,6 @@ pub struct Writing {
 
 impl Writing {
     /// Appends bytes; waits if the store is slow.
-    ///
-    /// # Errors
-    /// [`StorageError`].
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
         self.upload.wait_for_capacity(PARTS_IN_FLIGHT).await?;
         self.upload.write(bytes);
@@ -138,9 +116,7 @@ impl Writing {
     }
 
     /// Finishes the file.
-    ///
-    /// # Errors
-    /// [`StorageError`]; then nothing of the file is left.
+    /// Fails with [`StorageError`]; then nothing of the file is left.
     pub async fn finish(self) -> Result<(), StorageError> {
         self.upload.finish().await?;
         Ok(())

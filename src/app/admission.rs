@@ -42,10 +42,8 @@ const KEPT: [HeaderName; 11] = [
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
-/// The state of admission.
 #[derive(Clone)]
 pub struct Admission {
-    /// The limits of each address.
     pub limits: Arc<Limits>,
     /// The proxies that are trusted to name a client's address.
     pub proxies: Arc<Proxies>,

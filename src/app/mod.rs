@@ -52,16 +52,13 @@ pub enum StartError {
     /// The store of uploads cannot be opened.
     #[error("uploads: {0}")]
     Uploads(#[from] StorageError),
-    /// The data directory cannot be used.
     #[error("data directory {0}: {1}")]
     DataDir(String, std::io::Error),
 }
 
 /// A database that is up to date, and the secret that goes with it.
 pub struct Store {
-    /// The repository.
     pub db: Db,
-    /// The tokens' secret.
     pub secret: Secret,
     #[cfg(feature = "embedded")]
     embedded: Option<Embedded>,
@@ -70,9 +67,6 @@ pub struct Store {
 impl Store {
     /// Opens `DATABASE_URL`, or the embedded database in `DATA_DIR`, and migrates it. With `AUTO_MIGRATE=false` it changes
     /// nothing, and refuses a schema that is not this server's.
-    ///
-    /// # Errors
-    /// [`StartError`].
     pub async fn open(config: &Config) -> Result<Self, StartError> {
         let store = Self::connect(config).await?;
         if config.auto_migrate {
@@ -96,9 +90,6 @@ impl Store {
     }
 
     /// Like [`Store::open`], but does not change the schema.
-    ///
-    /// # Errors
-    /// [`StartError`].
     pub async fn connect(config: &Config) -> Result<Self, StartError> {
         if let (Some(url), Some(secret)) = (&config.database_url, &config.jwt_secret) {
             let db = Db::connect(url.expose(), config, config.database_max_connections).await?;
@@ -158,7 +149,6 @@ fn schema_fault(state: SchemaState) -> Option<String> {
     }
 }
 
-/// The server, ready to serve.
 pub struct App {
     store: Store,
     chat: Arc<Chat>,
@@ -171,9 +161,6 @@ pub struct App {
 
 impl App {
     /// Starts the chat on `store`. `server_name` identifies this server among others on the same database.
-    ///
-    /// # Errors
-    /// [`StartError`].
     pub async fn build(config: &Config, store: Store, server_name: String) -> Result<Self, StartError> {
         let hub = Arc::new(Hub::new(config));
         if config.makes_user_indexes() {
@@ -228,8 +215,6 @@ impl App {
         Ok(Self { store, chat, hub, io, router, gate, shutdown_timeout })
     }
 
-    /// The use cases, for tests.
-    #[must_use]
     pub fn chat(&self) -> &Arc<Chat> {
         &self.chat
     }

@@ -29,7 +29,6 @@ const LOG_EVERY: Duration = Duration::from_mins(1);
 const MAX_LOGGED: usize = 100;
 const MAX_LOGGED_CHARS: usize = 200;
 
-/// The allowed origins.
 pub struct Origins {
     allowed: Vec<String>,
     proxies: Arc<Proxies>,

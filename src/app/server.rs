@@ -34,7 +34,6 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// The pause after a failed accept (no file descriptor is free), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The open connections.
 #[derive(Clone, Default)]
 pub struct Connections {
     open: TaskTracker,

@@ -19,7 +19,6 @@ use crate::{
     rest::{BodyRefused, json_errors},
 };
 
-/// The limits on bodies.
 #[derive(Clone)]
 pub struct SocketBodies {
     hub: Arc<Hub>,
@@ -41,7 +40,6 @@ impl SocketBodies {
     }
 }
 
-/// Counts one body.
 struct Share(Mutex<Counted>);
 
 struct Counted {

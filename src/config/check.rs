@@ -16,9 +16,7 @@ impl Config {
     }
 
     /// Checks what depends on more than one setting.
-    ///
-    /// # Errors
-    /// One line that names the variable at fault.
+    /// A fault is one line that names the variable at fault.
     pub fn validate(&self) -> Result<(), String> {
         if let Some(url) = &self.database_url {
             let known = ["postgres://", "postgresql://"].iter().any(|p| url.expose().starts_with(p));

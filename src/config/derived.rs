@@ -21,7 +21,6 @@ pub struct SessionLimits {
 
 impl Config {
     /// True on the shop's live site (`NODE_ENV=production`).
-    #[must_use]
     pub fn is_production(&self) -> bool {
         self.environment == "production"
     }
@@ -32,7 +31,6 @@ impl Config {
     }
 
     /// The allowed origins of browsers and apps (contract §Connecting), as [`normal_origin`] spells them.
-    #[must_use]
     pub fn allowed_origins(&self) -> Vec<String> {
         let mut origins: Vec<String> = self.frontend_origins().filter_map(normal_origin).collect();
         if !self.is_production() {
@@ -42,13 +40,11 @@ impl Config {
     }
 
     /// The pooler between this server and its database. A statement cache of 0 means a transaction-mode pooler, too.
-    #[must_use]
     pub fn pooler(&self) -> Pooler {
         if self.database_statement_cache == 0 { Pooler::Transaction } else { self.database_pooler }
     }
 
     /// The number of `connections` that may work for one user at a time.
-    #[must_use]
     pub fn connections_per_user(&self, connections: u32) -> u32 {
         match self.database_max_connections_per_user {
             0 => (connections / 4).max(1),
@@ -57,20 +53,17 @@ impl Config {
     }
 
     /// True if a start makes the missing indexes on `users`; with `AUTO_MIGRATE=false` only `souk migrate` does.
-    #[must_use]
     pub fn makes_user_indexes(&self) -> bool {
         self.user_indexes && self.auto_migrate
     }
 
     /// The time that a request waits for a database connection.
-    #[must_use]
     pub fn acquire_timeout(&self) -> Duration {
         Duration::from_millis(self.database_acquire_timeout_ms)
     }
 
     /// The time that a statement may take, may wait for a lock, and may leave its transaction idle, by the database server's
     /// clock. None for the embedded database.
-    #[must_use]
     pub fn session_limits(&self) -> Option<SessionLimits> {
         self.database_url.is_some().then(|| SessionLimits {
             statement: Duration::from_millis(self.database_statement_timeout_ms),

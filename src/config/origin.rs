@@ -2,7 +2,6 @@
 
 /// `text` in lower case, `ws` and `wss` as `http` and `https`, without the scheme's own port. `None` for a text that is no
 /// origin: a scheme and a host, as in `https://shop.example` or `capacitor://localhost`.
-#[must_use]
 pub fn normal_origin(text: &str) -> Option<String> {
     let text = text.trim().to_ascii_lowercase();
     let (scheme, host) = text.split_once("://")?;
@@ -21,7 +20,6 @@ pub fn normal_origin(text: &str) -> Option<String> {
 }
 
 /// Returns `host` (of an origin or a `Host` header) without the default port of `scheme`.
-#[must_use]
 pub fn without_default_port<'a>(scheme: &str, host: &'a str) -> &'a str {
     let port = match scheme {
         "http" => ":80",

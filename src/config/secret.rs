@@ -8,7 +8,6 @@ pub struct Secret(String);
 
 impl Secret {
     /// The value itself.
-    #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }

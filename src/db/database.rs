@@ -22,14 +22,12 @@ use crate::{
 /// One of this many connections may serve long reads.
 const LONG_READS_SHARE: usize = 5;
 
-/// The database.
 #[derive(Clone)]
 pub struct Db {
     pool: Pool,
     pub(super) options: PoolOptions,
     /// Longest wait for the database at the start.
     pub(super) start_timeout: Duration,
-    /// Permits for long reads.
     pub(super) long_reads: Arc<Semaphore>,
     pub(super) clock: Arc<DatabaseClock>,
 }
@@ -37,9 +35,7 @@ pub struct Db {
 impl Db {
     /// Connects to `url` with at most `max_connections`, waiting for the database to come up for
     /// `DATABASE_START_TIMEOUT` seconds.
-    ///
-    /// # Errors
-    /// [`DbError`](super::DbError) of the last attempt.
+    /// Fails with [`DbError`](super::DbError) of the last attempt.
     pub async fn connect(url: &str, config: &Config, max_connections: u32) -> DbResult<Self> {
         let options: PgConnectOptions = url.parse::<PgConnectOptions>()?;
         let options = options
@@ -93,31 +89,25 @@ impl Db {
     }
 
     /// The same database for a server that goes by `clock`.
-    #[must_use]
     pub fn by_clock(self, clock: Clock) -> Self {
         Self { clock: Arc::new(DatabaseClock::like(clock)), ..self }
     }
 
     /// How many large reads (pages of messages) may be under way at a time: two fifths of the connections. With more of them each
     /// takes longer, and sends wait behind them (docs/PERFORMANCE.md).
-    #[must_use]
     pub fn reads_at_once(&self) -> usize {
         (self.options.max_connections as usize * 2 / 5).max(1)
     }
 
-    /// The pool.
-    #[must_use]
     pub fn pool(&self) -> Pool {
         self.pool.clone()
     }
 
     /// True if statements are sent in the form that a transaction-mode pooler needs.
-    #[must_use]
     pub fn is_behind_pooler(&self) -> bool {
         self.pool().is_behind_pooler()
     }
 
-    /// Closes every connection.
     pub async fn close(&self) {
         self.pool().close().await;
     }

@@ -25,7 +25,6 @@ const SOCKET: &str = ".s.PGSQL.5432";
 const MAX_SOCKET_PATH: usize = 103;
 
 /// The users that a first start puts into the embedded database, to try the chat with.
-#[must_use]
 pub fn demo_users() -> [(UserId, &'static str, Role, &'static str); 4] {
     let id = |n: u128| UserId(uuid::Uuid::from_u128(0x0000_0000_0000_4000_8000_0000_0000_0000 + n));
     [
@@ -54,9 +53,7 @@ impl Drop for Embedded {
 
 impl Embedded {
     /// Starts the database under `data_dir`, making it on the first start. Takes half a second, several at first.
-    ///
-    /// # Errors
-    /// [`DbError::Embedded`], among others when another process has the directory open.
+    /// Fails with [`DbError::Embedded`], among others when another process has the directory open.
     pub async fn start(data_dir: &Path) -> DbResult<Self> {
         let path: PathBuf = data_dir.join("postgres");
         #[cfg(unix)]
@@ -83,16 +80,11 @@ impl Embedded {
         }
     }
 
-    /// Where to connect to.
-    #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
     /// Stops the database and waits for it.
-    ///
-    /// # Errors
-    /// [`DbError::Embedded`].
     pub async fn stop(mut self) -> DbResult<()> {
         let Some(server) = self.server.take() else { return Ok(()) };
         let stopped = tokio::task::spawn_blocking(move || server.shutdown()).await;
@@ -133,9 +125,6 @@ fn socket_url(directory: &Path) -> String {
 }
 
 /// The secret kept in `data_dir`, made on the first call: 32 random bytes, readable by the owner alone.
-///
-/// # Errors
-/// What the file system says.
 pub fn generated_secret(data_dir: &Path) -> std::io::Result<Secret> {
     let path = data_dir.join("jwt_secret");
     match std::fs::read_to_string(&path) {

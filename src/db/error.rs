@@ -5,10 +5,8 @@ use sqlx::migrate::MigrateError;
 use super::connection::retry::{is_in_the_way, is_loss};
 use crate::error::Error;
 
-/// Shorthand.
 pub type DbResult<T> = Result<T, DbError>;
 
-/// A failure of the database.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
     /// An error of sqlx. Logged, never sent to a client.
@@ -32,7 +30,6 @@ pub enum DbError {
     /// The statement reached the database after its time, and did nothing.
     #[error("the statement came too late to the database")]
     TooLate,
-    /// The embedded database did not start.
     #[error("embedded database: {0}")]
     Embedded(String),
 }
@@ -40,7 +37,6 @@ pub enum DbError {
 impl DbError {
     /// True if the statement itself was at fault: another attempt, or its rows one by one, may tell which row.
     /// Anything else is the connection's fault, and whether the statement took effect is unknown.
-    #[must_use]
     pub fn is_statement_fault(&self) -> bool {
         // Class 57 is the server shutting down or cancelling; class 53 is lack of resources such as disk; class 25 is a
         // server that is read-only for a while, or a session it ended in mid-transaction.
@@ -50,14 +46,12 @@ impl DbError {
 
     /// True if another session held a lock that the statement needs for longer than it waits (`DATABASE_LOCK_TIMEOUT_MS`).
     /// It did nothing.
-    #[must_use]
     pub fn is_locked(&self) -> bool {
         self.has_code(&["55P03"])
     }
 
     /// True if the server ended the statement after its time (`DATABASE_STATEMENT_TIMEOUT_MS`), or was told to. It did
     /// nothing.
-    #[must_use]
     pub fn is_given_up(&self) -> bool {
         self.has_code(&["57014"])
     }
@@ -68,7 +62,6 @@ impl DbError {
     }
 
     /// True if it is unknown whether the statement took effect.
-    #[must_use]
     pub fn is_unknown(&self) -> bool {
         match self {
             Self::Sqlx(e) => {
@@ -82,7 +75,6 @@ impl DbError {
     }
 
     /// True if no connection was free in time, or the pool is closed: the database was not asked.
-    #[must_use]
     pub fn is_exhausted(&self) -> bool {
         use sqlx::Error::{PoolClosed, PoolTimedOut};
         matches!(self, Self::Sqlx(PoolTimedOut | PoolClosed) | Self::NoConnection(PoolTimedOut | PoolClosed))
@@ -90,7 +82,6 @@ impl DbError {
 
     /// True if another transaction interfered: a unique key taken meanwhile, a deadlock, a serialization failure.
     /// Trying again settles it.
-    #[must_use]
     pub fn is_conflict(&self) -> bool {
         self.has_code(&["23505", "40001", "40P01"])
     }

@@ -8,7 +8,6 @@ use super::{Db, DbResult, Lease, in_time};
 
 impl Db {
     /// The time by the database's clock, as far as it is known: to a second or so.
-    #[must_use]
     pub fn time(&self) -> DateTime<Utc> {
         self.clock.time()
     }
@@ -24,7 +23,6 @@ impl Db {
         Ok(())
     }
 
-    /// The database's time.
     pub async fn now(&self) -> DbResult<DateTime<Utc>> {
         Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&self.pool()).await?)
     }
@@ -35,7 +33,6 @@ impl Db {
     }
 
     /// True if the server answered a statement of any caller within this time.
-    #[must_use]
     pub fn answered_within(&self, time: Duration) -> bool {
         self.pool().answered_within(time)
     }
@@ -43,9 +40,7 @@ impl Db {
     /// Asks on this connection whether statements are answered, and something can be written: the heartbeat of `server`. Where
     /// others took it for dead it stays unknown, as whoever registers it again must know of it. `false` is where the server
     /// refuses to write, as one that is read-only after a failover, or has no space.
-    ///
-    /// # Errors
-    /// [`super::DbError`] where no answer came.
+    /// Fails with [`super::DbError`] where no answer came.
     pub async fn probe(&self, mut lease: Lease, server: &str) -> DbResult<bool> {
         // Not tried again: that is what is asked.
         if let Err(e) = sqlx::query_scalar!(r#"SELECT 1 AS "one!""#).fetch_one(&mut *lease).await {

@@ -9,24 +9,17 @@ use uuid::Uuid;
 use super::{Db, DbError, DbResult};
 use crate::domain::{MessageId, UserId};
 
-/// One notification to be written.
 #[derive(Clone, Debug)]
 pub struct Notification {
     /// Its key, where the shop's table takes one.
     pub id: Uuid,
-    /// The message that it tells of.
     pub message_id: MessageId,
-    /// For whom.
     pub user_id: UserId,
-    /// Headline.
     pub title: &'static str,
-    /// Its text.
     pub message: String,
     /// `conversation_id`, `message_id`, `sender_id`, `sender_name`, and for replies `reply_to_message_id`.
     pub metadata: Value,
-    /// Its link.
     pub action_url: String,
-    /// The text of the link.
     pub action_text: &'static str,
 }
 

@@ -8,9 +8,7 @@ use crate::error::Error;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Attachment {
-    /// The file name that is shown.
     pub name: String,
-    /// MIME type.
     #[serde(rename = "type", default, deserialize_with = "or_default")]
     pub kind: String,
     /// Size in bytes.
@@ -19,7 +17,6 @@ pub struct Attachment {
     /// The URL of the file.
     #[serde(default, deserialize_with = "or_default")]
     pub url: String,
-    /// Storage path.
     #[serde(default, deserialize_with = "or_default")]
     pub path: String,
 }
@@ -31,9 +28,7 @@ fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(d: D) ->
 
 impl Attachment {
     /// Checks the lengths, and that a browser may follow the URL safely.
-    ///
-    /// # Errors
-    /// [`Error::InvalidAttachment`] naming the field at fault.
+    /// Fails with [`Error::InvalidAttachment`] naming the field at fault.
     pub fn check(&self) -> Result<(), Error> {
         let field = |name, text: &str, max: usize| {
             if text.chars().count() > max || text.contains(char::is_control) {

@@ -17,7 +17,6 @@ pub enum Before {
 
 impl Before {
     /// The place of a conversation in the list.
-    #[must_use]
     pub fn place_of(conversation: &Conversation) -> Self {
         Self::Place(conversation.last_message_at.unwrap_or(conversation.created_at), conversation.id)
     }

@@ -2,7 +2,6 @@
 
 /// True for a text without a visible character: only white space, control characters, and characters that Unicode draws as
 /// nothing. A NUL does not count as blank: it has a refusal of its own.
-#[must_use]
 pub fn is_blank(text: &str) -> bool {
     text.chars().all(shows_nothing)
 }

@@ -12,17 +12,13 @@ use super::{ConversationId, Role, UserId};
 pub enum ConversationKind {
     /// A customer and a seller about a product.
     CustomerSeller,
-    /// A customer and the staff.
     CustomerSupport,
-    /// A seller and the staff.
     SellerSupport,
-    /// Two staff members.
     Internal,
 }
 
 impl ConversationKind {
     /// The kind of a conversation between two roles, in either order; `None` if they may not talk (contract §REST).
-    #[must_use]
     pub fn between(a: Role, b: Role) -> Option<Self> {
         match (a, b) {
             (a, b) if a.is_staff() && b.is_staff() => Some(Self::Internal),
@@ -36,7 +32,6 @@ impl ConversationKind {
     }
 
     /// The role of the other member in a conversation of this kind with a user of `role`; an admin for staff.
-    #[must_use]
     pub fn counterpart(self, role: Role) -> Role {
         match (self, role) {
             (Self::CustomerSupport | Self::SellerSupport, Role::Customer | Role::Seller) | (Self::Internal, _) => {
@@ -48,7 +43,6 @@ impl ConversationKind {
     }
 
     /// Reads the name that the wire and the database use.
-    #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         match word {
             "customer_seller" => Some(Self::CustomerSeller),
@@ -60,7 +54,6 @@ impl ConversationKind {
     }
 
     /// The name that the wire and the database use.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CustomerSeller => "customer_seller",
@@ -74,17 +67,13 @@ impl ConversationKind {
 /// A checked request to open a conversation (`POST /conversations`).
 #[derive(Clone, Debug)]
 pub struct NewConversation {
-    /// The user who opens it.
     pub creator: UserId,
-    /// The other user.
     pub participant: UserId,
     /// Its kind, which fits the two roles.
     pub kind: ConversationKind,
-    /// A title.
     pub subject: Option<String>,
     /// The type of the entity that it is about (`product`, `order`, …).
     pub related_entity_type: Option<String>,
-    /// The id of that entity.
     pub related_entity_id: Option<uuid::Uuid>,
     /// Data that the client keeps with it: an object.
     pub metadata: Value,
@@ -93,17 +82,13 @@ pub struct NewConversation {
 /// A conversation as one of its members sees it.
 #[derive(Clone, Debug)]
 pub struct Conversation {
-    /// Primary key.
     pub id: ConversationId,
     /// `customer_seller`, `customer_support`, `seller_support` or `internal`.
     pub kind: String,
-    /// All members.
     pub participant_ids: Vec<UserId>,
-    /// Title.
     pub subject: Option<String>,
     /// The type of the entity that it is about.
     pub related_entity_type: Option<String>,
-    /// The id of that entity.
     pub related_entity_id: Option<uuid::Uuid>,
     /// `active`, `closed` or `archived`.
     pub status: String,
@@ -111,11 +96,8 @@ pub struct Conversation {
     pub last_message_at: Option<DateTime<Utc>>,
     /// Text of the newest message.
     pub last_message_text: Option<String>,
-    /// Creation time.
     pub created_at: DateTime<Utc>,
-    /// Time of the last change.
     pub updated_at: DateTime<Utc>,
-    /// When it was closed.
     pub closed_at: Option<DateTime<Utc>>,
     /// Data that the client keeps with it.
     pub metadata: Value,

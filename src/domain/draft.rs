@@ -13,7 +13,6 @@ pub const MAX_CLIENT_ID_CHARS: usize = 128;
 pub struct Draft {
     /// Text; may be empty when there are attachments.
     pub text: String,
-    /// Files.
     pub attachments: Vec<Attachment>,
     /// The client's own id for the message, without a time limit (contract §Sending).
     pub client_message_id: Option<String>,
@@ -25,9 +24,7 @@ pub struct Draft {
 
 impl Draft {
     /// Checks a draft against the contract's limits; `max_chars` is `MAX_MESSAGE_CHARS`.
-    ///
-    /// # Errors
-    /// The refusals of a text and its attachments (contract §Sending), in this order.
+    /// Fails with one of the refusals of a text and its attachments (contract §Sending), in this order.
     pub fn check(&self, max_chars: usize) -> Result<(), Error> {
         if self.attachments.is_empty() && is_blank(&self.text) {
             return Err(Error::MessageRequired);
@@ -46,7 +43,6 @@ impl Draft {
     }
 
     /// `image` or `file`, depending on the attachments; `text` without any (contract §Shapes).
-    #[must_use]
     pub fn kind(&self) -> &'static str {
         if self.attachments.is_empty() {
             "text"

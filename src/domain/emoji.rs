@@ -15,7 +15,6 @@ pub struct Emoji(String);
 impl Emoji {
     /// Reads an emoji; `None` for anything else. With or without U+FE0F it is the same emoji: the database compares them as
     /// equal, and keeps the form that came first.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text.chars().count() > MAX_CHARS || text.graphemes(true).count() != 1 {
             return None;
@@ -29,14 +28,11 @@ impl Emoji {
 
     /// Reads a reaction that is to be removed: adopted ones need not be emoji. `None` for an empty one, or one that cannot
     /// have been stored.
-    #[must_use]
     pub fn stored(text: &str) -> Option<Self> {
         let fits = (1..=MAX_CHARS).contains(&text.chars().count()) && !text.contains('\0');
         fits.then(|| Self(text.to_owned()))
     }
 
-    /// The text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

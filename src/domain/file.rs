@@ -5,23 +5,17 @@ use super::file_text::begins_as_text;
 /// A kind of file that may be uploaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
-    /// JPEG image.
     Jpeg,
-    /// PNG image.
     Png,
-    /// GIF image.
     Gif,
-    /// WebP image.
     WebP,
     /// HEIC image, as iPhones take them.
     Heic,
-    /// PDF.
     Pdf,
     /// Word, the old format.
     Doc,
     /// Word, the new format.
     Docx,
-    /// Plain text.
     Txt,
 }
 
@@ -34,8 +28,6 @@ impl FileKind {
     const ALL: [Self; 9] =
         [Self::Jpeg, Self::Png, Self::Gif, Self::WebP, Self::Heic, Self::Pdf, Self::Doc, Self::Docx, Self::Txt];
 
-    /// MIME type.
-    #[must_use]
     pub fn mime(self) -> &'static str {
         match self {
             Self::Jpeg => "image/jpeg",
@@ -51,7 +43,6 @@ impl FileKind {
     }
 
     /// The extensions that a file of this kind may have, the usual one first.
-    #[must_use]
     pub fn extensions(self) -> &'static [&'static str] {
         match self {
             Self::Jpeg => &["jpg", "jpeg", "jfif"],
@@ -67,14 +58,11 @@ impl FileKind {
     }
 
     /// True if a browser may show the file; any other file is downloaded.
-    #[must_use]
     pub fn is_shown_inline(self) -> bool {
         // Browsers show a PDF in a viewer of their own, which the sandbox it is served under keeps from running.
         matches!(self, Self::Jpeg | Self::Png | Self::Gif | Self::WebP)
     }
 
-    /// The kind for an extension.
-    #[must_use]
     pub fn of_extension(extension: &str) -> Option<Self> {
         let extension = extension.to_ascii_lowercase();
         Self::ALL.into_iter().find(|kind| kind.extensions().contains(&extension.as_str()))
@@ -87,7 +75,6 @@ impl FileKind {
     /// The kind of a file that begins with `head` (its first [`super::HEAD_BYTES`], or all of a shorter one) and is called
     /// `name`; `None` for a file that may not be uploaded, and if content and name disagree. An image may have another image's
     /// extension: phones and programs that convert leave the old one. A name without an extension says nothing.
-    #[must_use]
     pub fn detect(head: &[u8], name: &str) -> Option<Self> {
         let named = match extension(name) {
             Some(e) => Some(Self::of_extension(e)?),
@@ -118,7 +105,6 @@ impl FileKind {
     }
 
     /// Returns `name` with this kind's extension if it has the extension of another kind.
-    #[must_use]
     pub fn rename(self, name: &str) -> String {
         match extension(name) {
             Some(e) if Self::of_extension(e) != Some(self) => {
@@ -151,7 +137,6 @@ fn is_heic(head: &[u8]) -> bool {
 }
 
 /// Cleans a file name for showing and storing: no folders, no control or reserved characters, not too long.
-#[must_use]
 pub fn clean_file_name(name: &str) -> String {
     const RESERVED: &[char] = &['<', '>', ':', '"', '|', '?', '*', '/', '\\'];
     // Browsers escape these three characters in a form in this way (HTML standard, multipart/form-data encoding).

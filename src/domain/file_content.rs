@@ -24,7 +24,6 @@ pub enum ContentCheck {
 
 impl ContentCheck {
     /// Makes the check for a file of this kind, which begins at its first byte.
-    #[must_use]
     pub fn of(kind: FileKind, head: &[u8]) -> Self {
         match kind {
             FileKind::Doc => Self::Mark(MarkSearch::new(MarkSearch::find_word_stream)),
@@ -48,7 +47,6 @@ impl ContentCheck {
     }
 
     /// True if the whole file is of its kind.
-    #[must_use]
     pub fn is_complete(&self) -> bool {
         match self {
             Self::Done => true,

@@ -8,13 +8,11 @@ use super::FileKind;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilePath {
     text: String,
-    /// The user who uploaded it.
     pub owner: Uuid,
 }
 
 impl FilePath {
     /// Makes a new path for a file of `owner` that is shown as `name`.
-    #[must_use]
     pub fn new(owner: Uuid, name: &str, kind: FileKind) -> Self {
         let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
         let stem: String = stem.chars().map(|c| if is_plain(c) { c } else { '_' }).take(60).collect();
@@ -23,7 +21,6 @@ impl FilePath {
     }
 
     /// Reads a path as [`FilePath::new`] makes it; `None` for any other.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('/');
         let (Some("chat"), Some(owner), Some(id), Some(name), None) =
@@ -39,20 +36,16 @@ impl FilePath {
         (is_name && FileKind::of_extension(extension).is_some()).then(|| Self { text: text.to_owned(), owner })
     }
 
-    /// The path itself.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
     /// The last part: the name without characters that are not plain ASCII.
-    #[must_use]
     pub fn name(&self) -> &str {
         self.text.rsplit('/').next().unwrap_or_default()
     }
 
     /// The kind for its extension, which is also the kind of its content.
-    #[must_use]
     pub fn kind(&self) -> Option<FileKind> {
         FileKind::of_extension(self.text.rsplit_once('.')?.1)
     }

@@ -39,7 +39,6 @@ impl Encoding {
 
 impl TextCheck {
     /// Makes the check of a text that begins with `head`; no byte is checked yet.
-    #[must_use]
     pub fn new(head: &[u8]) -> Self {
         Self { encoding: Encoding::of(head), half: None, in_pair: false, ended: false }
     }
@@ -80,14 +79,12 @@ impl TextCheck {
     }
 
     /// True if the text may end here.
-    #[must_use]
     pub fn is_complete(&self) -> bool {
         self.half.is_none() && !self.in_pair
     }
 }
 
 /// True if a file that begins with `head` can be a text and is not an HTML page.
-#[must_use]
 pub fn begins_as_text(head: &[u8]) -> bool {
     TextCheck::new(head).push(head) && !begins_with_markup(head)
 }

@@ -12,7 +12,6 @@ macro_rules! id {
 
         impl $name {
             /// Reads the hyphenated form (36 characters, either case); any other spelling is refused.
-            #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
                 if text.len() != 36 {
                     return None;
@@ -39,14 +38,8 @@ id!(
     /// A row of the shop's `users`.
     UserId
 );
-id!(
-    /// A conversation.
-    ConversationId
-);
-id!(
-    /// A message.
-    MessageId
-);
+id!(ConversationId);
+id!(MessageId);
 
 impl UserId {
     /// The id of no user. A message read for it shows no effect of deletions "for me".
@@ -55,7 +48,6 @@ impl UserId {
 
 impl MessageId {
     /// A new id that sorts by time (UUID version 7, RFC 9562), which keeps index inserts at the right edge.
-    #[must_use]
     pub fn new() -> Self {
         Self(Uuid::now_v7())
     }

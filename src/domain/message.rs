@@ -10,11 +10,8 @@ use super::{ConversationId, MessageId, User, UserId};
 /// A stored message with its read state, computed from the members' watermarks.
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// Primary key.
     pub id: MessageId,
-    /// Its conversation.
     pub conversation_id: ConversationId,
-    /// Its author.
     pub sender_id: UserId,
     /// 1, 2, 3 … within the conversation, without gaps.
     pub seq: i64,
@@ -34,33 +31,23 @@ pub struct Message {
     pub delivered_at: Option<DateTime<Utc>>,
     /// Its status: at least that of an adopted row, whose readers may be unknown.
     pub status: Status,
-    /// True if its text was changed.
     pub is_edited: bool,
     /// True if it was deleted for everyone.
     pub is_deleted: bool,
-    /// Time at which it was stored.
     pub created_at: DateTime<Utc>,
-    /// Time of the last change.
     pub updated_at: DateTime<Utc>,
-    /// Time of the last edit.
     pub edited_at: Option<DateTime<Utc>>,
     /// The same as `edited_at`, under its other name.
     pub last_edited_at: Option<DateTime<Utc>>,
-    /// Time of the deletion.
     pub deleted_at: Option<DateTime<Utc>>,
     /// `for_everyone` once deleted.
     pub deletion_type: Option<String>,
-    /// The user who deleted it.
     pub deleted_by: Option<UserId>,
-    /// Number of edits.
     pub edit_count: i32,
     /// The client's own id of the message.
     pub client_message_id: Option<String>,
-    /// The message it answers.
     pub reply_to_message_id: Option<MessageId>,
-    /// The quoted message in short.
     pub reply_to: Option<Quote>,
-    /// Its reactions.
     pub reactions: Vec<Reaction>,
     /// The version, which grows with every change after sending: text, deletion for everyone, reactions.
     pub version: i64,
@@ -68,7 +55,6 @@ pub struct Message {
 
 impl Message {
     /// Makes an unchanged text message without attachments; the caller sets its readers.
-    #[must_use]
     pub fn plain(
         id: MessageId,
         conversation_id: ConversationId,
@@ -109,7 +95,6 @@ impl Message {
     }
 
     /// The message after it was deleted for everyone.
-    #[must_use]
     pub fn without_content(mut self) -> Self {
         self.text.clear();
         self.attachments = serde_json::Value::Array(Vec::new());
@@ -119,7 +104,6 @@ impl Message {
     }
 
     /// The message for a user who deleted its quoted message for themselves.
-    #[must_use]
     pub fn with_blank_quote(mut self) -> Self {
         if let Some(quote) = &mut self.reply_to {
             quote.message_text.clear();
@@ -133,17 +117,13 @@ impl Message {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Stored.
     Sent,
-    /// It reached another member.
     Delivered,
-    /// Another member read it.
     Read,
 }
 
 impl Status {
     /// Reads the database's name; anything else means sent.
-    #[must_use]
     pub fn parse(word: &str) -> Self {
         match word {
             "read" => Self::Read,
@@ -156,22 +136,17 @@ impl Status {
 /// One earlier text of a message (contract §REST).
 #[derive(Clone, Debug)]
 pub struct Edit {
-    /// Primary key.
     pub id: uuid::Uuid,
-    /// The message.
     pub message_id: MessageId,
     /// The text before the edit; empty once the message is deleted.
     pub old_text: String,
-    /// The user who edited it.
     pub edited_by: UserId,
-    /// When.
     pub edited_at: DateTime<Utc>,
 }
 
 /// A message with its edit history and its quoted message in full.
 #[derive(Clone, Debug)]
 pub struct Details {
-    /// The message.
     pub message: Message,
     /// Its sender, if that user still exists.
     pub sender: Option<Arc<User>>,
@@ -186,13 +161,10 @@ pub struct Details {
 /// A quoted message in short (contract §Shapes).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Quote {
-    /// The quoted message.
     pub id: MessageId,
     /// Its text; empty once deleted.
     pub message_text: String,
-    /// Its author.
     pub sender_id: UserId,
-    /// When it was stored.
     #[serde(deserialize_with = "super::time::from_postgres")]
     pub created_at: DateTime<Utc>,
     /// True if it was deleted for everyone.
@@ -200,7 +172,6 @@ pub struct Quote {
     /// Its sender's name, if that user still exists.
     #[serde(default)]
     pub sender_name: Option<String>,
-    /// The version of the quoted message.
     #[serde(default)]
     pub version: i64,
 }
@@ -208,10 +179,8 @@ pub struct Quote {
 /// One emoji under a message (contract §Shapes).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reaction {
-    /// The emoji.
     pub reaction: String,
     /// The number of users who chose it.
     pub count: i64,
-    /// The users who chose it.
     pub user_ids: Vec<UserId>,
 }

@@ -21,7 +21,6 @@ pub struct Position {
 
 impl Position {
     /// The time of the event, by the database's clock.
-    #[must_use]
     pub fn at(&self) -> DateTime<Utc> {
         DateTime::from_timestamp_micros(self.micros).unwrap_or_default()
     }
@@ -32,10 +31,7 @@ impl Position {
 pub struct Returning {
     /// The id with which its client comes back.
     pub pid: Uuid,
-    /// Its user.
     pub user: UserId,
-    /// Its rooms.
     pub rooms: Vec<ConversationId>,
-    /// True if its line is lost.
     pub is_gone: bool,
 }

@@ -4,13 +4,11 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Deserializer};
 
 /// The first time: the start of the year 1.
-#[must_use]
 pub fn first() -> DateTime<Utc> {
     NaiveDate::from_ymd_opt(1, 1, 1).and_then(|day| day.and_hms_opt(0, 0, 0)).map(|t| t.and_utc()).unwrap_or_default()
 }
 
 /// The last time: the end of the year 9999.
-#[must_use]
 pub fn last() -> DateTime<Utc> {
     let end = |day: NaiveDate| day.and_hms_milli_opt(23, 59, 59, 999);
     NaiveDate::from_ymd_opt(9999, 12, 31).and_then(end).map(|t| t.and_utc()).unwrap_or_default()
@@ -28,17 +26,13 @@ fn read<E: serde::de::Error>(text: &str) -> Result<DateTime<Utc>, E> {
 }
 
 /// For `deserialize_with`.
-///
-/// # Errors
-/// A text that is not a time.
+/// Fails for a text that is not a time.
 pub fn from_postgres<'de, D: Deserializer<'de>>(input: D) -> Result<DateTime<Utc>, D::Error> {
     read(&String::deserialize(input)?)
 }
 
 /// For `deserialize_with`.
-///
-/// # Errors
-/// A value that is neither null nor a time.
+/// Fails for a value that is neither null nor a time.
 pub fn opt_from_postgres<'de, D: Deserializer<'de>>(input: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     match Option::<String>::deserialize(input)? {
         Some(text) => read(&text).map(Some),

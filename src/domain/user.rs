@@ -8,11 +8,8 @@ use super::UserId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// A customer, who buys.
     Customer,
-    /// A seller.
     Seller,
-    /// An admin, who runs the shop.
     Admin,
     /// A manager, who helps run the shop.
     Manager,
@@ -20,7 +17,6 @@ pub enum Role {
 
 impl Role {
     /// Reads the database's name; `None` for a role that the chat does not know.
-    #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         match word {
             "customer" => Some(Self::Customer),
@@ -31,8 +27,6 @@ impl Role {
         }
     }
 
-    /// The name in the database.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Customer => "customer",
@@ -43,7 +37,6 @@ impl Role {
     }
 
     /// The roles that this role finds (contract §REST).
-    #[must_use]
     pub fn finds(self) -> &'static [Role] {
         match self {
             Self::Admin => &[Self::Customer, Self::Seller, Self::Manager],
@@ -53,8 +46,6 @@ impl Role {
         }
     }
 
-    /// True for admins and managers.
-    #[must_use]
     pub fn is_staff(self) -> bool {
         matches!(self, Self::Admin | Self::Manager)
     }
@@ -63,11 +54,8 @@ impl Role {
 /// A row of `users`, as far as the chat reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// Primary key.
     pub id: UserId,
-    /// E-mail address.
     pub email: String,
-    /// Role.
     pub role: Role,
     /// The name shown to others, if one is set.
     pub display_name: Option<String>,
@@ -80,13 +68,11 @@ pub const DELETED_USER: &str = "Deleted user";
 
 impl User {
     /// Makes a user whom the shop deleted. Only the id is known; `role` is the role that they probably had.
-    #[must_use]
     pub fn deleted(id: UserId, role: Role) -> Self {
         Self { id, email: String::new(), role, display_name: Some(DELETED_USER.to_owned()), active: false }
     }
 
     /// The name shown to others: the display name, else the e-mail's local part.
-    #[must_use]
     pub fn name(&self) -> &str {
         shown_name(self.display_name.as_deref(), &self.email)
     }
@@ -95,22 +81,17 @@ impl User {
 /// A user as others find them (contract §Shapes).
 #[derive(Clone, Debug)]
 pub struct Person {
-    /// Primary key.
     pub id: UserId,
     /// The name shown to others.
     pub name: String,
-    /// E-mail address.
     pub email: String,
-    /// Role.
     pub role: Role,
-    /// The shop's status of the user.
     pub status: String,
     /// Time at which the user was created, in RFC 3339.
     pub created_at: Option<String>,
 }
 
 /// The display name, or the e-mail's local part if there is none (contract §Shapes).
-#[must_use]
 pub fn shown_name<'a>(display_name: Option<&'a str>, email: &'a str) -> &'a str {
     match display_name {
         Some(name) if !name.trim().is_empty() => name,

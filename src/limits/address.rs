@@ -13,21 +13,17 @@ pub struct ClientAddress(pub IpAddr);
 pub struct Proxies(Vec<IpNet>);
 
 impl Proxies {
-    /// Trusts these networks.
-    #[must_use]
     pub fn new(networks: Vec<IpNet>) -> Self {
         Self(networks)
     }
 
     /// True for the address of a trusted proxy.
-    #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|net| net.contains(&address))
     }
 
     /// Returns the client behind `peer`: the last address in `X-Forwarded-For` that is not a trusted proxy. The client may have
     /// made up the addresses before it.
-    #[must_use]
     pub fn client(&self, peer: IpAddr, forwarded_for: &str) -> ClientAddress {
         let peer = peer.to_canonical();
         if !self.contains(peer) {

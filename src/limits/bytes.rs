@@ -15,12 +15,9 @@ pub enum Owner {
     Address(Option<IpAddr>),
 }
 
-/// The bound that was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Over {
-    /// The bound of one owner.
     Owner,
-    /// The bound of all owners together.
     All,
 }
 
@@ -39,8 +36,6 @@ struct Counts {
 }
 
 impl ByteBudget {
-    /// Makes a counter with these bounds.
-    #[must_use]
     pub fn new(max_of_one: usize, max_of_all: usize) -> Arc<Self> {
         Arc::new(Self { held: Mutex::default(), max_of_one, max_of_all })
     }
@@ -62,9 +57,7 @@ pub struct HeldBytes {
 
 impl HeldBytes {
     /// Counts `bytes` more.
-    ///
-    /// # Errors
-    /// The bound that is reached; then the bytes are not counted.
+    /// Fails with the bound that is reached; then the bytes are not counted.
     pub fn add(&mut self, bytes: usize) -> Result<(), Over> {
         if bytes == 0 {
             return Ok(());

@@ -21,7 +21,6 @@ pub fn note_caller(user: UserId) {
 }
 
 /// The user for whom this task works. `None` for work that is for no single user: batches, heartbeats.
-#[must_use]
 pub fn caller() -> Option<UserId> {
     CALLER.try_with(|caller| caller.get().copied()).ok().flatten()
 }

@@ -24,13 +24,9 @@ use crate::{config::LimitsConfig, domain::UserId};
 #[derive(Clone, Copy, Debug)]
 pub struct AskedTooMuch;
 
-/// All limits.
 pub struct Limits {
-    /// Rates.
     pub rates: Rates,
-    /// Sockets.
     pub seats: Seats,
-    /// REST requests in flight.
     pub requests: Arc<Counter<UserId>>,
     /// Bytes of request bodies in flight.
     pub bodies: Arc<ByteBudget>,
@@ -40,7 +36,6 @@ pub struct Limits {
 
 impl Limits {
     /// Makes the limits in `config`.
-    #[must_use]
     pub fn new(config: &LimitsConfig) -> Self {
         Self {
             rates: Rates::new(config),

@@ -39,17 +39,13 @@ const FLOODER_FOR: Duration = Duration::from_secs(10);
 pub enum Kind {
     /// A message or a reply.
     Message,
-    /// Typing began or ended.
     Typing,
     /// Joining or leaving a room.
     Join,
-    /// Searching for users.
     Search,
-    /// Sending files.
     Upload,
     /// Any other change: edit, delete, react, read, open, block.
     Action,
-    /// Lists and pages.
     Read,
 }
 
@@ -86,7 +82,6 @@ fn keyed<K: Clone + Hash + Eq>(quota: Option<Quota>) -> Option<Keyed<K>> {
 
 impl Rates {
     /// Makes the buckets for the limits in `config`.
-    #[must_use]
     pub fn new(config: &LimitsConfig) -> Self {
         let by_user = |n| keyed(per_second(n, BURST_SECONDS));
         let per_hour = |n| NonZeroU32::new(n).map(Quota::per_hour);
@@ -112,9 +107,7 @@ impl Rates {
     }
 
     /// Takes one token of `user` for this kind.
-    ///
-    /// # Errors
-    /// [`Error::RateLimited`] when there is none left.
+    /// Fails with [`Error::RateLimited`] when there is none left.
     pub fn check(&self, kind: Kind, user: UserId) -> Result<()> {
         let limiter = match kind {
             Kind::Message => &self.messages,
@@ -129,9 +122,7 @@ impl Rates {
     }
 
     /// Takes one token for a new conversation of `user`, and one for a new conversation of these two users.
-    ///
-    /// # Errors
-    /// [`Error::RateLimited`] when there is none left.
+    /// Fails with [`Error::RateLimited`] when there is none left.
     pub fn new_conversation(&self, user: UserId, other: UserId) -> Result<()> {
         // The narrower limit first, so that its refusals take no token of the wider one.
         let pair = if user < other { (user, other) } else { (other, user) };
@@ -150,15 +141,12 @@ impl Rates {
     }
 
     /// True if `user` was disconnected for that a moment ago.
-    #[must_use]
     pub fn was_flooding(&self, user: UserId) -> bool {
         self.flooders.lock().get(&user).is_some_and(|since| since.elapsed() < FLOODER_FOR)
     }
 
     /// Takes one token for a handshake from `address`.
-    ///
-    /// # Errors
-    /// [`Error::RateLimited`], for the address's own share, or for the server's.
+    /// Fails with [`Error::RateLimited`], for the address's own share, or for the server's.
     pub fn handshake(&self, address: Option<ClientAddress>) -> Result<()> {
         // The address's own limit first, so that one address cannot use up the limit of all.
         if let Some(ClientAddress(address)) = address {
@@ -171,9 +159,7 @@ impl Rates {
     }
 
     /// Counts a bad token from `address`.
-    ///
-    /// # Errors
-    /// [`Error::RateLimited`] when `address` had too many.
+    /// Fails with [`Error::RateLimited`] when `address` had too many.
     pub fn bad_token(&self, address: Option<ClientAddress>) -> Result<()> {
         match address {
             Some(ClientAddress(address)) => self.take(self.bad_tokens.as_ref(), &address),

@@ -23,9 +23,7 @@ struct Taken {
 
 impl RequestShare {
     /// Takes one of `user`'s places for requests in flight.
-    ///
-    /// # Errors
-    /// [`Error::RateLimited`] if all are taken.
+    /// Fails with [`Error::RateLimited`] if all are taken.
     pub fn take(&self, limits: &Limits, user: UserId) -> Result<()> {
         let place = limits.requests.take(user).ok_or(Error::RateLimited { retry_after_ms: RETRY_AFTER_MS })?;
         let answer = Mutex::new(limits.answers.share(Owner::User(user)));
@@ -35,9 +33,7 @@ impl RequestShare {
     }
 
     /// Counts the bytes of the answer.
-    ///
-    /// # Errors
-    /// [`Error::RateLimited`] if the caller has too many unread bytes, [`Error::Busy`] if all callers together do.
+    /// Fails with [`Error::RateLimited`] if the caller has too many unread bytes, [`Error::Busy`] if all callers together do.
     pub fn hold_answer(&self, bytes: usize) -> Result<()> {
         let Some(taken) = self.0.get() else { return Ok(()) };
         taken.answer.lock().add(bytes).map_err(|over| match over {

@@ -7,12 +7,9 @@ use parking_lot::Mutex;
 use super::ClientAddress;
 use crate::{config::LimitsConfig, domain::UserId};
 
-/// The bound that was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
-    /// The bound of the server.
     Server,
-    /// The bound of one address.
     Address,
 }
 
@@ -25,7 +22,6 @@ pub struct Counter<K> {
 
 impl<K: Copy + Eq + Hash> Counter<K> {
     /// Makes a counter with the bound `max` for each key.
-    #[must_use]
     pub fn new(max: usize) -> Arc<Self> {
         Arc::new(Self { counts: Mutex::default(), max })
     }
@@ -43,7 +39,6 @@ impl<K: Copy + Eq + Hash> Counter<K> {
     }
 }
 
-/// A place that was taken.
 #[derive(Debug)]
 pub struct Place<K: Copy + Eq + Hash> {
     counter: Arc<Counter<K>>,
@@ -62,7 +57,6 @@ impl<K: Copy + Eq + Hash> Drop for Place<K> {
     }
 }
 
-/// The limits on sessions.
 #[derive(Debug)]
 pub struct Seats {
     server: Arc<Counter<()>>,
@@ -79,7 +73,6 @@ pub struct Seat {
 
 impl Seats {
     /// Makes the limits in `config`.
-    #[must_use]
     pub fn new(config: &LimitsConfig) -> Self {
         Self {
             server: Counter::new(config.max_connections),
@@ -89,9 +82,7 @@ impl Seats {
     }
 
     /// Takes a place for a session whose user is not known yet.
-    ///
-    /// # Errors
-    /// The bound that is reached.
+    /// Fails with the bound that is reached.
     pub fn take(&self, address: Option<ClientAddress>) -> Result<Seat, Full> {
         let address = address.map(|a| self.addresses.take(a).ok_or(Full::Address)).transpose()?;
         let server = self.server.take(()).ok_or(Full::Server)?;

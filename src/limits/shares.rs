@@ -8,7 +8,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::UserId;
 
-/// Counts the places of each user.
 #[derive(Debug)]
 pub struct Shares {
     users: Mutex<HashMap<UserId, Share>>,
@@ -24,7 +23,6 @@ struct Share {
 
 impl Shares {
     /// Gives each user `of_one` places.
-    #[must_use]
     pub fn new(of_one: usize) -> Arc<Self> {
         Arc::new(Self { users: Mutex::default(), of_one })
     }
@@ -46,7 +44,6 @@ impl Shares {
     }
 }
 
-/// One place of a user's share.
 #[derive(Debug)]
 pub struct Turn {
     _permit: Option<OwnedSemaphorePermit>,

@@ -20,16 +20,13 @@ impl From<&Payload> for MessageRef {
 }
 
 /// The `messageId` as the client sent it, to be given back in a failure; `None` for what is too long to be one.
-#[must_use]
 pub fn named_message(p: &Payload) -> Option<&str> {
     p.text("messageId").filter(|id| id.len() <= 64)
 }
 
 impl MessageRef {
     /// The id, or the answer for a message that does not exist.
-    ///
-    /// # Errors
-    /// [`Error::MessageNotFound`].
+    /// Fails with [`Error::MessageNotFound`].
     pub fn required(self) -> Result<MessageId> {
         self.0.ok_or(Error::MessageNotFound)
     }
@@ -41,7 +38,6 @@ pub struct NewText(pub String);
 
 impl NewText {
     /// Reads it from a field; of the wrong type it is as good as none.
-    #[must_use]
     pub fn from_field(p: &Payload, field: &str) -> Self {
         Self(p.text(field).unwrap_or_default().to_owned())
     }
@@ -50,7 +46,6 @@ impl NewText {
 /// `GET /messages/:id/history?limit&before`.
 #[derive(Clone, Copy, Debug)]
 pub struct ListEdits {
-    /// Page size.
     pub limit: i64,
     /// The last entry that the caller has seen.
     pub before: Option<Uuid>,
@@ -68,15 +63,12 @@ impl TryFrom<&Payload> for ListEdits {
 }
 
 /// For a `before` that is no entry of the message's history.
-#[must_use]
 pub fn not_an_entry() -> Error {
     Error::InvalidPayload("before must be the id of an entry of this history".into())
 }
 
 /// Reads `deletionType`; true for everyone, false (the default) for the caller alone.
-///
-/// # Errors
-/// [`Error::InvalidPayload`] for another word.
+/// Fails with [`Error::InvalidPayload`] for another word.
 pub fn deletes_for_everyone(p: &Payload) -> Result<bool> {
     match p.0.get("deletionType") {
         None | Some(Value::Null) => Ok(false),
@@ -87,9 +79,7 @@ pub fn deletes_for_everyone(p: &Payload) -> Result<bool> {
 }
 
 /// Reads `reaction`, to be added or to be taken away.
-///
-/// # Errors
-/// [`Error::ReactionRequired`] where there is none, [`Error::InvalidReaction`] for what is no emoji.
+/// Fails with [`Error::ReactionRequired`] where there is none, [`Error::InvalidReaction`] for what is no emoji.
 pub fn reaction(p: &Payload, add: bool) -> Result<Emoji> {
     let read = if add { Emoji::parse } else { Emoji::stored };
     match p.0.get("reaction") {
@@ -101,9 +91,7 @@ pub fn reaction(p: &Payload, add: bool) -> Result<Emoji> {
 }
 
 /// `replyToMessageId` of a reply.
-///
-/// # Errors
-/// [`Error::ReplyIdRequired`] where there is none, [`Error::ReplyNotFound`] for an id that is none.
+/// Fails with [`Error::ReplyIdRequired`] where there is none, [`Error::ReplyNotFound`] for an id that is none.
 pub fn reply_to(p: &Payload) -> Result<MessageId> {
     match p.0.get("replyToMessageId") {
         None | Some(Value::Null) => Err(Error::ReplyIdRequired),

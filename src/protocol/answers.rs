@@ -13,7 +13,6 @@ pub struct Ack<T> {
 }
 
 impl<T> Ack<T> {
-    /// Wraps what was asked for.
     pub fn new(data: T) -> Self {
         Self { success: true, data }
     }
@@ -35,7 +34,6 @@ impl<'a, T> AckPage<'a, T> {
 }
 
 /// [`Ack`] around what is serialised already.
-#[must_use]
 pub fn ack_around(data: &str) -> String {
     ["{\"success\":true,\"data\":", data, "}"].concat()
 }
@@ -53,38 +51,30 @@ pub struct Failure {
 
 impl Failure {
     /// Says `error` in the contract's words; `failed` is the event's own text for trouble on our side.
-    #[must_use]
     pub fn new(error: &Error, failed: &str) -> Self {
         let message = if *error == Error::Internal { failed.to_owned() } else { error.to_string() };
         Self::worded(error, message)
     }
 
-    /// The text.
-    #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
     /// In how many milliseconds to try again.
-    #[must_use]
     pub fn retry_after_ms(&self) -> Option<u64> {
         self.retry_after_ms
     }
 
-    /// With a text of its own.
-    #[must_use]
     pub fn with_message(message: impl Into<String>, code: &'static str) -> Self {
         Self { success: false, message: message.into(), code, retry_after_ms: None }
     }
 
     /// Says `error` in words of the caller's.
-    #[must_use]
     pub fn worded(error: &Error, message: impl Into<String>) -> Self {
         Self::with_message(message, error.code()).retry_after(error.retry_after_ms())
     }
 
     /// With the milliseconds after which to try again.
-    #[must_use]
     pub fn retry_after(self, retry_after_ms: Option<u64>) -> Self {
         Self { retry_after_ms, ..self }
     }
@@ -102,7 +92,6 @@ pub struct SendFailure<'a> {
     pub conversation_id: Option<&'a Value>,
     /// The contract's text.
     pub message: String,
-    /// The stable word.
     pub code: &'static str,
     /// When to try again, where that is all it takes.
     #[serde(rename = "retry_after_ms", skip_serializing_if = "Option::is_none")]

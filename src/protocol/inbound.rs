@@ -25,7 +25,6 @@ impl From<Value> for Payload {
 /// The query of a signed link to a file, `GET /files/…`.
 #[derive(Clone, Debug)]
 pub struct FileLink {
-    /// The name to save under.
     pub name: String,
     /// Time at which it expires: seconds since 1970.
     pub expires: i64,
@@ -35,7 +34,6 @@ pub struct FileLink {
 
 impl Payload {
     /// Reads an event's payload. One field that cannot be read does not hide the others; anything but an object is empty.
-    #[must_use]
     pub fn of_event(text: &str) -> Self {
         match lenient::value(text) {
             Some(value) => value.into(),
@@ -44,19 +42,14 @@ impl Payload {
     }
 
     /// Reads a request's JSON body; `None` where it is none.
-    #[must_use]
     pub fn of_body(body: &[u8]) -> Option<Self> {
         lenient::bytes(body).map(Self::from)
     }
 
-    /// A token.
-    #[must_use]
     pub fn token(&self) -> Option<&str> {
         self.text("token")
     }
 
-    /// A file's link.
-    #[must_use]
     pub fn link(&self) -> Option<FileLink> {
         let text = |field| self.text(field).map(ToOwned::to_owned);
         Some(FileLink { name: text("name")?, expires: whole(self.0.get("expires"))?, signature: text("signature")? })
@@ -91,9 +84,7 @@ impl From<&Payload> for ConversationRef {
 
 impl ConversationRef {
     /// The id, or the answer for a conversation that does not exist.
-    ///
-    /// # Errors
-    /// [`Error::ConversationNotFound`] for a missing or malformed id, as the contract wants it.
+    /// Fails with [`Error::ConversationNotFound`] for a missing or malformed id, as the contract wants it.
     pub fn required(self) -> Result<ConversationId> {
         self.0.ok_or(Error::ConversationNotFound)
     }
@@ -102,9 +93,7 @@ impl ConversationRef {
 /// `{ conversationId, isTyping }`.
 #[derive(Clone, Copy, Debug)]
 pub struct Typing {
-    /// The conversation.
     pub conversation: ConversationRef,
-    /// True if typing began.
     pub is_typing: bool,
 }
 
@@ -128,17 +117,13 @@ pub(super) fn whole(value: Option<&Value>) -> Option<i64> {
 /// The body of `POST /conversations`.
 #[derive(Clone, Debug)]
 pub struct CreateConversation {
-    /// The other member.
     pub participant: UserId,
     /// Kind, if given.
     pub kind: Option<String>,
-    /// Title.
     pub subject: Option<String>,
     /// Kind of the shop's object that it is about.
     pub related_entity_type: Option<String>,
-    /// Id of that object.
     pub related_entity_id: Option<uuid::Uuid>,
-    /// Anything.
     pub metadata: Value,
 }
 

@@ -9,9 +9,7 @@ use serde::{
 use serde_json::{Error, Result};
 
 /// `value` as JSON, in a buffer that has room for `capacity` bytes from the start.
-///
-/// # Errors
-/// A map with keys that are no texts, or a [`serde_json::value::RawValue`]: our payloads have neither.
+/// Fails for a map with keys that are no texts, or a [`serde_json::value::RawValue`]: our payloads have neither.
 pub fn to_vec<T: Serialize + ?Sized>(value: &T, capacity: usize) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(capacity);
     write(&mut out, value)?;

@@ -36,7 +36,6 @@ pub(super) fn readable_fields(text: &str) -> Map<String, Value> {
     fields
 }
 
-/// Collects an object's fields.
 struct Fields<'a>(&'a mut Map<String, Value>);
 
 impl<'de> Visitor<'de> for Fields<'_> {

@@ -16,7 +16,6 @@ const DEFAULT_LIMIT: i64 = 50;
 const MAX_LIMIT: i64 = 200;
 
 /// Clamps a page size: `default` when there is none or it is not a whole number, at most 200.
-#[must_use]
 pub fn page_limit(asked: Option<i64>) -> i64 {
     match asked {
         Some(n) if n >= 1 => n.min(MAX_LIMIT),
@@ -50,7 +49,6 @@ impl fmt::Display for Before {
 /// `chat:get_conversations`: `{ limit?, before? }`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ListConversations {
-    /// Page size.
     pub limit: i64,
     /// The start of the page: the `next` of the page before, an RFC 3339 time, or the id of the last conversation that the client
     /// has.
@@ -76,9 +74,7 @@ fn invalid_before() -> Error {
 /// `chat:get_messages`: `{ conversationId, limit, offset, before?, after? }`.
 #[derive(Clone, Copy, Debug)]
 pub struct ListMessages {
-    /// The conversation.
     pub conversation: ConversationRef,
-    /// Page size.
     pub limit: i64,
     /// The number of newest messages to skip.
     pub offset: i64,

@@ -187,15 +187,12 @@ impl<'a> From<&'a Details> for MessageView<'a> {
 
 impl<'a> MessageView<'a> {
     /// Adds `senderName` and `senderRole`, which events carry.
-    #[must_use]
     pub fn from_sender(mut self, name: &'a str, role: Role) -> Self {
         self.sender_name = Some(name);
         self.sender_role = Some(role);
         self
     }
 
-    /// Serialises it.
-    #[must_use]
     pub fn to_json(&self) -> MessageJson {
         MessageJson(json::to_string(self, MESSAGE_BYTES + self.message_text.len()))
     }
@@ -207,13 +204,11 @@ pub struct MessageJson(String);
 
 impl MessageJson {
     /// As most get it.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// As its sender gets it, with the `tempId` that came with it.
-    #[must_use]
     pub fn with_temp_id(&self, temp_id: Option<&Value>) -> Cow<'_, str> {
         match (temp_id, self.0.strip_suffix('}')) {
             (Some(temp_id), Some(fields)) => {

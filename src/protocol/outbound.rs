@@ -38,30 +38,24 @@ pub struct ConversationView<'a> {
     participant_details: Vec<ParticipantView<'a>>,
 }
 
-/// Another participant, in lists.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ParticipantView<'a> {
-    /// User.
     pub id: UserId,
     /// Display name, or the e-mail's local part.
     pub display_name: &'a str,
-    /// E-mail address.
     pub email: &'a str,
-    /// Role.
     pub role: Role,
     /// True if a socket of theirs is connected.
     pub is_online: bool,
     /// Time at which their last socket went.
     #[serde(serialize_with = "opt_time")]
     pub last_seen_at: Option<DateTime<Utc>>,
-    /// True if the shop deleted them.
     pub is_deleted: bool,
 }
 
 impl<'a> ConversationView<'a> {
     /// The view with the other participants' details.
-    #[must_use]
     pub fn new(c: &'a Conversation, others: Vec<ParticipantView<'a>>) -> Self {
         Self {
             id: c.id,
@@ -88,11 +82,8 @@ impl<'a> ConversationView<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RoomMember<'a> {
-    /// The user.
     pub user_id: UserId,
-    /// Their name.
     pub display_name: &'a str,
-    /// The conversation of the room.
     pub conversation_id: ConversationId,
 }
 
@@ -100,26 +91,19 @@ pub struct RoomMember<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UserTyping<'a> {
-    /// The user.
     pub user_id: UserId,
-    /// Their name.
     pub display_name: &'a str,
-    /// True if typing began.
     pub is_typing: bool,
-    /// The conversation.
     pub conversation_id: ConversationId,
 }
 
 /// `chat:messages_read { userId, conversationId, read_at, last_read_seq }`.
 #[derive(Serialize)]
 pub struct MessagesRead {
-    /// The user who read.
     #[serde(rename = "userId")]
     pub user_id: UserId,
-    /// The conversation.
     #[serde(rename = "conversationId")]
     pub conversation_id: ConversationId,
-    /// Time of reading.
     #[serde(serialize_with = "time")]
     pub read_at: DateTime<Utc>,
     /// Number of the newest message that they read.
@@ -129,11 +113,8 @@ pub struct MessagesRead {
 /// `chat:message_delivered { message_id, conversation_id, delivered_at }`.
 #[derive(Serialize)]
 pub struct MessageDelivered {
-    /// The message.
     pub message_id: MessageId,
-    /// The conversation.
     pub conversation_id: ConversationId,
-    /// Time of delivery.
     #[serde(serialize_with = "time")]
     pub delivered_at: DateTime<Utc>,
 }
@@ -141,7 +122,6 @@ pub struct MessageDelivered {
 /// `chat:messages { conversationId, messages }`.
 #[derive(Serialize)]
 pub struct MessagesPage<'a> {
-    /// The conversation.
     #[serde(rename = "conversationId")]
     pub conversation_id: ConversationId,
     /// Oldest first.
@@ -151,7 +131,6 @@ pub struct MessagesPage<'a> {
 /// `chat:user_status { userId, is_online, last_seen_at }`.
 #[derive(Serialize)]
 pub struct UserStatus {
-    /// The user.
     #[serde(rename = "userId")]
     pub user_id: UserId,
     /// True if the user came, false if they went.
@@ -163,7 +142,6 @@ pub struct UserStatus {
 
 impl<'a> ParticipantView<'a> {
     /// Details of `user` with what presence says of them.
-    #[must_use]
     pub fn new(user: &'a User, is_online: bool, last_seen_at: Option<DateTime<Utc>>, is_deleted: bool) -> Self {
         let (display_name, email) = (user.name(), user.email.as_str());
         Self { id: user.id, display_name, email, role: user.role, is_online, last_seen_at, is_deleted }
@@ -173,9 +151,7 @@ impl<'a> ParticipantView<'a> {
 /// `chat:message_deleted { message_id, conversation_id, deletion_type }`.
 #[derive(Clone, Copy, Serialize)]
 pub struct MessageDeleted {
-    /// The message.
     pub message_id: MessageId,
-    /// The conversation.
     pub conversation_id: ConversationId,
     /// `for_me` or `for_everyone`.
     pub deletion_type: &'static str,
@@ -187,9 +163,7 @@ pub struct MessageDeleted {
 /// `chat:reaction_added` and `chat:reaction_removed`.
 #[derive(Clone, Serialize)]
 pub struct ReactionChanged {
-    /// The message.
     pub message_id: MessageId,
-    /// The conversation.
     pub conversation_id: ConversationId,
     /// All reactions after the change.
     pub reactions: Vec<Reaction>,

@@ -7,26 +7,22 @@ use serde_json::{Value, value::RawValue};
 use super::Payload;
 
 /// An event, with a payload that is JSON already.
-#[must_use]
 pub fn event_packet<'a>(name: &'a str, payload: &'a str) -> [&'a str; 5] {
     ["2[\"", name, "\",", payload, "]"]
 }
 
 /// An event's packet with a further argument: its position, which a client that comes back gives as its `offset`.
-#[must_use]
 pub fn with_position<'a>(packet: &'a str, position: &'a str) -> [&'a str; 4] {
     [packet.strip_suffix(']').unwrap_or_default(), ",\"", position, "\"]"]
 }
 
 /// The answer, which is JSON already, to the event whose packet has this id.
-#[must_use]
 pub fn ack_packet<'a>(id: &'a str, answer: &'a str) -> [&'a str; 5] {
     ["3", id, "[", answer, "]"]
 }
 
 /// Reads the array of an event's packet, `["name", payload, …]`, in one go. Of a broken payload the readable fields are
 /// kept, and a broken packet keeps its name: each event answers it like its error case. Binary leaves placeholder objects.
-#[must_use]
 pub fn parse_event(array: &str) -> (String, Payload) {
     let mut name = String::new();
     let mut json = serde_json::Deserializer::from_str(array);

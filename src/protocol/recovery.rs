@@ -16,22 +16,17 @@ const MAX_BYTES: usize = 200;
 /// A recoverable event, without any text: the text is read from the database again when the event is sent again.
 #[derive(Clone, Debug)]
 pub struct Happening {
-    /// The conversation.
     pub conversation: ConversationId,
     /// When it was stored or, of a change, told.
     pub at: DateTime<Utc>,
-    /// The event.
     pub what: What,
 }
 
-/// The kinds of recoverable events.
 #[derive(Clone, Debug)]
 pub enum What {
     /// A message came: `chat:new_message`, `chat:new_reply`.
     New {
-        /// The message.
         message: MessageId,
-        /// Its number.
         seq: i64,
         /// True if it was sent while a message was late: the time at which it was stored does not show which other messages were
         /// sent before it.
@@ -39,9 +34,7 @@ pub enum What {
     },
     /// The socket's own message was stored: `chat:message_sent`, `chat:reply_sent`.
     Sent {
-        /// The message.
         message: MessageId,
-        /// Its number.
         seq: i64,
         /// As with a new message.
         is_late: bool,
@@ -49,33 +42,23 @@ pub enum What {
         temp_id: Option<Box<Value>>,
     },
     /// `chat:message_edited`.
-    Edited {
-        /// The message.
-        message: MessageId,
-        /// Its version.
-        version: i64,
-    },
+    Edited { message: MessageId, version: i64 },
     /// `chat:reaction_added`, `chat:reaction_removed`.
     Reacted {
-        /// The message.
         message: MessageId,
-        /// Its version.
         version: i64,
-        /// The user who reacted.
         by: UserId,
         /// True if the reaction was added, false if it was removed.
         added: bool,
     },
     /// `chat:message_deleted`.
     Deleted {
-        /// The message.
         message: MessageId,
         /// Its version after a deletion for everyone; one for a user alone makes none.
         version: Option<i64>,
     },
     /// `chat:messages_read`.
     Read {
-        /// The user who read.
         by: UserId,
         /// Number of the newest message that they read.
         last_read_seq: i64,
@@ -84,7 +67,6 @@ pub enum What {
 
 impl Happening {
     /// The position after it.
-    #[must_use]
     pub fn position(&self) -> Position {
         let in_conversation = self.conversation.0;
         let (kind, id, number) = match &self.what {
@@ -101,7 +83,6 @@ impl Happening {
     }
 
     /// The message that has to be read to tell of it again.
-    #[must_use]
     pub fn message(&self) -> Option<MessageId> {
         match &self.what {
             What::New { message, .. }
@@ -119,7 +100,6 @@ impl Position {
     pub const SENT: u8 = b's';
 
     /// Reads what [`fmt::Display`] writes.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() > MAX_BYTES {
             return None;
@@ -135,7 +115,6 @@ impl Position {
 
     /// The last message that the client got, by conversation and number; `None` if its last event was another one, or a late
     /// message.
-    #[must_use]
     pub fn message(&self) -> Option<(ConversationId, i64)> {
         matches!(self.kind, Self::NEW | Self::SENT).then_some((ConversationId(self.id), self.number))
     }
@@ -150,13 +129,11 @@ impl fmt::Display for Position {
 
 impl Payload {
     /// True if the client says that its handlers accept a further argument: `auth.recovery`.
-    #[must_use]
     pub fn wants_recovery(&self) -> bool {
         self.0.get("recovery") == Some(&Value::Bool(true))
     }
 
     /// The `pid` with which a client comes back, and the offset of the last event that it got.
-    #[must_use]
     pub fn comes_back(&self) -> Option<(&str, Option<&str>)> {
         let text = |field| self.0.get(field).and_then(Value::as_str);
         Some((text("pid").filter(|pid| pid.len() <= MAX_BYTES)?, text("offset")))

@@ -11,7 +11,6 @@ use crate::{
 /// `chat:send_message`, and the body of `POST /conversations/:id/messages`.
 #[derive(Clone, Debug)]
 pub struct SendMessage {
-    /// The conversation.
     pub conversation: ConversationRef,
     /// The message; an error if a field has the wrong shape.
     pub draft: Result<Draft>,
@@ -39,7 +38,6 @@ impl From<&Payload> for SendMessage {
 
 impl SendMessage {
     /// Reads a reply: a message with `replyToMessageId`.
-    #[must_use]
     pub fn reply(p: &Payload) -> Self {
         let mut send = Self::from(p);
         send.draft = send.draft.and_then(|draft| Ok(Draft { reply_to: Some(reply_to(p)?), ..draft }));

@@ -25,13 +25,11 @@ const MAX_MESSAGES: i64 = 500;
 /// `chat:sync { conversations: { id: lastSeq, … } }` or `{ since }`, with `limit`.
 #[derive(Clone, Debug)]
 pub struct SyncRequest {
-    /// The messages that the client has.
     pub known: KnownToClient,
     /// Most messages of one conversation.
     pub limit: i64,
 }
 
-/// The messages that the client has.
 #[derive(Clone, Debug)]
 pub enum KnownToClient {
     /// In each of these conversations every message up to a number. An id that is malformed stays as the client wrote it.
@@ -57,15 +55,12 @@ impl TryFrom<&Payload> for SyncRequest {
 }
 
 /// `lastSeq` of `chat:join`: the client has every message up to this number and wants what came after.
-///
-/// # Errors
-/// [`Error::InvalidPayload`] for what is no whole number from 0 on.
+/// Fails with [`Error::InvalidPayload`] for what is no whole number from 0 on.
 pub fn last_seq(p: &Payload) -> Result<Option<i64>> {
     present(p, "lastSeq").map(seq_of).transpose()
 }
 
 /// The largest answer to a `chat:join` with `lastSeq`.
-#[must_use]
 pub fn join_limit() -> i64 {
     MAX_MESSAGES
 }
@@ -117,7 +112,6 @@ pub struct SyncView<'a> {
     pub server_time: DateTime<Utc>,
 }
 
-/// One conversation of it.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub enum SyncedView<'a> {
@@ -144,34 +138,26 @@ pub struct MissedView<'a> {
     pub changes: Vec<MessageView<'a>>,
     /// The messages that the caller deleted for themselves; their numbers are missing above.
     pub deleted_for_me: Vec<HiddenView>,
-    /// The watermarks of all members.
     pub reads: Vec<ReadView>,
-    /// The caller's unread messages.
     pub unread_count: i64,
 }
 
 /// A message that the caller deleted for themselves.
 #[derive(Serialize)]
 pub struct HiddenView {
-    /// The message.
     pub message_id: MessageId,
-    /// Its number.
     pub seq: i64,
 }
 
-/// The watermarks of one member.
 #[derive(Serialize)]
 pub struct ReadView {
-    /// The member.
     pub user_id: UserId,
     /// Read up to this number.
     pub last_read_seq: i64,
-    /// Time of reading.
     #[serde(serialize_with = "opt_time")]
     pub read_at: Option<DateTime<Utc>>,
     /// Delivered up to this number.
     pub last_delivered_seq: i64,
-    /// Time of delivery.
     #[serde(serialize_with = "opt_time")]
     pub delivered_at: Option<DateTime<Utc>>,
 }
@@ -179,7 +165,6 @@ pub struct ReadView {
 /// `chat:joined { conversationId, sync? }`.
 #[derive(Serialize)]
 pub struct JoinedView<'a> {
-    /// The conversation of the room.
     #[serde(rename = "conversationId")]
     pub conversation_id: ConversationId,
     /// The messages and changes that the client missed, if it gave `lastSeq`.

@@ -4,7 +4,6 @@ use chrono::{DateTime, Datelike, SecondsFormat, Timelike, Utc};
 use serde::Serializer;
 
 /// RFC 3339 in UTC with `Z` and milliseconds, as JavaScript's `toISOString` writes it.
-#[must_use]
 pub fn rfc3339(time: &DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }

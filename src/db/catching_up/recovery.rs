@@ -15,15 +15,10 @@ const LONGEST_WINDOW_SECONDS: f64 = 3600.0;
 /// A message that came since.
 #[derive(Clone, Debug)]
 pub struct Came {
-    /// Which.
     pub message: MessageId,
-    /// Where.
     pub conversation: ConversationId,
-    /// Its number.
     pub seq: i64,
-    /// Whose.
     pub sender: UserId,
-    /// When it was stored.
     pub created_at: DateTime<Utc>,
     /// When and with which version it was deleted for everyone.
     pub deleted: Option<(DateTime<Utc>, i64)>,
@@ -32,32 +27,23 @@ pub struct Came {
 /// A message that changed since.
 #[derive(Clone, Debug)]
 pub struct Changed {
-    /// Which.
     pub message: MessageId,
-    /// Where.
     pub conversation: ConversationId,
-    /// When last.
     pub at: DateTime<Utc>,
-    /// Its version.
     pub version: i64,
     /// For everyone.
     pub is_deleted: bool,
     /// The viewer deleted it for themselves.
     pub is_hidden: bool,
-    /// Its text was edited.
     pub is_edited: bool,
     /// Who reacted to it last.
     pub reacted_by: Option<UserId>,
 }
 
-/// Somebody read.
 #[derive(Clone, Debug)]
 pub struct ReadSince {
-    /// Where.
     pub conversation: ConversationId,
-    /// Who.
     pub by: UserId,
-    /// When.
     pub at: DateTime<Utc>,
     /// Up to which number.
     pub last_read_seq: i64,

@@ -16,7 +16,6 @@ use crate::{
 /// How far a client knows a conversation.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
-    /// The conversation.
     pub conversation: ConversationId,
     /// Every message up to this number.
     pub seq: i64,
@@ -27,22 +26,18 @@ pub struct Known {
 /// A message that the viewer deleted for themselves.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Hidden {
-    /// The message.
     pub message_id: MessageId,
-    /// Its number.
     pub seq: i64,
 }
 
 /// A conversation as it is now, beside what a client knows of it.
 #[derive(Clone, Debug)]
 pub struct SyncState {
-    /// What the client knows.
     pub known: Known,
     /// True if the caller is a member; if not, nothing else here is for them.
     pub is_member: bool,
     /// The newest message's number.
     pub last_seq: i64,
-    /// The caller's unread messages.
     pub unread_count: i64,
     /// From when on changes are news to the client. `None` where the message it knows last is not there.
     pub changed_since: Option<DateTime<Utc>>,
@@ -50,7 +45,6 @@ pub struct SyncState {
     pub changes: i64,
     /// Messages that the caller deleted for themselves since, up to the limit.
     pub hidden: Vec<Hidden>,
-    /// Everyone's watermarks.
     pub watermarks: Vec<Watermark>,
 }
 

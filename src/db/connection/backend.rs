@@ -202,7 +202,6 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A session of the pool.
 pub struct Backend {
     // Dropped before the slot is given back.
     /// Whoever has it leased needs no lock (`get_mut`); the lock is for a look at those in the pool.

@@ -21,7 +21,6 @@ use crate::limits::Turn;
 /// A place of the user's share, and a permit where few connections may be out.
 pub(super) type Turns = (Option<Turn>, Option<Box<OwnedSemaphorePermit>>);
 
-/// A connection of a pool.
 pub struct Lease {
     health: Arc<Health>,
     /// There until it is dropped.
@@ -44,9 +43,6 @@ impl Lease {
     }
 
     /// Gives it back if `outcome` is the complete answer to its statement.
-    ///
-    /// # Errors
-    /// The outcome's own.
     pub fn done_if_ok<T>(mut self, outcome: Result<T, Error>) -> Result<T, Error> {
         match &outcome {
             Ok(_) => self.done(),

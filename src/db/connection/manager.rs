@@ -15,14 +15,11 @@ const PING_WITHIN: Duration = Duration::from_secs(1);
 /// Longest life of a connection: its memory in the database grows, and a pooler may move.
 const LIFETIME: Duration = Duration::from_mins(30);
 
-/// The options of a pool.
 #[derive(Clone, Debug)]
 pub struct PoolOptions {
-    /// Where to, and how.
     pub connect: PgConnectOptions,
     /// How many at most.
     pub max_connections: u32,
-    /// How long to wait for one.
     pub acquire_timeout: Duration,
     /// True if sessions keep prepared statements and settings of their own. Behind a transaction-mode pooler they do not
     /// (`session.rs`).

@@ -59,7 +59,6 @@ impl fmt::Debug for Pool {
 
 impl Pool {
     /// A pool that connects when it is asked for the first connection.
-    #[must_use]
     pub fn new(options: PoolOptions) -> Self {
         let (max, acquire_timeout) = (options.max_connections.max(1) as usize, options.acquire_timeout);
         let answer_within = options.limits.map(|limits| limits.statement + GRACE);
@@ -78,19 +77,16 @@ impl Pool {
     }
 
     /// The same, with a share for each user.
-    #[must_use]
     pub fn with_shares(self, shares: Arc<Shares>) -> Self {
         Self { bounds: Arc::new(Bounds { shares: Some(shares), ..(*self.bounds).clone() }), ..self }
     }
 
     /// The same, where no more connections are given out at a time than `few` has permits.
-    #[must_use]
     pub fn few_at_a_time(self, few: Arc<Semaphore>) -> Self {
         Self { bounds: Arc::new(Bounds { few: Some(few), ..(*self.bounds).clone() }), ..self }
     }
 
     /// The same, waiting so long for a connection.
-    #[must_use]
     pub fn waiting_for(self, acquire_timeout: Duration) -> Self {
         Self { acquire_timeout, ..self }
     }
@@ -98,9 +94,7 @@ impl Pool {
     /// A connection for one's own use, as soon as the user for whom the task works has fewer than their share. It is given
     /// back when it is dropped. [`Lease::done`] says that nothing is open on it; without it the connection is cleaned
     /// first.
-    ///
-    /// # Errors
-    /// `PoolTimedOut` when none was free in time, `PoolClosed`, or the error of connecting.
+    /// Fails with `PoolTimedOut` when none was free in time, `PoolClosed`, or the error of connecting.
     pub async fn acquire(&self) -> Result<Lease, Error> {
         let get = async {
             let turn = match (&self.bounds.shares, caller()) {
@@ -147,13 +141,11 @@ impl Pool {
     }
 
     /// True if the server answered a statement of any caller within this time.
-    #[must_use]
     pub fn answered_within(&self, time: Duration) -> bool {
         self.connections.manager().health.answered_within(time)
     }
 
     /// True if statements are sent in the form that a transaction-mode pooler needs.
-    #[must_use]
     pub fn is_behind_pooler(&self) -> bool {
         self.connections.manager().health.is_behind_pooler()
     }

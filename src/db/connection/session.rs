@@ -75,9 +75,6 @@ impl Session<'_> {
     }
 
     /// Begins a transaction, which is rolled back unless it is committed.
-    ///
-    /// # Errors
-    /// The database's error.
     pub async fn begin(&mut self) -> Result<Tx<'_>, Error> {
         let begin = self.begin.clone();
         let transaction = Transaction::begin(self.connection(), begin.clone()).await?;
@@ -106,9 +103,7 @@ pub struct Tx<'c> {
 
 impl Tx<'_> {
     /// Commits it.
-    ///
-    /// # Errors
-    /// The database's error; whether it was committed is unknown where the connection was lost.
+    /// Fails with the database's error; whether it was committed is unknown where the connection was lost.
     pub async fn commit(self) -> Result<(), Error> {
         match self.session.held {
             Held::InTransaction(transaction) => transaction.commit().await,
@@ -117,9 +112,6 @@ impl Tx<'_> {
     }
 
     /// Rolls it back and waits for that.
-    ///
-    /// # Errors
-    /// The database's error.
     pub async fn rollback(self) -> Result<(), Error> {
         match self.session.held {
             Held::InTransaction(transaction) => transaction.rollback().await,

@@ -9,9 +9,7 @@ use crate::db::{DbError, DbResult};
 pub(in crate::db) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Waits for a statement that has no other time limit.
-///
-/// # Errors
-/// [`DbError::Timeout`], or the statement's own error.
+/// Fails with [`DbError::Timeout`], or the statement's own error.
 pub async fn in_time<T>(statement: impl Future<Output = DbResult<T>>) -> DbResult<T> {
     tokio::time::timeout(ANSWER_WITHIN, statement).await.unwrap_or(Err(DbError::Timeout))
 }

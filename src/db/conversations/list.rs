@@ -79,9 +79,7 @@ impl From<ConversationRow> for Conversation {
 /// Another member of a listed conversation, with their presence.
 #[derive(Clone, Debug)]
 pub struct Participant {
-    /// The conversation.
     pub conversation_id: ConversationId,
-    /// The user.
     pub user: User,
     /// The shop deleted them: only the id is known, and the role is a guess for the caller to make.
     pub is_deleted: bool,

@@ -16,7 +16,6 @@ use crate::{
 pub struct Access {
     /// True if the caller is a member.
     pub is_member: bool,
-    /// Everyone's watermarks.
     pub watermarks: Vec<Watermark>,
 }
 
@@ -30,16 +29,13 @@ impl Access {
 /// How far one member has read, and up to which message was delivered to them.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Watermark {
-    /// The member.
     pub user_id: UserId,
     /// Read up to this `seq`.
     pub last_read_seq: i64,
-    /// Time of that.
     #[serde(deserialize_with = "opt_from_postgres")]
     pub last_read_at: Option<DateTime<Utc>>,
     /// Delivered up to this `seq`.
     pub last_delivered_seq: i64,
-    /// Time of that.
     #[serde(deserialize_with = "opt_from_postgres")]
     pub last_delivered_at: Option<DateTime<Utc>>,
 }
@@ -51,28 +47,22 @@ pub struct ReadMark {
     pub is_member: bool,
     /// Number of messages by others that became read.
     pub marked: i64,
-    /// The watermark now.
     pub last_read_seq: i64,
     /// Time at which it got there.
     pub read_at: DateTime<Utc>,
-    /// All members.
     pub members: Arc<[UserId]>,
 }
 
 /// A message that reached members who are online.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    /// The message.
     pub message_id: MessageId,
-    /// Its conversation.
     pub conversation_id: ConversationId,
-    /// Its number.
     pub seq: i64,
     /// The members whom it reached.
     pub recipients: Vec<UserId>,
 }
 
-/// One member of one conversation.
 pub type Member = (ConversationId, UserId);
 
 impl Db {

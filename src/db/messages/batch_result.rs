@@ -15,7 +15,6 @@ use crate::{
 /// The outcome of one message of a batch.
 #[derive(Clone, Debug)]
 pub struct Written {
-    /// The outcome.
     pub outcome: Outcome,
     /// All members of the conversation; none where it was refused.
     pub members: Arc<[UserId]>,
@@ -26,13 +25,9 @@ pub struct Written {
 /// The outcome of one message of a batch.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// Stored under this number.
     Stored {
-        /// Its number.
         seq: i64,
-        /// When.
         created_at: DateTime<Utc>,
-        /// The message it answers, in short.
         reply_to: Option<Quote>,
     },
     /// A repeat of a stored message: nothing was written.
@@ -40,15 +35,12 @@ pub enum Outcome {
         /// The number of the stored one.
         seq: i64,
     },
-    /// There is no such conversation.
     NotFound,
     /// The sender is no member of it.
     NotMember,
-    /// It is closed.
     Closed,
     /// One of its two participants blocked the other.
     Blocked,
-    /// The shop deleted all other members.
     ParticipantDeleted,
     /// The statement ran after its time, and stored nothing.
     TooLate,
@@ -61,7 +53,6 @@ pub(super) struct Row {
     /// Which message of the batch, from 1; none for a conversation.
     pub(super) ord: Option<i64>,
     pub(super) conversation_id: Option<Uuid>,
-    /// Why a message was refused.
     pub(super) outcome: Option<String>,
     /// A conversation's last number before the batch, or that of a message which is stored already.
     pub(super) seq: Option<i64>,
@@ -78,7 +69,6 @@ struct Numbering {
     members: Arc<[UserId]>,
 }
 
-/// Rows of the statement, sorted out.
 #[derive(Default)]
 pub(super) struct Answers {
     conversations: HashMap<Uuid, Numbering>,

@@ -8,20 +8,16 @@ use crate::{
     domain::{ConversationId, MessageId, Reaction, UserId},
 };
 
-/// The outcome of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acted {
-    /// It was done.
     Done,
     /// It was so already; nobody needs to be told.
     Unchanged,
     /// There is no such message, or the caller deleted it for themselves.
     NotFound,
-    /// It was deleted for everyone.
     Gone,
     /// The caller is no member of its conversation.
     NotMember,
-    /// The caller did not write it.
     NotSender,
     /// One of its conversation's two participants blocked the other.
     Blocked,
@@ -50,11 +46,9 @@ impl Acted {
 /// The result of a change: its outcome, conversation and members. The members are not for a caller who was refused.
 #[derive(Clone, Debug)]
 pub struct Action {
-    /// The outcome of a change.
     pub acted: Acted,
     /// The message's own conversation, whatever the client said.
     pub conversation_id: Option<ConversationId>,
-    /// All members.
     pub members: Vec<UserId>,
     /// The reactions after it; for reactions only.
     pub reactions: Vec<Reaction>,

@@ -6,7 +6,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{clock::Clock, db::connection::time_limit::ANSWER_WITHIN};
 
-/// An estimate of the database's clock.
 #[derive(Debug)]
 pub(in crate::db) struct DatabaseClock {
     /// Ours.

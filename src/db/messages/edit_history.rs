@@ -7,7 +7,6 @@ use crate::{
     domain::{Edit, MessageId, UserId},
 };
 
-/// Some of a message's earlier texts.
 #[derive(Clone, Debug, Default)]
 pub struct EditHistory {
     /// Newest first.

@@ -8,24 +8,17 @@ use crate::domain::{ConversationId, MessageId, UserId};
 /// connection finds what the first one stored.
 #[derive(Clone, Debug)]
 pub struct NewMessage {
-    /// Primary key.
     pub id: MessageId,
-    /// The conversation.
     pub conversation_id: ConversationId,
-    /// The sender.
     pub sender_id: UserId,
-    /// Text.
     pub text: String,
     /// `text`, `image` or `file`.
     pub kind: &'static str,
     /// A JSON array.
     pub attachments: Value,
-    /// The client's own id for it.
     pub client_message_id: Option<String>,
-    /// The client's temporary id.
     pub temp_id: Option<String>,
     /// The same socket sent a message with this temporary id before.
     pub temp_id_again: bool,
-    /// The message it answers.
     pub reply_to: Option<MessageId>,
 }

@@ -10,7 +10,6 @@ use crate::{
     domain::{ConversationId, Message, MessageId, UserId},
 };
 
-/// A part of a conversation's messages.
 #[derive(Clone, Copy, Debug)]
 pub struct Page {
     /// Most messages.
@@ -26,9 +25,7 @@ pub struct Page {
 /// A page of one conversation among others.
 #[derive(Clone, Copy, Debug)]
 pub struct Slice {
-    /// The conversation.
     pub conversation: ConversationId,
-    /// The part of its messages.
     pub page: Page,
     /// Only those that changed since then after they were sent: edited, deleted for everyone, reacted to.
     pub changed_since: Option<DateTime<Utc>>,

@@ -41,9 +41,7 @@ impl Db {
     /// taken under that lock: it follows the order of commits and has no gaps. Repeats, members and quoted messages are
     /// looked at when it is held; who came to take part while the statement waited makes it fail, and the next attempt
     /// sees them.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`]; nothing of the batch was stored, or the connection was lost and it is not known.
+    /// Fails with [`crate::db::DbError`]; nothing of the batch was stored, or the connection was lost and it is not known.
     pub async fn write_messages(&self, batch: &[&NewMessage], again: bool) -> DbResult<Vec<Written>> {
         let pool = self.pool();
         let mut connection = pool.acquire().await.map_err(DbError::NoConnection)?;
@@ -62,9 +60,7 @@ impl Db {
 
     /// The conversations that cannot be written in now, because another session holds a lock on them, on one of their
     /// members, or on a message that one of these answers. Waits for none of these.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`], also where a whole table is locked.
+    /// Fails with [`crate::db::DbError`], also where a whole table is locked.
     pub async fn locked_conversations(&self, batch: &[&NewMessage]) -> DbResult<HashSet<ConversationId>> {
         let conversations: Vec<Uuid> = batch.iter().map(|m| m.conversation_id.0).collect();
         let replies: Vec<Option<Uuid>> = batch.iter().map(|m| m.reply_to.map(|r| r.0)).collect();

@@ -6,7 +6,6 @@ use sqlx::postgres::types::Oid;
 
 use crate::db::{Db, DbError, DbResult, Lease, Session};
 
-/// The migrations, built into the binary.
 pub(super) static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 /// Any number will do, as long as every server of ours takes the same.
 const MIGRATION_LOCK: i64 = 0x736f_756b;
@@ -17,9 +16,7 @@ const MIGRATION_PAUSE: Duration = Duration::from_secs(3);
 /// The database's schema beside the one that this server was built for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum SchemaState {
-    /// They are the same.
     Current,
-    /// The database lacks these migrations.
     Old(Vec<i64>),
     /// The database has this migration, and this server does not know it or has it with other content.
     Other(i64),
@@ -29,9 +26,7 @@ impl Db {
     /// Brings the schema up to date: all pending migrations in one transaction, under a lock that
     /// a transaction-mode pooler keeps too. Returns how many were applied. Begins again where a migration gave way to
     /// somebody who holds the shop's `users`, rather than stand in everybody's way.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`]; the database is then as it was.
+    /// Fails with [`crate::db::DbError`]; the database is then as it was.
     pub async fn migrate(&self) -> DbResult<usize> {
         let mut tries = 0;
         loop {

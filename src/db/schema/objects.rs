@@ -43,7 +43,6 @@ impl Kind {
 /// An object: of a trigger or a column the name begins with the table's.
 pub(super) type Name = (Kind, String);
 
-/// The properties of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Object {
     /// The table that it is part of.

@@ -111,9 +111,6 @@ impl Db {
 
     /// Makes those of the indexes that are missing: at once where `users` is small, else only `even_if_large`, which takes
     /// some minutes for a million users and holds up nobody. What cannot be made is logged, with the statement for whoever may.
-    ///
-    /// # Errors
-    /// [`DbError`] of looking what is there.
     pub async fn make_user_indexes(&self, even_if_large: bool) -> DbResult<()> {
         let state = self.user_index_state().await?;
         let may_build = self.may_build(&state);

@@ -14,7 +14,6 @@ const MAX_AVAILABLE: usize = 100;
 /// Longest that a search goes on beyond what its indexes find.
 const SEARCH_BUDGET_MS: i32 = 12;
 
-/// The result of a search.
 #[derive(Clone, Debug)]
 pub struct FoundUsers {
     /// By name.

@@ -14,13 +14,11 @@ use crate::{
 /// A row of `user_online_status`.
 #[derive(Clone, Debug)]
 pub struct OnlineStatus {
-    /// True if any socket is connected.
     pub is_online: bool,
     /// Time at which the last one connected or disconnected.
     pub last_seen_at: Option<DateTime<Utc>>,
     /// An opaque id of the latest connection. Never a session id: whoever has that can read the session.
     pub socket_id: Option<String>,
-    /// Time of the last change.
     pub updated_at: Option<DateTime<Utc>>,
 }
 
