@@ -13,7 +13,6 @@ use crate::{
 /// Most users of `GET /users/blocked`.
 const MAX_LISTED: i64 = 1000;
 
-/// The blocks between users.
 pub struct Blocks {
     core: Arc<Core>,
     presence: Arc<Presence>,
@@ -45,7 +44,6 @@ impl Blocks {
         Ok(())
     }
 
-    /// The users whom the caller blocked.
     pub async fn list(&self, caller: &User) -> Result<Vec<Person>> {
         Ok(self.core.db.blocked_by(caller.id, MAX_LISTED).await?)
     }

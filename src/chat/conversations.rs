@@ -10,7 +10,6 @@ use crate::{
     protocol::{Before, ConversationView, CreateConversation, ListConversations, ParticipantView},
 };
 
-/// Conversations with their other participants.
 pub struct Listed {
     conversations: Vec<Conversation>,
     others: HashMap<ConversationId, Vec<Participant>>,
@@ -19,7 +18,6 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// As the wire carries them.
     #[must_use]
     pub fn view(&self) -> Vec<ConversationView<'_>> {
         self.conversations.iter().map(|c| ConversationView::new(c, self.details(c.id))).collect()
@@ -31,18 +29,15 @@ impl Listed {
     }
 }
 
-/// One conversation with its other participants.
 pub struct OpenConversation(Listed);
 
 impl OpenConversation {
-    /// As the wire carries it.
     #[must_use]
     pub fn view(&self) -> Option<ConversationView<'_>> {
         self.0.view().pop()
     }
 }
 
-/// The conversations between users.
 pub struct Conversations {
     core: Arc<Core>,
     presence: Arc<Presence>,

@@ -28,14 +28,12 @@ const PACE: Duration = Duration::from_millis(100);
 /// How long a mark whose row is locked is tried again.
 const TRY_FOR: Duration = Duration::from_secs(30);
 
-/// A message that reached users who were connected.
 struct Delivered {
     sender: UserId,
     delivery: Delivery,
     since: Instant,
 }
 
-/// The queue of delivery marks.
 pub struct Deliveries {
     queue: mpsc::Sender<Delivered>,
 }

@@ -16,10 +16,8 @@ const BUSY_WITHIN: Duration = Duration::from_secs(2);
 /// For how long an answer is good.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// The health of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatabaseHealth {
-    /// It answers, and takes what is written.
     Healthy,
     /// It answers others while every connection is in use: the probe got none in time.
     Busy,
@@ -29,7 +27,6 @@ pub enum DatabaseHealth {
     Unavailable,
 }
 
-/// Probes the database.
 pub struct Health {
     core: Arc<Core>,
     inner: Mutex<Inner>,
@@ -42,7 +39,6 @@ struct Inner {
     probing: Option<Probing>,
 }
 
-/// A probe that is under way.
 #[derive(Clone, Copy)]
 struct Probing {
     since: Instant,

@@ -18,7 +18,6 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 const STALE_SECONDS: i32 = 45;
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// This server's registration.
 pub struct Heartbeat {
     core: Arc<Core>,
     returning: Arc<Returning>,
@@ -41,7 +40,6 @@ impl Heartbeat {
         self.warn_of_others().await
     }
 
-    /// Marks this server's users offline, at shutdown.
     pub async fn unregister(&self) {
         let Core { db, server_name, .. } = &*self.core;
         // A last heartbeat, so that "last seen" is now.
@@ -98,7 +96,6 @@ impl Heartbeat {
         self.warn_of_others().await
     }
 
-    /// Beats, and writes presence, until the server stops.
     pub async fn run(self: Arc<Self>, presence: Arc<Presence>, users: Arc<Users>) {
         let mut heartbeat = interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -14,7 +14,6 @@ use crate::{
 const REMEMBERED_FOR: Duration = Duration::from_secs(30);
 const MAX_ENTRIES: u64 = 100_000;
 
-/// The cache of members and blocks.
 pub struct Membership {
     db: Db,
     members: Cache<ConversationId, Arc<[UserId]>>,
@@ -68,14 +67,12 @@ impl Membership {
         members.iter().copied().filter(|m| !blocked.contains(m)).collect()
     }
 
-    /// Drops expired entries.
     pub async fn drop_expired(&self) {
         drop_expired_of(&self.members).await;
         drop_expired_of(&self.blocks).await;
     }
 }
 
-/// A cache that keeps each entry for `time`.
 pub fn cache<K, V>(time: Duration) -> Cache<K, V>
 where
     K: Hash + Eq + Send + Sync + 'static,

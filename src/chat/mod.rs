@@ -57,35 +57,21 @@ use crate::{
     storage::Storage,
 };
 
-/// The chat: its services.
 pub struct Chat {
-    /// The parts that the services share.
     pub core: Arc<Core>,
-    /// Looking up and finding users.
     pub users: Arc<Users>,
-    /// Opening and listing conversations.
     pub conversations: Conversations,
-    /// Reading and changing messages.
     pub messages: Arc<Messages>,
-    /// Sending messages.
     pub sending: Sending,
-    /// Read marks and unread counts.
     pub reading: Arc<Reading>,
-    /// Entering and leaving conversations.
     pub rooms: Arc<Rooms>,
-    /// Typing indicators.
     pub typing: Arc<Typing>,
-    /// Presence of users.
     pub presence: Arc<Presence>,
-    /// Blocking.
     pub blocks: Blocks,
-    /// Files.
     pub uploads: Arc<Uploads>,
     /// Catching up by number.
     pub sync: CatchUp,
-    /// Connection state recovery.
     pub recovery: Recovery,
-    /// Health checks.
     pub health: Arc<Health>,
     heartbeat: Arc<Heartbeat>,
 }

@@ -32,9 +32,7 @@ const FORGET: i64 = 5_000;
 /// Messages that may wait to be looked at again, while the shop's table refuses.
 const MAX_UNCHECKED: usize = 10_000;
 
-/// A task for the writer.
 enum Task {
-    /// Writes a notification.
     Write(Notification),
     /// Takes the text out of notifications whose message was deleted for everyone.
     Redact,
@@ -49,7 +47,6 @@ impl Task {
     }
 }
 
-/// The queue of notifications.
 pub struct Notifications {
     queue: mpsc::Sender<Task>,
 }
@@ -204,7 +201,6 @@ async fn write(core: &Core, table: &mut Option<NotificationTable>, new: &[Notifi
     Ok(())
 }
 
-/// The texts that must go.
 struct Texts {
     /// Messages whose notifications may have been written after the message was deleted.
     unchecked: Vec<MessageId>,

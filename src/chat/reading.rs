@@ -11,7 +11,6 @@ use crate::{
     protocol::{Happening, MessagesRead, What, events::outgoing},
 };
 
-/// Marks conversations as read, and counts unread messages.
 pub struct Reading {
     core: Arc<Core>,
     unread: Coalesced<UserId, i64>,

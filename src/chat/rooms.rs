@@ -10,7 +10,6 @@ use crate::{
     protocol::{RoomMember, events::outgoing},
 };
 
-/// The rooms of conversations.
 pub struct Rooms {
     core: Arc<Core>,
     reading: Arc<Reading>,

@@ -44,7 +44,6 @@ pub struct Missed {
 }
 
 impl Missed {
-    /// As the wire carries it.
     #[must_use]
     pub fn view(&self) -> MissedView<'_> {
         let reads = self.state.watermarks.iter().map(|w| ReadView {
@@ -78,7 +77,6 @@ pub struct Synced {
 }
 
 impl Synced {
-    /// As the wire carries it.
     #[must_use]
     pub fn view(&self) -> SyncView<'_> {
         SyncView {
@@ -102,7 +100,6 @@ fn view(outcome: &Result<Missed>) -> SyncedView<'_> {
     }
 }
 
-/// Catching up.
 pub struct CatchUp {
     core: Arc<Core>,
     uploads: Arc<Uploads>,

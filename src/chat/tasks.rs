@@ -13,7 +13,6 @@ use crate::{
 /// Time that background tasks have for their last writes when the server stops.
 const BACKGROUND_LIMIT: Duration = Duration::from_secs(3);
 
-/// The tasks of the chat.
 #[derive(Default)]
 pub struct Tasks {
     /// Work that must be finished before the process may end: hold a token during it.

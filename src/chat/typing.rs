@@ -78,7 +78,6 @@ impl Typists {
     }
 }
 
-/// Typing indicators.
 pub struct Typing {
     core: Arc<Core>,
     typists: Mutex<Typists>,

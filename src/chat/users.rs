@@ -34,13 +34,11 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// Most lookups of one statement.
 const BATCH: usize = 1000;
 
-/// A lookup that waits.
 struct Lookup {
     user: UserId,
     answer: oneshot::Sender<Result<Option<Arc<User>>>>,
 }
 
-/// The users of the shop.
 pub struct Users {
     core: Arc<Core>,
     active: Cache<UserId, Arc<User>>,

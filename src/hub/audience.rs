@@ -8,15 +8,12 @@ use crate::domain::{ConversationId, UserId};
 /// The receivers of an event: the sockets in a room whose users are `members`, and all sockets of `users`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Audience<'a> {
-    /// A conversation's room.
     pub room: Option<ConversationId>,
     /// The members: a socket in the room whose user is not one of them gets nothing. A removed member may still be in the room.
     pub members: &'a [UserId],
     /// All sockets of these users get the event, also those that are not in the room.
     pub users: &'a [UserId],
-    /// This socket gets nothing.
     pub not_socket: Option<Uuid>,
-    /// This user's sockets get nothing.
     pub not_user: Option<UserId>,
 }
 

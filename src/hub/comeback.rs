@@ -17,14 +17,12 @@ use crate::{
 
 /// The events that a socket missed before it came back, and its rooms.
 pub struct MissedEvents {
-    /// The rooms that it was in.
     pub rooms: Vec<ConversationId>,
     /// The events, in order; `None` if the log lacks some of them.
     pub happenings: Option<Vec<Arc<Happening>>>,
 }
 
 impl Hub {
-    /// True if connection state recovery is switched on.
     #[must_use]
     pub fn recovers(&self) -> bool {
         !self.recovery.window.is_zero()

@@ -13,11 +13,9 @@ use uuid::Uuid;
 use super::{gate::Gate, log::Log};
 use crate::domain::{ConversationId, User, UserId};
 
-/// One authenticated socket.
 pub struct Connection {
     /// An opaque id, to be shown. The session's own id must not be: whoever has it can read the session.
     pub id: Uuid,
-    /// Its user.
     pub user_id: UserId,
     /// The id with which its client may come back; `None` if the client is not known to support that.
     pub pid: Option<Uuid>,
@@ -69,12 +67,10 @@ impl Connection {
         self.socket.id
     }
 
-    /// Its token was renewed.
     pub fn renew(&self, expires_at: i64) {
         self.expires_at.store(expires_at, Ordering::Relaxed);
     }
 
-    /// True if its token has expired.
     #[must_use]
     pub fn is_expired(&self, now: i64) -> bool {
         self.expires_at.load(Ordering::Relaxed) <= now

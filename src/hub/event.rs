@@ -37,7 +37,6 @@ pub(super) struct Positioned {
 }
 
 impl Event {
-    /// Serialises `payload`.
     #[must_use]
     pub fn new<T: Serialize>(name: &'static str, payload: &T) -> Self {
         Self::of_json(name, &json::to_string(payload, PAYLOAD_BYTES))
@@ -97,7 +96,6 @@ impl Answer {
         Self::of_json(id, &json::to_string(answer, PAYLOAD_BYTES))
     }
 
-    /// An answer that is serialised already.
     #[must_use]
     pub fn of_json(id: i64, answer: &str) -> Self {
         Self(Frame::text_of(&ack_packet(itoa::Buffer::new().format(id), answer)))

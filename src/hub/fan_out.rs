@@ -59,7 +59,6 @@ impl Hub {
         }
     }
 
-    /// Answers one socket's event.
     pub fn acknowledge(&self, connection: &Connection, answer: Answer) {
         self.send(connection, answer.0);
     }
@@ -76,7 +75,6 @@ impl Hub {
         }
     }
 
-    /// Disconnects a socket that cannot keep up.
     pub fn cut(&self, connection: &Connection) {
         if connection.session.cut() {
             tracing::warn!(connection = %connection.id, user = %connection.user_id, "disconnecting a socket that is too slow or may not be here");

@@ -15,13 +15,10 @@ const MAX_OF_USER: usize = 8;
 /// Most of all users.
 const MAX_IN_ALL: usize = 20_000;
 
-/// A socket whose line was lost.
 pub struct Ghost {
-    /// The connection that it was.
     pub(super) connection: Uuid,
     /// The name under which its client comes back.
     pub(super) pid: Uuid,
-    /// Its rooms.
     pub(super) rooms: HashSet<ConversationId>,
     pub(super) log: Mutex<Log>,
     /// Up to which numbers the database said what it had missed: that is in the log, and may be told only now.
@@ -29,7 +26,6 @@ pub struct Ghost {
     pub(super) since: Instant,
 }
 
-/// All of them.
 #[derive(Default)]
 pub(super) struct Ghosts {
     pub of_user: HashMap<UserId, Vec<Ghost>>,

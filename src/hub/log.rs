@@ -24,7 +24,6 @@ struct Mark {
 }
 
 impl Log {
-    /// Adds the event that was queued last.
     pub fn push(&mut self, happening: Arc<Happening>) {
         if self.entries.len() == MAX_ENTRIES {
             self.entries.pop_front();
@@ -52,7 +51,6 @@ impl Log {
         self.mark = Some(Mark { entries: self.entries.len(), pings: pings.sent });
     }
 
-    /// True if the client has received every event.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty() && !self.has_gap
     }

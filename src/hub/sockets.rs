@@ -25,7 +25,6 @@ pub(super) struct Recovery {
     pub changed: Notify,
 }
 
-/// The sockets of this server.
 pub struct Hub {
     pub(super) state: RwLock<State>,
     pub(super) max_waiting_bytes: u64,
@@ -35,7 +34,6 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// An empty hub.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         Self {
@@ -128,13 +126,11 @@ impl Hub {
         }
     }
 
-    /// Number of sockets.
     #[must_use]
     pub fn len(&self) -> usize {
         self.state.read().sockets.len()
     }
 
-    /// True if there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -21,9 +21,7 @@ const SMALL_ROOM: usize = 16;
 /// The events that wait for a socket during its handshake, and the rooms that it will be in.
 #[derive(Default)]
 pub(super) struct Expected {
-    /// Events that came for it meanwhile.
     pub events: Vec<Event>,
-    /// The rooms that it comes back to.
     pub rooms: HashSet<ConversationId>,
 }
 
@@ -142,7 +140,6 @@ impl State {
         self.users.get(&user)?.iter().find(|c| c.pid == Some(pid))
     }
 
-    /// Notes that this socket's row in the database is to be written.
     pub fn note_change(&mut self, connection: &Connection) {
         if let Some(pid) = connection.pid {
             self.ghosts.changed.insert(pid, connection.user_id);

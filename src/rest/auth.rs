@@ -18,7 +18,6 @@ use crate::{
     limits::{Kind, RequestShare, note_caller},
 };
 
-/// The caller, as the database has them.
 pub struct Caller(pub Arc<User>);
 
 /// Why a call was not let in.

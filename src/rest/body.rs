@@ -23,7 +23,6 @@ const RETRY_AFTER_MS: u64 = 1000;
 /// Bytes that are unpacked before they are counted.
 const PIECE: usize = 16 << 10;
 
-/// Why a body is refused.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refused {
     /// Longer than it may be, packed or unpacked.

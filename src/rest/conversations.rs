@@ -1,9 +1,13 @@
-//! `GET` and `POST /conversations`.
+//! `GET` and `POST /conversations`, and what the caller missed in them: `GET /sync`.
 
-use axum::{Json, extract::State, response::IntoResponse};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
 
 use super::{
-    answer::page_with_next,
+    answer::{page, page_with_next},
     auth::Caller,
     errors::RestError,
     extract::{JsonBody, QueryPayload},
@@ -11,12 +15,11 @@ use super::{
 };
 use crate::{
     error::Error,
-    protocol::{Ack, CreateConversation, ListConversations},
+    protocol::{Ack, CreateConversation, ListConversations, SyncRequest},
 };
 
-type Answer = Result<axum::response::Response, RestError>;
+type Answer = Result<Response, RestError>;
 
-/// Opens a conversation, or finds the one there is.
 pub async fn open(State(state): State<RestState>, Caller(user): Caller, JsonBody(body): JsonBody) -> Answer {
     let asked = CreateConversation::try_from(&body)?;
     let open = state.chat.conversations.open(&user, asked).await?;
@@ -24,9 +27,13 @@ pub async fn open(State(state): State<RestState>, Caller(user): Caller, JsonBody
     Ok(Json(Ack::new(view)).into_response())
 }
 
-/// Lists the caller's conversations.
 pub async fn list(State(state): State<RestState>, Caller(user): Caller, QueryPayload(query): QueryPayload) -> Answer {
     let list = ListConversations::try_from(&query)?;
     let listed = state.chat.conversations.list(&user, list).await?;
     page_with_next(listed.view(), listed.next.as_deref())
+}
+
+/// As `chat:sync`, by `?conversations=id:lastSeq,…` or `?since=`.
+pub async fn sync(State(state): State<RestState>, Caller(user): Caller, QueryPayload(query): QueryPayload) -> Answer {
+    page(state.chat.sync.catch_up(&user, SyncRequest::try_from(&query)?).await?.view())
 }

@@ -16,7 +16,6 @@ pub struct RestError {
 }
 
 impl RestError {
-    /// With a text of the route's own.
     pub fn with_message(error: &Error, message: &str) -> Self {
         Self { status: status_of(error), failure: Failure::worded(error, message) }
     }
@@ -58,18 +57,15 @@ impl IntoResponse for RestError {
     }
 }
 
-/// The answer that says `error`.
 #[must_use]
 pub fn refusal(error: Error) -> AxumResponse {
     RestError::from(error).into_response()
 }
 
-/// 404 for a path that is no route.
 pub async fn unknown_route() -> AxumResponse {
     plain(StatusCode::NOT_FOUND)
 }
 
-/// 405 for a route that has no such method.
 pub async fn method_not_allowed() -> AxumResponse {
     plain(StatusCode::METHOD_NOT_ALLOWED)
 }
@@ -110,7 +106,6 @@ pub fn unknown_encoding() -> AxumResponse {
     (StatusCode::UNSUPPORTED_MEDIA_TYPE, Json(failure)).into_response()
 }
 
-/// 400 for a body that is no JSON.
 pub fn invalid_json() -> AxumResponse {
     (StatusCode::BAD_REQUEST, Json(Failure::with_message("Request body is not valid JSON", "invalid_json")))
         .into_response()

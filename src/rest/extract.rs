@@ -50,46 +50,24 @@ impl FromRequestParts<RestState> for QueryPayload {
     }
 }
 
-/// The conversation that the path names.
-pub struct ConversationPath(Option<ConversationId>);
+/// The id in the path, of whatever the route is about.
+pub struct IdPath(String);
 
-impl ConversationPath {
-    /// The id, or the answer for a conversation that does not exist.
-    pub fn required(&self) -> Result<ConversationId> {
-        self.0.ok_or(Error::ConversationNotFound)
+impl IdPath {
+    pub fn conversation(&self) -> Result<ConversationId> {
+        ConversationId::parse(&self.0).ok_or(Error::ConversationNotFound)
+    }
+
+    pub fn message(&self) -> Result<MessageId> {
+        MessageId::parse(&self.0).ok_or(Error::MessageNotFound)
     }
 }
 
-impl FromRequestParts<RestState> for ConversationPath {
+impl FromRequestParts<RestState> for IdPath {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &RestState) -> std::result::Result<Self, Self::Rejection> {
         let path = Path::<String>::from_request_parts(parts, state).await;
-        Ok(Self(path.ok().and_then(|Path(id)| ConversationId::parse(&id))))
-    }
-}
-
-/// The message that the path names.
-pub struct MessagePath(Option<MessageId>);
-
-impl MessagePath {
-    /// The id, or the answer for a message that does not exist.
-    pub fn required(&self) -> Result<MessageId> {
-        self.0.ok_or(Error::MessageNotFound)
-    }
-}
-
-impl From<String> for MessagePath {
-    fn from(id: String) -> Self {
-        Self(MessageId::parse(&id))
-    }
-}
-
-impl FromRequestParts<RestState> for MessagePath {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, state: &RestState) -> std::result::Result<Self, Self::Rejection> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        Ok(path.map_or(Self(None), |Path(id)| id.into()))
+        Ok(Self(path.map(|Path(id)| id).unwrap_or_default()))
     }
 }

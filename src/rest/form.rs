@@ -29,7 +29,6 @@ const PORTION: usize = 8 << 10;
 /// Not within a part's head.
 const NO_HEAD: usize = usize::MAX;
 
-/// A form as it comes in.
 pub struct Form {
     parts: Multipart,
     head: Arc<AtomicUsize>,
@@ -45,11 +44,9 @@ impl Form {
     }
 }
 
-/// Why there is no next part.
 pub enum FormError {
     /// The head of the next one does not end.
     HeadTooLong,
-    /// Anything else.
     Broken(MultipartError),
 }
 

@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use super::state::RestState;
 use crate::{chat::DatabaseHealth, protocol::rfc3339};
 
-/// `GET /`.
 pub async fn index() -> Json<Value> {
     Json(json!({
         "success": true,
@@ -55,7 +54,6 @@ pub async fn health(State(state): State<RestState>) -> Response {
     (status, [(header::RETRY_AFTER, "1")], Json(body)).into_response()
 }
 
-/// `GET /api/chat/test`.
 pub async fn test(State(state): State<RestState>) -> Json<Value> {
     Json(json!({
         "success": true,

@@ -1,4 +1,4 @@
-//! Messages of a conversation: page, send, read; and the unread count.
+//! Messages of a conversation: page, send, reply, read; and the unread count.
 
 use axum::{
     Json,
@@ -12,7 +12,7 @@ use super::{
     answer::{json_body, page},
     auth::Caller,
     errors::RestError,
-    extract::{ConversationPath, JsonBody, QueryPayload},
+    extract::{IdPath, JsonBody, QueryPayload},
     state::RestState,
 };
 use crate::{
@@ -29,33 +29,30 @@ const NO_SEND: &[(Error, &str)] = &[
     (Error::MessageRequired, "Message text is required"),
 ];
 
-/// A page of messages.
 pub async fn list(
     State(state): State<RestState>,
     Caller(user): Caller,
-    id: ConversationPath,
+    id: IdPath,
     QueryPayload(query): QueryPayload,
 ) -> Answer {
     let worded = |e: Error| RestError::worded(e, NO_ACCESS);
-    let id = id.required().map_err(worded)?;
+    let id = id.conversation().map_err(worded)?;
     let messages = state.chat.messages.page(&user, id, &ListMessages::from(&query)).await.map_err(worded)?;
     page(messages.view())
 }
 
 /// Sends a message: everyone connected gets the same events as from a socket.
-pub async fn send(state: State<RestState>, caller: Caller, id: ConversationPath, JsonBody(body): JsonBody) -> Answer {
+pub async fn send(state: State<RestState>, caller: Caller, id: IdPath, JsonBody(body): JsonBody) -> Answer {
     send_draft(state, caller, id, SendMessage::from(&body)).await
 }
 
-/// Sends a message or a reply.
-pub async fn send_draft(
-    State(state): State<RestState>,
-    Caller(user): Caller,
-    id: ConversationPath,
-    asked: SendMessage,
-) -> Answer {
+pub async fn reply(state: State<RestState>, caller: Caller, id: IdPath, JsonBody(body): JsonBody) -> Answer {
+    send_draft(state, caller, id, SendMessage::reply(&body)).await
+}
+
+async fn send_draft(State(state): State<RestState>, Caller(user): Caller, id: IdPath, asked: SendMessage) -> Answer {
     let (reply, told) = ReplyTo::task();
-    let destination = id.required().map(|id| state.chat.sending.destination(id));
+    let destination = id.conversation().map(|id| state.chat.sending.destination(id));
     let (temp_id_again, permit) = (false, None);
     state.chat.sending.send(SendRequest {
         sender: user,
@@ -70,16 +67,14 @@ pub async fn send_draft(
     Ok((StatusCode::CREATED, json_body(answer)).into_response())
 }
 
-/// Marks a conversation read.
-pub async fn mark_read(State(state): State<RestState>, Caller(user): Caller, id: ConversationPath) -> Answer {
+pub async fn mark_read(State(state): State<RestState>, Caller(user): Caller, id: IdPath) -> Answer {
     let worded = |e: Error| RestError::worded(e, NO_ACCESS);
-    let id = id.required().map_err(worded)?;
+    let id = id.conversation().map_err(worded)?;
     let count = state.chat.reading.mark_read(&user, id, None).await.map_err(worded)?;
     let data = json!({ "success": true, "count": count });
     Ok(Json(json!({ "success": true, "count": count, "data": data })).into_response())
 }
 
-/// Unread messages over all conversations.
 pub async fn unread_count(State(state): State<RestState>, Caller(user): Caller) -> Answer {
     let count = state.chat.reading.unread_count(&user).await?;
     Ok(Json(json!({ "success": true, "count": count, "data": { "count": count } })).into_response())

@@ -4,7 +4,6 @@
 mod actions;
 mod answer;
 mod auth;
-mod blocks;
 mod body;
 mod conversations;
 mod errors;
@@ -15,8 +14,6 @@ mod info;
 mod messages;
 mod people;
 mod state;
-mod status;
-mod sync;
 
 use axum::{
     Extension, Router,
@@ -30,31 +27,26 @@ pub use self::{
 };
 use crate::limits::Kind;
 
-/// Routes that count against this limit of their caller.
-fn limited(kind: Kind, methods: MethodRouter<RestState>) -> MethodRouter<RestState> {
-    methods.layer(Extension(kind))
-}
-
 fn read(methods: MethodRouter<RestState>) -> MethodRouter<RestState> {
-    limited(Kind::Read, methods)
+    methods.layer(Extension(Kind::Read))
 }
 
 fn action(methods: MethodRouter<RestState>) -> MethodRouter<RestState> {
-    limited(Kind::Action, methods)
+    methods.layer(Extension(Kind::Action))
 }
 
 fn message(methods: MethodRouter<RestState>) -> MethodRouter<RestState> {
-    limited(Kind::Message, methods)
+    methods.layer(Extension(Kind::Message))
 }
 
 fn search(methods: MethodRouter<RestState>) -> MethodRouter<RestState> {
-    limited(Kind::Search, methods)
+    methods.layer(Extension(Kind::Search))
 }
 
 /// The routes whose bodies are large and may take their time.
 pub fn files_router(state: RestState) -> Router {
     Router::new()
-        .route("/api/chat/upload", limited(Kind::Upload, post(files::upload)))
+        .route("/api/chat/upload", post(files::upload).layer(Extension(Kind::Upload)))
         .route("/api/chat/files/{*path}", get(files::serve))
         .with_state(state)
 }
@@ -66,7 +58,7 @@ pub fn router(state: RestState) -> Router {
         .route("/conversations", action(post(conversations::open)))
         .route("/conversations/{id}/messages", read(get(messages::list)))
         .route("/conversations/{id}/messages", message(post(messages::send)))
-        .route("/conversations/{id}/messages/reply", message(post(actions::reply)))
+        .route("/conversations/{id}/messages/reply", message(post(messages::reply)))
         .route("/conversations/{id}/read", action(post(messages::mark_read)))
         .route("/messages/{id}", action(put(actions::edit).delete(actions::delete)))
         .route("/messages/{id}/reactions", read(get(actions::reactions)))
@@ -77,11 +69,11 @@ pub fn router(state: RestState) -> Router {
         .route("/users/search", search(get(people::search)))
         .route("/users/available", search(get(people::available)))
         .route("/support-user", search(get(people::support)))
-        .route("/sync", read(get(sync::sync)))
+        .route("/sync", read(get(conversations::sync)))
         .route("/unread-count", read(get(messages::unread_count)))
-        .route("/users/blocked", read(get(blocks::list)))
-        .route("/users/{id}/block", action(post(blocks::block).delete(blocks::unblock)))
-        .route("/users/{id}/status", read(get(status::status)))
+        .route("/users/blocked", read(get(people::blocked)))
+        .route("/users/{id}/block", action(post(people::block).delete(people::block)))
+        .route("/users/{id}/status", read(get(people::status)))
         .route("/test", get(info::test));
     Router::new()
         .nest("/api/chat", chat)

@@ -4,16 +4,12 @@ use std::{sync::Arc, time::Instant};
 
 use crate::{auth::Tokens, chat::Chat, limits::Limits};
 
-/// The state that all handlers share.
 #[derive(Clone)]
 pub struct RestState {
-    /// The use cases.
     pub chat: Arc<Chat>,
-    /// The limits of users and addresses.
     pub limits: Arc<Limits>,
     /// Checks `Authorization`.
     pub tokens: Arc<Tokens>,
-    /// When the process started.
     pub started: Instant,
     /// `NODE_ENV`.
     pub environment: Arc<str>,

@@ -29,7 +29,6 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The stable word for programs.
     fn code(self) -> &'static str {
         match self {
             Self::NoToken => "token_required",
@@ -41,7 +40,6 @@ impl Refusal {
         }
     }
 
-    /// The client's `err.data`.
     pub fn data(self) -> serde_json::Value {
         let kind = match self {
             Self::TooMany | Self::Database => "server_error",

@@ -12,17 +12,12 @@ use crate::{
     protocol::{Ack, AckPage, Failure, Payload, events::outgoing},
 };
 
-/// One event that is being handled.
 pub struct Call {
-    /// The use cases.
     pub chat: Arc<Chat>,
-    /// The sockets.
     pub hub: Arc<Hub>,
     /// Checks a token that renews the socket's.
     pub tokens: Arc<Tokens>,
-    /// The socket's state.
     pub session: Arc<Session>,
-    /// The socket in the hub.
     pub connection: Arc<Connection>,
     /// Its payload; empty when there was none, or none that is an object.
     pub payload: Payload,
@@ -43,7 +38,6 @@ impl Call {
         Self { chat, hub, tokens, session, connection, payload, ack }
     }
 
-    /// Sends an event to this socket.
     pub fn emit<T: Serialize>(&self, event: &'static str, payload: &T) {
         self.hub.emit_to(&self.connection, &Event::new(event, payload));
     }
@@ -53,7 +47,6 @@ impl Call {
         self.hub.emit_now(&self.connection, &Event::new(event, payload));
     }
 
-    /// True if the client asked for an acknowledgement.
     pub fn wants_answer(&self) -> bool {
         self.ack.is_some()
     }

@@ -28,7 +28,6 @@ use crate::{
 /// Marks our implementations of the library's handler traits, which it also has for closures.
 pub enum Ordered {}
 
-/// The middleware that runs before a socket is connected.
 #[derive(Clone)]
 pub struct Authenticate(pub SocketState);
 

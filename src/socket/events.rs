@@ -22,7 +22,6 @@ type Handler = for<'a> fn(&'a mut Call) -> BoxFuture<'a, Result<()>>;
 
 /// The rule of one event: its limit, its handler, and the answer if it fails.
 pub struct EventRule {
-    /// Its name on the wire.
     pub name: &'static str,
     limit: Kind,
     handler: Handler,
@@ -60,7 +59,6 @@ fn unknown(call: &mut Call) -> BoxFuture<'_, Result<()>> {
 }
 
 impl EventRule {
-    /// The rule for the event of this name.
     pub fn of(name: &str) -> &'static Self {
         EVENTS.iter().find(|rule| rule.name == name).unwrap_or(&UNKNOWN)
     }

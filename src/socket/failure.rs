@@ -26,7 +26,6 @@ enum AnswerBy {
     Action(&'static str),
     /// The acknowledgement alone.
     Ack,
-    /// This function does it.
     Function(fn(&mut Call, &Error)),
 }
 
@@ -45,7 +44,6 @@ pub const fn ack(text: &'static str) -> OnFailure {
     OnFailure { text, is_only_text: false, answer: AnswerBy::Ack }
 }
 
-/// This function answers.
 pub const fn by(answer: fn(&mut Call, &Error)) -> OnFailure {
     OnFailure { text: "", is_only_text: false, answer: AnswerBy::Function(answer) }
 }
@@ -56,7 +54,6 @@ impl OnFailure {
         Self { is_only_text: true, ..self }
     }
 
-    /// Answers an error that the handler returned.
     pub fn tell(self, call: &mut Call, error: &Error) {
         if self.is_only_text {
             self.say(call, &Failure::worded(error, self.text), error);

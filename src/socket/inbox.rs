@@ -12,9 +12,7 @@ use crate::hub::Connection;
 /// Bytes of events that may wait, unless it is one event alone.
 const MAX_WAITING_BYTES: usize = 8 << 20;
 
-/// An entry of the inbox.
 pub enum Incoming {
-    /// An event from the client.
     Event(RawEvent),
     /// The socket is gone. Always last.
     Disconnected,
@@ -37,7 +35,6 @@ pub struct RawEvent {
     pub ack: Option<i64>,
 }
 
-/// The queue of one socket.
 pub struct Inbox<C = Connection>(Mutex<Queue<C>>);
 
 struct Queue<C> {

@@ -24,7 +24,6 @@ const MAX_TEMP_IDS: usize = 128;
 
 /// An authenticated socket's state beside the library's own.
 pub struct Session {
-    /// An opaque id for the connection.
     pub id: Uuid,
     /// Its user, as the database had them at the handshake.
     pub user: Arc<User>,
@@ -49,7 +48,6 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session for `user`.
     pub fn new(user: Arc<User>, expires_at: i64, place: Option<Place<UserId>>, arrival: Option<Arrival>) -> Self {
         Self {
             id: Uuid::new_v4(),
@@ -92,7 +90,6 @@ impl Session {
         self.place.lock().take();
     }
 
-    /// Takes its way into the hub, once.
     pub fn take_arrival(&self) -> Option<Arrival> {
         self.arrival.lock().take()
     }

@@ -9,21 +9,15 @@ use crate::{auth::Tokens, chat::Chat, hub::Hub, limits::Limits, pid::Pids};
 #[derive(Clone, Copy, Debug)]
 pub struct FromBrowser;
 
-/// The state that all handlers share.
 #[derive(Clone)]
 pub struct SocketState {
-    /// The use cases.
     pub chat: Arc<Chat>,
-    /// The sockets.
     pub hub: Arc<Hub>,
-    /// The limits of users and addresses.
     pub limits: Arc<Limits>,
-    /// Checks tokens.
     pub tokens: Arc<Tokens>,
     /// Signs the ids with which sockets come back.
     pub pids: Arc<Pids>,
     /// Most events of one socket that may wait.
     pub queue: usize,
-    /// Time limit of one event.
     pub event_timeout: Duration,
 }

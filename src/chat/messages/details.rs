@@ -21,7 +21,6 @@ pub const BYTES_IN_AN_EVENT: i64 = 16 << 10;
 const BYTES_OF_A_PAGE: i64 = 256 << 10;
 
 impl Messages {
-    /// The reactions under a message.
     pub async fn reactions(&self, user: &User, id: MessageId) -> Result<Vec<Reaction>> {
         Ok(self.get(user, id).await?.reactions)
     }

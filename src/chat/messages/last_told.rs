@@ -40,7 +40,6 @@ struct Shard {
     old: HashMap<MessageId, Arc<Entry>>,
 }
 
-/// One message.
 #[derive(Default)]
 pub struct Entry {
     turn: tokio::sync::Mutex<()>,
@@ -56,7 +55,6 @@ struct Told {
 /// The version of a message that an event shows.
 #[derive(Clone, Copy)]
 pub struct Shown {
-    /// Its version.
     pub version: i64,
     /// True if it is shown without its text, because it was deleted for everyone.
     pub is_deleted: bool,

@@ -14,7 +14,6 @@ use crate::config::Config;
 
 pub use self::{details::BYTES_IN_AN_EVENT, turns::ReadTurn};
 
-/// The messages of all conversations.
 pub struct Messages {
     core: Arc<Core>,
     uploads: Arc<Uploads>,

@@ -8,7 +8,6 @@ use crate::{
     protocol::{ListMessages, MessageView},
 };
 
-/// A page of messages.
 pub struct MessageList {
     /// Oldest first.
     pub messages: Vec<Message>,

@@ -21,10 +21,8 @@ const OWN_TURN: Duration = Duration::from_secs(5);
 /// Turns that a user has at a time.
 const OF_A_USER: usize = 1;
 
-/// The turns of all users.
 pub struct ReadTurns {
     users: Arc<Shares>,
-    /// The turns that all users share.
     all: Arc<Semaphore>,
 }
 

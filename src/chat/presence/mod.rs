@@ -27,7 +27,6 @@ use crate::{
 const CROWD: usize = 16;
 const GATHER: Duration = Duration::from_millis(20);
 
-/// The users who are online on this server.
 pub struct Presence {
     core: Arc<Core>,
     state: Mutex<PresenceState>,
@@ -40,7 +39,6 @@ impl Presence {
         Self { core, state: Mutex::new(PresenceState::new(grace)), changed: Notify::new() }
     }
 
-    /// A socket of its user came.
     pub fn connected(&self, connection: &Connection) {
         self.state.lock().connect(connection.user_id, connection.id);
         self.changed.notify_one();

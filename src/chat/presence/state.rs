@@ -18,7 +18,6 @@ pub struct PresenceState {
     grace: Duration,
     connections: HashMap<UserId, Vec<Uuid>>,
     told_online: HashSet<UserId>,
-    /// Users who came since the last look.
     came: HashSet<UserId>,
     /// Users without a connection who are not told offline yet, and since when.
     leaving: HashMap<UserId, Instant>,
@@ -36,19 +35,16 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// True if there is nothing to tell.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.online.is_empty() && self.offline.is_empty()
     }
 
-    /// Number of users with a change.
     #[must_use]
     pub fn len(&self) -> usize {
         self.online.len() + self.offline.len()
     }
 
-    /// Each user's by itself.
     pub fn each(&self) -> impl Iterator<Item = Self> + '_ {
         let online = self.online.iter().map(|came| Self { online: vec![*came], offline: Vec::new() });
         online.chain(self.offline.iter().map(|went| Self { online: Vec::new(), offline: vec![*went] }))
@@ -62,7 +58,6 @@ impl PresenceState {
         Self { grace, ..Self::default() }
     }
 
-    /// A connection of `user` came.
     pub fn connect(&mut self, user: UserId, connection: Uuid) {
         self.connections.entry(user).or_default().push(connection);
         self.leaving.remove(&user);
@@ -81,13 +76,11 @@ impl PresenceState {
         }
     }
 
-    /// The number of users who came since the last look.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.came.len()
     }
 
-    /// When the next user's grace ends.
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
         self.queue.front().map(|(at, _)| *at + self.grace)
@@ -146,7 +139,6 @@ impl PresenceState {
         self.came.extend(self.connections.keys());
     }
 
-    /// True if `user` has a connection here.
     #[must_use]
     pub fn is_online(&self, user: UserId) -> bool {
         self.connections.contains_key(&user)

@@ -28,7 +28,6 @@ use crate::{
 /// Longest wait for the end of the old socket of a client that is back already.
 const END_WITHIN: Duration = Duration::from_secs(5);
 
-/// Connection state recovery.
 pub struct Recovery {
     core: Arc<Core>,
     rooms: Arc<Rooms>,

@@ -33,7 +33,6 @@ struct Facts {
     blocked: HashSet<UserId>,
 }
 
-/// Makes missed events again.
 pub struct Replayer {
     core: Arc<Core>,
     uploads: Arc<Uploads>,

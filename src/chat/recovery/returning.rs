@@ -14,7 +14,6 @@ use crate::{
 const GATHER: Duration = Duration::from_millis(50);
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Keeps the rows up to date.
 pub struct Returning {
     core: Arc<Core>,
 }
@@ -31,7 +30,6 @@ impl Returning {
         db.forget_returning(server_name, self.window()).await
     }
 
-    /// Forgets sockets that were away for too long.
     pub async fn forget_old(&self) -> DbResult<()> {
         if !self.core.hub.recovers() {
             return Ok(());

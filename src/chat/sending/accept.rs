@@ -20,9 +20,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// A message to be sent, as its handler read it.
 pub struct SendRequest {
-    /// The sender.
     pub sender: Arc<User>,
     /// The conversation and its lane; an error if the client named none.
     pub destination: Result<Destination>,
@@ -32,11 +30,9 @@ pub struct SendRequest {
     pub temp_id_again: bool,
     /// Held until the message is published: a socket's other events wait for that.
     pub permit: Option<OwnedSemaphorePermit>,
-    /// Gets the outcome.
     pub reply: ReplyTo,
 }
 
-/// Accepts messages, and has each lane write and publish them.
 pub struct Sending {
     core: Arc<Core>,
     typing: Arc<Typing>,
@@ -61,13 +57,11 @@ impl Sending {
         Self { core, typing, stored_bytes, lanes, max_chars: config.max_message_chars }
     }
 
-    /// Finds the lane of a conversation's messages.
     #[must_use]
     pub fn destination(&self, conversation: ConversationId) -> Destination {
         self.lanes.destination(conversation)
     }
 
-    /// Checks a message and queues it in its lane.
     pub fn send(&self, request: SendRequest) {
         let SendRequest { sender, destination, draft, temp_id_again, permit, reply } = request;
         let (destination, draft) = match self.check(&sender, destination, draft) {

@@ -25,7 +25,6 @@ pub type QuoteAhead = oneshot::Receiver<(Instant, Option<Box<Details>>)>;
 /// The messages that a lane wrote, in its order, with their outcomes.
 pub type Batch = Vec<(Job, Result<Written>)>;
 
-/// A message, and who waits for its outcome.
 pub struct Job {
     pub message: NewMessage,
     pub sender: Arc<User>,
@@ -34,7 +33,6 @@ pub struct Job {
     pub quote: Option<QuoteAhead>,
     /// Jobs that repeat this one: they share its fate.
     pub repeats: Vec<Job>,
-    /// When it queued up.
     pub since: Instant,
     /// Held until the message is published.
     pub held: Held,

@@ -22,7 +22,6 @@ const CROWD: usize = 64;
 /// Longest wait for the turn: the lane that has it may be waiting for the database.
 const TURN_WITHIN: Duration = Duration::from_millis(50);
 
-/// The entrances to the lanes.
 pub struct Lanes {
     entrances: Vec<mpsc::Sender<Job>>,
     hasher: RandomState,
@@ -37,20 +36,17 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// The number of the lane.
     #[must_use]
     pub const fn lane(&self) -> usize {
         self.lane
     }
 }
 
-/// The other end of a lane.
 pub struct Lane {
     pub queue: mpsc::Receiver<Job>,
     pub turn: Turn,
 }
 
-/// A lane's turn to write.
 pub struct Turn(Arc<Mutex<()>>);
 
 impl Lanes {
@@ -63,7 +59,6 @@ impl Lanes {
         (Self { entrances, hasher: RandomState::new() }, lanes)
     }
 
-    /// Finds a conversation's lane.
     #[must_use]
     pub fn destination(&self, conversation: ConversationId) -> Destination {
         let mut hasher = self.hasher.build_hasher();

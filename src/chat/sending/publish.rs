@@ -30,7 +30,6 @@ const LOOKS: usize = 5;
 /// Stored messages that were sent again, by conversation and number.
 type Repeated = HashMap<(ConversationId, i64), Message>;
 
-/// Tells what a lane wrote.
 #[derive(Clone)]
 pub struct Publisher {
     pub core: Arc<Core>,
@@ -48,7 +47,6 @@ fn members(batch: &Batch) -> HashMap<ConversationId, &Arc<[UserId]>> {
 }
 
 impl Publisher {
-    /// Publishes a lane's batches until its writer ends.
     pub async fn run(self, mut batches: mpsc::Receiver<Batch>) {
         while let Some(batch) = batches.recv().await {
             let repeated = self.repeated_in(&batch).await;

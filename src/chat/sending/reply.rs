@@ -15,9 +15,7 @@ use crate::{
     protocol::{Failure, SendFailure, ack_around, events::outgoing},
 };
 
-/// The sender that waits for the outcome of a message.
 pub enum ReplyTo {
-    /// A socket.
     Socket(UnansweredSocket),
     /// A task of this server, such as a REST request, which waits at the other end.
     Task(oneshot::Sender<Result<Sent>>),
@@ -27,11 +25,9 @@ pub enum ReplyTo {
 
 /// A socket that sent a message, and what its client gave to recognise the answer by.
 pub struct SenderSocket {
-    /// The sockets.
     pub hub: Arc<Hub>,
     /// A server that stops answers nothing: its clients ask again when they are back.
     pub in_flight: TaskTracker,
-    /// The socket.
     pub connection: Arc<Connection>,
     /// The id of the acknowledgement, if the client asked for one.
     pub ack: Option<i64>,
@@ -60,7 +56,6 @@ impl ReplyTo {
         (Self::Task(tell), told)
     }
 
-    /// The socket that waits.
     pub(super) fn socket(&self) -> Option<&SenderSocket> {
         match self {
             Self::Socket(socket) => socket.0.as_ref(),

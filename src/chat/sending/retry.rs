@@ -81,7 +81,6 @@ pub async fn write_batch(db: &Db, messages: &[&NewMessage], since: &[Instant]) -
 }
 
 impl Attempts<'_> {
-    /// Writes these of the messages.
     async fn write(&mut self, mut these: Vec<usize>) {
         loop {
             let late = these.extract_if(.., |n| self.is_late(*n)).collect();

@@ -15,7 +15,6 @@ use crate::{
 #[derive(Clone)]
 pub struct Sent {
     pub(super) details: Details,
-    /// Its author.
     pub sender: Arc<User>,
     json: MessageJson,
     /// True if this is a repeat: the message was stored before, and its sender is answered again.
@@ -32,7 +31,6 @@ impl Sent {
         Self { details, sender, json, is_repeat: false, is_late: false }
     }
 
-    /// The message.
     #[must_use]
     pub fn message(&self) -> &Message {
         &self.details.message

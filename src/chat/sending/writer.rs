@@ -38,17 +38,14 @@ struct Writer {
     core: Arc<Core>,
     messages: Arc<Messages>,
     lane: Lane,
-    /// Most messages of one statement.
     max: usize,
     /// Taken from the queue, not written yet.
     waiting: Vec<Job>,
     aside: SetAside,
     small: SmallBatches,
-    /// Leads to the publisher.
     written: mpsc::Sender<Batch>,
 }
 
-/// The lane's publisher is gone.
 struct Ended;
 
 /// Starts a lane's writer and publisher.
@@ -78,7 +75,6 @@ impl Writer {
         }
     }
 
-    /// Writes the next batch.
     async fn step(&mut self) -> Result<(), Ended> {
         let Self { core, messages, lane: Lane { queue, turn }, max, waiting, aside, small, written } = self;
         let turn = turn.take(queue, waiting, *max).await;

@@ -41,7 +41,6 @@ pub struct Uploads {
     quota: Option<u64>,
     /// Most files of one request.
     pub max_files: usize,
-    /// The links to files.
     pub links: Links,
     /// How much text and how many files each user has stored.
     pub stored_bytes: Arc<StoredBytes>,

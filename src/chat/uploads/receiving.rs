@@ -18,7 +18,6 @@ const LOOK_FOR_SPACE_EVERY: u64 = 1 << 20;
 /// After so many bytes a file waits until its owner may store more. Smaller ones do not wait.
 const PORTION: u64 = 256 << 10;
 
-/// The limits of every file.
 pub(super) struct Bounds {
     pub max_bytes: u64,
     pub min_free: u64,
@@ -45,18 +44,15 @@ impl Pace {
     }
 }
 
-/// A stored file.
 #[derive(Clone, Debug)]
 pub struct StoredFile {
     /// Name as shown.
     pub name: String,
     /// Kind, by content.
     pub kind: FileKind,
-    /// Bytes.
     pub size: u64,
     /// Path in the store.
     pub path: String,
-    /// When it was stored.
     pub uploaded_at: DateTime<Utc>,
 }
 
@@ -67,7 +63,6 @@ impl From<StorageError> for Error {
     }
 }
 
-/// A file being received.
 pub struct Receiving {
     storage: Storage,
     clock: Clock,

@@ -24,7 +24,6 @@ const BATCH: i64 = 200;
 const AT_ONCE: usize = 4;
 const REMOVE_WITHIN: Duration = Duration::from_secs(10);
 
-/// Removes files from the store.
 pub struct Removal {
     core: Arc<Core>,
     storage: Storage,

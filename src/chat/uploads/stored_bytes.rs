@@ -63,7 +63,6 @@ impl StoredBytes {
         stored.known.unwrap_or_default() + stored.unwritten >= self.max
     }
 
-    /// Counts what a user stored.
     pub fn add(&self, user: UserId, bytes: usize) {
         if self.max > 0 {
             let mut users = self.users.lock();
