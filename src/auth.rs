@@ -10,7 +10,6 @@ use crate::{
     domain::{Role, UserId},
 };
 
-/// The reason why a token was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenError {
     /// No token was given.
@@ -22,7 +21,6 @@ pub enum TokenError {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// The user to whom the token was issued.
     pub user_id: UserId,
     /// The time at which the token expires, in seconds since 1970.
     pub expires_at: i64,

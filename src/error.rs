@@ -41,13 +41,11 @@ pub enum Error {
     /// A user id that is malformed, or the caller's own.
     #[error("{0}")]
     InvalidUser(&'static str),
-    /// The user does not exist.
     #[error("User not found")]
     UserNotFound,
     /// The message that a reply names is not in this conversation.
     #[error("Message to reply to not found")]
     ReplyNotFound,
-    /// `replyToMessageId` is missing.
     #[error("Reply to message ID is required")]
     ReplyIdRequired,
     /// The message does not exist, or the caller may not see it.
@@ -68,7 +66,6 @@ pub enum Error {
     /// The user has stored `MAX_STORED_BYTES_PER_USER` bytes.
     #[error("Your storage for messages is full")]
     StorageFull,
-    /// `reaction` is missing.
     #[error("Reaction is required")]
     ReactionRequired,
     /// `reaction` is not one emoji of the Unicode tables.
@@ -107,13 +104,11 @@ pub enum Error {
     /// A link to a file that is older than 7 days.
     #[error("Link has expired")]
     LinkExpired,
-    /// A file that no longer exists.
     #[error("File not found")]
     FileNotFound,
     /// No staff member is active.
     #[error("No support staff available at the moment")]
     NoSupportStaff,
-    /// `participantId` is missing.
     #[error("Participant ID is required")]
     ParticipantRequired,
     /// `participantId` is malformed, or the caller's own id.
@@ -151,48 +146,57 @@ impl Error {
 
     /// The stable code for programs (contract §Errors).
     pub fn code(&self) -> &'static str {
+        self.code_and_status().0
+    }
+
+    /// The HTTP status of this error.
+    pub fn status(&self) -> u16 {
+        self.code_and_status().1
+    }
+
+    fn code_and_status(&self) -> (&'static str, u16) {
         match self {
-            Self::MessageRequired => "message_required",
-            Self::MessageTooLong => "message_too_long",
-            Self::InvalidText => "invalid_text",
-            Self::TooManyAttachments => "too_many_attachments",
-            Self::InvalidAttachment(_) => "invalid_attachment",
-            Self::ConversationNotFound => "conversation_not_found",
-            Self::NotAuthorized => "not_authorized",
-            Self::ConversationClosed => "conversation_closed",
-            Self::Blocked => "blocked",
-            Self::ParticipantDeleted => "participant_deleted",
-            Self::InvalidUser(_) => "invalid_user",
-            Self::UserNotFound => "user_not_found",
-            Self::ReplyNotFound => "reply_not_found",
-            Self::ReplyIdRequired => "reply_id_required",
-            Self::MessageNotFound => "message_not_found",
-            Self::NotYoursToEdit | Self::NotYoursToDelete => "not_message_sender",
-            Self::TooManyReactions => "too_many_reactions",
-            Self::TooManyEdits => "too_many_edits",
-            Self::StorageFull => "storage_full",
-            Self::ReactionRequired => "reaction_required",
-            Self::InvalidReaction => "invalid_reaction",
-            Self::NoFiles => "no_files",
-            Self::TooManyFiles => "too_many_files",
-            Self::FormTooLarge => "payload_too_large",
-            Self::FileTooLarge => "file_too_large",
-            Self::FileTypeNotAllowed => "file_type_not_allowed",
-            Self::UploadQuota { .. } => "upload_quota",
-            Self::DiskFull => "disk_full",
-            Self::PartHeadTooLong => "part_head_too_long",
-            Self::InvalidSignature => "invalid_signature",
-            Self::LinkExpired => "link_expired",
-            Self::FileNotFound => "not_found",
-            Self::NoSupportStaff => "no_support_staff",
-            Self::ParticipantRequired => "participant_required",
-            Self::InvalidParticipant(_) => "invalid_participant",
-            Self::ParticipantNotFound => "participant_not_found",
-            Self::RolesMayNotTalk(_) => "roles_may_not_talk",
-            Self::InvalidPayload(_) => "invalid_payload",
-            Self::RateLimited { .. } => "rate_limited",
-            Self::Busy => "busy",
-            Self::Internal => "internal",
+            Self::MessageRequired => ("message_required", 400),
+            Self::MessageTooLong => ("message_too_long", 400),
+            Self::InvalidText => ("invalid_text", 400),
+            Self::TooManyAttachments => ("too_many_attachments", 400),
+            Self::InvalidAttachment(_) => ("invalid_attachment", 400),
+            Self::ConversationNotFound => ("conversation_not_found", 404),
+            Self::NotAuthorized => ("not_authorized", 403),
+            Self::ConversationClosed => ("conversation_closed", 409),
+            Self::Blocked => ("blocked", 403),
+            Self::ParticipantDeleted => ("participant_deleted", 409),
+            Self::InvalidUser(_) => ("invalid_user", 400),
+            Self::UserNotFound => ("user_not_found", 404),
+            Self::ReplyNotFound => ("reply_not_found", 404),
+            Self::ReplyIdRequired => ("reply_id_required", 400),
+            Self::MessageNotFound => ("message_not_found", 404),
+            Self::NotYoursToEdit | Self::NotYoursToDelete => ("not_message_sender", 403),
+            Self::TooManyReactions => ("too_many_reactions", 400),
+            Self::TooManyEdits => ("too_many_edits", 400),
+            Self::StorageFull => ("storage_full", 403),
+            Self::ReactionRequired => ("reaction_required", 400),
+            Self::InvalidReaction => ("invalid_reaction", 400),
+            Self::NoFiles => ("no_files", 400),
+            Self::TooManyFiles => ("too_many_files", 400),
+            Self::FormTooLarge => ("payload_too_large", 413),
+            Self::FileTooLarge => ("file_too_large", 400),
+            Self::FileTypeNotAllowed => ("file_type_not_allowed", 400),
+            Self::UploadQuota { .. } => ("upload_quota", 429),
+            Self::DiskFull => ("disk_full", 507),
+            Self::PartHeadTooLong => ("part_head_too_long", 400),
+            Self::InvalidSignature => ("invalid_signature", 403),
+            Self::LinkExpired => ("link_expired", 410),
+            Self::FileNotFound => ("not_found", 404),
+            Self::NoSupportStaff => ("no_support_staff", 404),
+            Self::ParticipantRequired => ("participant_required", 400),
+            Self::InvalidParticipant(_) => ("invalid_participant", 400),
+            Self::ParticipantNotFound => ("participant_not_found", 404),
+            Self::RolesMayNotTalk(_) => ("roles_may_not_talk", 403),
+            Self::InvalidPayload(_) => ("invalid_payload", 400),
+            Self::RateLimited { .. } => ("rate_limited", 429),
+            Self::Busy => ("busy", 503),
+            Self::Internal => ("internal", 500),
         }
     }
 
@@ -203,34 +207,6 @@ impl Error {
             Self::Busy => Some(1000),
             Self::DiskFull => Some(60_000),
             _ => None,
-        }
-    }
-
-    /// The HTTP status of this error.
-    pub fn status(&self) -> u16 {
-        match self {
-            Self::ConversationNotFound
-            | Self::ParticipantNotFound
-            | Self::UserNotFound
-            | Self::ReplyNotFound
-            | Self::MessageNotFound
-            | Self::FileNotFound
-            | Self::NoSupportStaff => 404,
-            Self::NotAuthorized
-            | Self::Blocked
-            | Self::RolesMayNotTalk(_)
-            | Self::NotYoursToEdit
-            | Self::NotYoursToDelete
-            | Self::StorageFull
-            | Self::InvalidSignature => 403,
-            Self::LinkExpired => 410,
-            Self::FormTooLarge => 413,
-            Self::ConversationClosed | Self::ParticipantDeleted => 409,
-            Self::RateLimited { .. } | Self::UploadQuota { .. } => 429,
-            Self::DiskFull => 507,
-            Self::Busy => 503,
-            Self::Internal => 500,
-            _ => 400,
         }
     }
 }

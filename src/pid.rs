@@ -1,8 +1,6 @@
 //! The private session ids (pids) of connection state recovery. A client that has one may come back as the socket that got it.
 //! Pids are signed, so that after a restart the server can tell its own from forged ones.
 
-use std::fmt::Write as _;
-
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -10,9 +8,8 @@ use uuid::Uuid;
 
 use crate::{config::Secret, domain::UserId};
 
-/// Bytes of the signature that a pid has.
-const SIGNATURE_BYTES: usize = 16;
-const HEX: usize = 2;
+/// Length of the signature that a pid has: 16 bytes in hexadecimal.
+const SIGNATURE_DIGITS: usize = 32;
 
 /// A private session id. It stays the same when its socket comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +37,9 @@ impl Pids {
 
     /// Writes a pid as its client gets it: `id.since.signature`, in hexadecimal.
     pub fn text(&self, pid: &Pid, user: UserId) -> String {
-        let mut text = format!("{}.{:x}.", pid.id.simple(), pid.since.timestamp_micros());
         let signature = self.mac(pid, user).finalize().into_bytes();
-        for byte in &signature[..SIGNATURE_BYTES] {
-            let _ = write!(text, "{byte:02x}");
-        }
-        text
+        let signature = u128::from_be_bytes(signature.first_chunk().copied().unwrap_or_default());
+        format!("{}.{:x}.{signature:032x}", pid.id.simple(), pid.since.timestamp_micros())
     }
 
     /// Reads a pid; `None` if this server, or an earlier run of it, did not issue it to this user.
@@ -54,11 +48,10 @@ impl Pids {
         let (id, since, signature) = (parts.next()?, parts.next()?, parts.next()?);
         let since = i64::from_str_radix(since, 16).ok().and_then(DateTime::from_timestamp_micros)?;
         let pid = Pid { id: Uuid::try_parse(id).ok()?, since };
-        if parts.next().is_some() || signature.len() != SIGNATURE_BYTES * HEX || !signature.is_ascii() {
+        if parts.next().is_some() || signature.len() != SIGNATURE_DIGITS {
             return None;
         }
-        let byte = |at: usize| u8::from_str_radix(&signature[at..at + HEX], 16).ok();
-        let signature: Vec<u8> = (0..signature.len()).step_by(HEX).map(byte).collect::<Option<_>>()?;
+        let signature = u128::from_str_radix(signature, 16).ok()?.to_be_bytes();
         self.mac(&pid, user).verify_truncated_left(&signature).ok().map(|()| pid)
     }
 

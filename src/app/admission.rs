@@ -23,7 +23,6 @@ const RETRY_AFTER_MS: u64 = 5000;
 /// spreads them.
 const LATE_MS: Range<u64> = 2000..3000;
 
-/// The headers of a handshake that the server reads.
 const KEPT: [HeaderName; 11] = [
     header::HOST,
     header::ORIGIN,

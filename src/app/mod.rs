@@ -40,7 +40,6 @@ use crate::{
 /// The time that sockets and connections have to close after the work in flight is finished.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The reason why the server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// No database, or one that cannot be migrated.

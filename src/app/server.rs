@@ -54,11 +54,9 @@ pub struct Gate {
     total: Arc<Counter<()>>,
     addresses: Arc<Counter<IpAddr>>,
     proxies: Arc<Proxies>,
-    /// The time that a client has to read an answer.
     read_within: Duration,
 }
 
-/// The places that an open connection holds.
 type Places = (Place<()>, Option<Place<IpAddr>>);
 
 impl Gate {

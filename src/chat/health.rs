@@ -81,7 +81,11 @@ impl Health {
 
     /// The health while the probe has no answer yet, and perhaps no connection.
     fn without_an_answer(&self) -> DatabaseHealth {
-        if self.core.db.answered_within(BUSY_WITHIN) { DatabaseHealth::Busy } else { DatabaseHealth::Unavailable }
+        if self.core.db.pool().answered_within(BUSY_WITHIN) {
+            DatabaseHealth::Busy
+        } else {
+            DatabaseHealth::Unavailable
+        }
     }
 
     /// Runs to its end, or as long as any statement may take: a probe that gets no answer is not followed by others.

@@ -57,11 +57,6 @@ impl Config {
         self.user_indexes && self.auto_migrate
     }
 
-    /// The time that a request waits for a database connection.
-    pub fn acquire_timeout(&self) -> Duration {
-        Duration::from_millis(self.database_acquire_timeout_ms)
-    }
-
     /// The time that a statement may take, may wait for a lock, and may leave its transaction idle, by the database server's
     /// clock. None for the embedded database.
     pub fn session_limits(&self) -> Option<SessionLimits> {

@@ -77,7 +77,7 @@ impl Db {
         let options = PoolOptions {
             connect: options.statement_cache_capacity(cached),
             max_connections,
-            acquire_timeout: config.acquire_timeout(),
+            acquire_timeout: Duration::from_millis(config.database_acquire_timeout_ms),
             keeps_statements: !behind_pooler,
             limits: config.session_limits(),
         };
@@ -101,11 +101,6 @@ impl Db {
 
     pub fn pool(&self) -> Pool {
         self.pool.clone()
-    }
-
-    /// True if statements are sent in the form that a transaction-mode pooler needs.
-    pub fn is_behind_pooler(&self) -> bool {
-        self.pool().is_behind_pooler()
     }
 
     pub async fn close(&self) {

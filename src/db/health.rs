@@ -1,7 +1,5 @@
 //! Asks the database whether it does what a chat needs, and what time it is.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 
 use super::{Db, DbResult, Lease, in_time};
@@ -30,11 +28,6 @@ impl Db {
     /// A connection for [`Self::probe`], once one is free.
     pub async fn connection(&self) -> DbResult<Lease> {
         Ok(self.pool().acquire().await?)
-    }
-
-    /// True if the server answered a statement of any caller within this time.
-    pub fn answered_within(&self, time: Duration) -> bool {
-        self.pool().answered_within(time)
     }
 
     /// Asks on this connection whether statements are answered, and something can be written: the heartbeat of `server`. Where

@@ -26,7 +26,6 @@ pub struct Notification {
 /// Most texts that one statement takes out.
 const TEXTS_AT_ONCE: i64 = 1000;
 
-/// How this installation's table is written to.
 #[derive(Clone, Debug)]
 pub struct NotificationTable {
     insert: String,
@@ -77,9 +76,7 @@ impl Db {
             .await?;
         Ok(taken >= TEXTS_AT_ONCE)
     }
-}
 
-impl Db {
     /// Forgets up to `max` of the oldest notes of which notification tells of which message, once they are 90 days old: by
     /// then the text stays in a notification whose message is deleted. What is to go already is not forgotten.
     pub async fn forget_old_notifications(&self, max: i64) -> DbResult<()> {

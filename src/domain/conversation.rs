@@ -10,7 +10,6 @@ use super::{ConversationId, Role, UserId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConversationKind {
-    /// A customer and a seller about a product.
     CustomerSeller,
     CustomerSupport,
     SellerSupport,
@@ -44,13 +43,8 @@ impl ConversationKind {
 
     /// Reads the name that the wire and the database use.
     pub fn parse(word: &str) -> Option<Self> {
-        match word {
-            "customer_seller" => Some(Self::CustomerSeller),
-            "customer_support" => Some(Self::CustomerSupport),
-            "seller_support" => Some(Self::SellerSupport),
-            "internal" => Some(Self::Internal),
-            _ => None,
-        }
+        let kinds = [Self::CustomerSeller, Self::CustomerSupport, Self::SellerSupport, Self::Internal];
+        kinds.into_iter().find(|kind| kind.as_str() == word)
     }
 
     /// The name that the wire and the database use.
@@ -79,7 +73,6 @@ pub struct NewConversation {
     pub metadata: Value,
 }
 
-/// A conversation as one of its members sees it.
 #[derive(Clone, Debug)]
 pub struct Conversation {
     pub id: ConversationId,
@@ -87,7 +80,6 @@ pub struct Conversation {
     pub kind: String,
     pub participant_ids: Vec<UserId>,
     pub subject: Option<String>,
-    /// The type of the entity that it is about.
     pub related_entity_type: Option<String>,
     pub related_entity_id: Option<uuid::Uuid>,
     /// `active`, `closed` or `archived`.
@@ -99,12 +91,29 @@ pub struct Conversation {
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub closed_at: Option<DateTime<Utc>>,
-    /// Data that the client keeps with it.
     pub metadata: Value,
     /// Number of the newest message.
     pub last_seq: i64,
     /// Messages by others that the viewer has not read.
     pub unread_count: i64,
+}
+
+/// The start of a page of a user's conversations.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Before {
+    /// Conversations with their last activity before this time.
+    Time(DateTime<Utc>),
+    /// Conversations after this one in the list, at its current place.
+    Conversation(ConversationId),
+    /// Conversations after the place that a conversation had in the list: its time and its id. A page returns this as `next`.
+    Place(DateTime<Utc>, ConversationId),
+}
+
+impl Before {
+    /// The place of a conversation in the list.
+    pub fn place_of(conversation: &Conversation) -> Self {
+        Self::Place(conversation.last_message_at.unwrap_or(conversation.created_at), conversation.id)
+    }
 }
 
 #[cfg(test)]

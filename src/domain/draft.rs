@@ -18,7 +18,6 @@ pub struct Draft {
     pub client_message_id: Option<String>,
     /// The client's temporary id, with a time limit (contract §Sending).
     pub temp_id: Option<String>,
-    /// The message that this one replies to.
     pub reply_to: Option<MessageId>,
 }
 

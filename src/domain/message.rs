@@ -32,7 +32,6 @@ pub struct Message {
     /// Its status: at least that of an adopted row, whose readers may be unknown.
     pub status: Status,
     pub is_edited: bool,
-    /// True if it was deleted for everyone.
     pub is_deleted: bool,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -44,7 +43,6 @@ pub struct Message {
     pub deletion_type: Option<String>,
     pub deleted_by: Option<UserId>,
     pub edit_count: i32,
-    /// The client's own id of the message.
     pub client_message_id: Option<String>,
     pub reply_to_message_id: Option<MessageId>,
     pub reply_to: Option<Quote>,
@@ -167,7 +165,6 @@ pub struct Quote {
     pub sender_id: UserId,
     #[serde(deserialize_with = "super::time::from_postgres")]
     pub created_at: DateTime<Utc>,
-    /// True if it was deleted for everyone.
     pub is_deleted: bool,
     /// Its sender's name, if that user still exists.
     #[serde(default)]
@@ -180,7 +177,6 @@ pub struct Quote {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reaction {
     pub reaction: String,
-    /// The number of users who chose it.
     pub count: i64,
     pub user_ids: Vec<UserId>,
 }

@@ -1,7 +1,6 @@
 //! The types of the chat. Pure: nothing here waits, stores or sends.
 
 mod attachment;
-mod before;
 mod blank;
 mod conversation;
 mod draft;
@@ -17,9 +16,8 @@ pub mod time;
 mod user;
 
 pub use attachment::Attachment;
-pub use before::Before;
 pub use blank::is_blank;
-pub use conversation::{Conversation, ConversationKind, NewConversation};
+pub use conversation::{Before, Conversation, ConversationKind, NewConversation};
 pub use draft::{Draft, MAX_ATTACHMENTS, MAX_CLIENT_ID_CHARS};
 pub use emoji::Emoji;
 pub use file::{FileKind, clean_file_name};

@@ -11,20 +11,13 @@ pub enum Role {
     Customer,
     Seller,
     Admin,
-    /// A manager, who helps run the shop.
     Manager,
 }
 
 impl Role {
     /// Reads the database's name; `None` for a role that the chat does not know.
     pub fn parse(word: &str) -> Option<Self> {
-        match word {
-            "customer" => Some(Self::Customer),
-            "seller" => Some(Self::Seller),
-            "admin" => Some(Self::Admin),
-            "manager" => Some(Self::Manager),
-            _ => None,
-        }
+        [Self::Customer, Self::Seller, Self::Admin, Self::Manager].into_iter().find(|role| role.as_str() == word)
     }
 
     pub fn as_str(self) -> &'static str {
@@ -57,7 +50,6 @@ pub struct User {
     pub id: UserId,
     pub email: String,
     pub role: Role,
-    /// The name shown to others, if one is set.
     pub display_name: Option<String>,
     /// Only `active` users may connect (contract §Connecting).
     pub active: bool,

@@ -34,7 +34,6 @@ const REFUSALS_AT_ONCE: NonZeroU32 = NonZeroU32::new(1000).unwrap();
 /// The time during which a user who was disconnected for that is accepted late.
 const FLOODER_FOR: Duration = Duration::from_secs(10);
 
-/// The kinds of request with a rate limit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A message or a reply.

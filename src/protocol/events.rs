@@ -13,7 +13,6 @@ pub mod outgoing {
     pub const MESSAGES_READ: &str = "chat:messages_read";
     pub const CONVERSATIONS: &str = "chat:conversations";
     pub const MESSAGES: &str = "chat:messages";
-    /// The messages and changes that a client missed.
     pub const SYNCED: &str = "chat:synced";
     pub const USER_STATUS: &str = "chat:user_status";
     pub const REPLY_SENT: &str = "chat:reply_sent";

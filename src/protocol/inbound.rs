@@ -121,7 +121,6 @@ pub struct CreateConversation {
     /// Kind, if given.
     pub kind: Option<String>,
     pub subject: Option<String>,
-    /// Kind of the shop's object that it is about.
     pub related_entity_type: Option<String>,
     pub related_entity_id: Option<uuid::Uuid>,
     pub metadata: Value,

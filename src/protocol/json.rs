@@ -60,7 +60,6 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// A list or an object that is being written.
 struct Compound<'a> {
     out: &'a mut Vec<u8>,
     first: bool,

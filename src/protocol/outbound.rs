@@ -46,9 +46,7 @@ pub struct ParticipantView<'a> {
     pub display_name: &'a str,
     pub email: &'a str,
     pub role: Role,
-    /// True if a socket of theirs is connected.
     pub is_online: bool,
-    /// Time at which their last socket went.
     #[serde(serialize_with = "opt_time")]
     pub last_seen_at: Option<DateTime<Utc>>,
     pub is_deleted: bool,
@@ -133,9 +131,7 @@ pub struct MessagesPage<'a> {
 pub struct UserStatus {
     #[serde(rename = "userId")]
     pub user_id: UserId,
-    /// True if the user came, false if they went.
     pub is_online: bool,
-    /// Time at which their last socket went.
     #[serde(serialize_with = "opt_time")]
     pub last_seen_at: Option<DateTime<Utc>>,
 }
@@ -167,7 +163,6 @@ pub struct ReactionChanged {
     pub conversation_id: ConversationId,
     /// All reactions after the change.
     pub reactions: Vec<Reaction>,
-    /// The user who added or removed a reaction.
     pub user_id: UserId,
     /// The message's version after the change.
     pub version: i64,

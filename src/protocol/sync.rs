@@ -115,9 +115,7 @@ pub struct SyncView<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 pub enum SyncedView<'a> {
-    /// The messages and changes that the client missed.
     Missed(MissedView<'a>),
-    /// The reason why the caller gets nothing of it.
     Failed(Failure),
 }
 
@@ -142,7 +140,6 @@ pub struct MissedView<'a> {
     pub unread_count: i64,
 }
 
-/// A message that the caller deleted for themselves.
 #[derive(Serialize)]
 pub struct HiddenView {
     pub message_id: MessageId,

@@ -36,7 +36,7 @@ fn every_event_is_in_the_contract() {
 
 #[test]
 fn every_code_of_an_error_is_in_the_contract() {
-    let mut codes = texts(&source("src/error.rs"), "=> \"");
+    let mut codes = texts(&source("src/error.rs"), "=> (\"");
     codes.extend(texts(&source("src/socket/auth.rs"), "Self::").into_iter().filter(|text| !text.contains(' ')));
     assert_named("codes", &codes, 40);
 }

@@ -67,7 +67,7 @@ async fn statements_of_two_servers_that_share_backends_never_meet() {
 #[ignore = "needs PgBouncer: scripts/test starts one and runs it"]
 async fn a_pooler_that_nobody_told_of_is_noticed_at_start() {
     let world = Arc::new(world_behind_pooler(Pooler::Auto).await);
-    assert!(world.chat.core.db.is_behind_pooler());
+    assert!(world.chat.core.db.pool().is_behind_pooler());
     work_hard(&world).await;
     assert_eq!(named_statements(&world).await, 0);
     Arc::into_inner(world).unwrap().close().await;
@@ -76,7 +76,7 @@ async fn a_pooler_that_nobody_told_of_is_noticed_at_start() {
 #[tokio::test]
 async fn where_there_is_no_pooler_none_is_seen_and_statements_stay_prepared() {
     let world = World::new().await;
-    assert!(!world.chat.core.db.is_behind_pooler());
+    assert!(!world.chat.core.db.pool().is_behind_pooler());
     assert!(named_statements(&world).await > 0);
     world.close().await;
 }

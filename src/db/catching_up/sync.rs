@@ -23,7 +23,6 @@ pub struct Known {
     pub since: Option<DateTime<Utc>>,
 }
 
-/// A message that the viewer deleted for themselves.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Hidden {
     pub message_id: MessageId,

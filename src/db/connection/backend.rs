@@ -36,7 +36,6 @@ pub(super) fn limits_as_sql(limits: &SessionLimits, set: &str) -> String {
     )
 }
 
-/// The health of the sessions of one pool.
 pub(super) struct Health {
     started: Instant,
     /// Milliseconds from the start until which no connection is trusted without a ping.

@@ -12,7 +12,6 @@ use sqlx::{
 
 use super::{pool::Pool, retry::Attempts};
 
-/// A statement that can be run again.
 #[derive(Clone)]
 struct Statement {
     sql: SqlStr,

@@ -25,7 +25,6 @@ pub struct Lease {
     health: Arc<Health>,
     /// There until it is dropped.
     session: Option<Session<'static>>,
-    /// The connection is of no use any more.
     is_lost: bool,
     /// The places that it takes.
     turns: Turns,

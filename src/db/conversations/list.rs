@@ -76,7 +76,6 @@ impl From<ConversationRow> for Conversation {
     }
 }
 
-/// Another member of a listed conversation, with their presence.
 #[derive(Clone, Debug)]
 pub struct Participant {
     pub conversation_id: ConversationId,
@@ -85,9 +84,7 @@ pub struct Participant {
     pub is_deleted: bool,
     /// One of the two blocked the other: the viewer is told nothing of their presence.
     pub is_blocked: bool,
-    /// True if any server has a socket of theirs.
     pub is_online: bool,
-    /// Time at which the last one disconnected.
     pub last_seen_at: Option<DateTime<Utc>>,
 }
 

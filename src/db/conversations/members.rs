@@ -14,7 +14,6 @@ use crate::{
 /// A conversation's state together with whether the caller belongs to it.
 #[derive(Clone, Debug)]
 pub struct Access {
-    /// True if the caller is a member.
     pub is_member: bool,
     pub watermarks: Vec<Watermark>,
 }
@@ -40,12 +39,23 @@ pub struct Watermark {
     pub last_delivered_at: Option<DateTime<Utc>>,
 }
 
-/// The result of marking a conversation read.
+impl Watermark {
+    /// From a row: how far the user has read, how far messages were delivered to them, and when each was noted.
+    pub(in crate::db) fn new(user: Uuid, read: (i64, Option<Time>), delivered: (i64, Option<Time>)) -> Self {
+        Self {
+            user_id: UserId(user),
+            last_read_seq: read.0,
+            last_read_at: read.1.map(Into::into),
+            last_delivered_seq: delivered.0,
+            last_delivered_at: delivered.1.map(Into::into),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct ReadMark {
     /// True if the caller is a member; if not, nothing was done.
     pub is_member: bool,
-    /// Number of messages by others that became read.
     pub marked: i64,
     pub last_read_seq: i64,
     /// Time at which it got there.
@@ -80,19 +90,11 @@ impl Db {
         if rows.is_empty() {
             return Ok(None);
         }
-        let watermarks: Vec<Watermark> = rows
-            .into_iter()
-            .filter_map(|r| {
-                Some(Watermark {
-                    user_id: UserId(r.user_id?),
-                    last_read_seq: r.last_read_seq?,
-                    last_read_at: r.last_read_at.map(Into::into),
-                    last_delivered_seq: r.last_delivered_seq?,
-                    last_delivered_at: r.last_delivered_at.map(Into::into),
-                })
-            })
-            .collect();
-        Ok(Some(Access::of(user, watermarks)))
+        let watermarks = rows.into_iter().filter_map(|r| {
+            let (read, delivered) = (r.last_read_seq?, r.last_delivered_seq?);
+            Some(Watermark::new(r.user_id?, (read, r.last_read_at), (delivered, r.last_delivered_at)))
+        });
+        Ok(Some(Access::of(user, watermarks.collect())))
     }
 
     /// The watermarks of these conversations' members, by user id.
@@ -111,13 +113,9 @@ impl Db {
         .await?;
         let mut found: HashMap<ConversationId, Vec<Watermark>> = HashMap::new();
         for r in rows {
-            found.entry(ConversationId(r.conversation_id)).or_default().push(Watermark {
-                user_id: UserId(r.user_id),
-                last_read_seq: r.last_read_seq,
-                last_read_at: r.last_read_at.map(Into::into),
-                last_delivered_seq: r.last_delivered_seq,
-                last_delivered_at: r.last_delivered_at.map(Into::into),
-            });
+            let (read, delivered) = ((r.last_read_seq, r.last_read_at), (r.last_delivered_seq, r.last_delivered_at));
+            let watermark = Watermark::new(r.user_id, read, delivered);
+            found.entry(ConversationId(r.conversation_id)).or_default().push(watermark);
         }
         Ok(found)
     }

@@ -22,7 +22,6 @@ pub struct Written {
     pub(super) clock: DateTime<Utc>,
 }
 
-/// The outcome of one message of a batch.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     Stored {
@@ -30,13 +29,11 @@ pub enum Outcome {
         created_at: DateTime<Utc>,
         reply_to: Option<Quote>,
     },
-    /// A repeat of a stored message: nothing was written.
     Repeat {
         /// The number of the stored one.
         seq: i64,
     },
     NotFound,
-    /// The sender is no member of it.
     NotMember,
     Closed,
     /// One of its two participants blocked the other.
@@ -44,7 +41,6 @@ pub enum Outcome {
     ParticipantDeleted,
     /// The statement ran after its time, and stored nothing.
     TooLate,
-    /// The message to answer is not there.
     ReplyNotFound,
 }
 
@@ -62,7 +58,6 @@ pub(super) struct Row {
     pub(super) quote: Option<Json<Quote>>,
 }
 
-/// A conversation while its messages are numbered.
 struct Numbering {
     last_seq: i64,
     at: DateTime<Utc>,

@@ -16,7 +16,6 @@ pub enum Acted {
     /// There is no such message, or the caller deleted it for themselves.
     NotFound,
     Gone,
-    /// The caller is no member of its conversation.
     NotMember,
     NotSender,
     /// One of its conversation's two participants blocked the other.
@@ -111,31 +110,22 @@ impl Db {
 
     /// Adds a reaction of the caller's, or takes it away.
     pub async fn react(&self, message: MessageId, user: UserId, reaction: &str, add: bool) -> DbResult<Action> {
-        let (action, reactions) = if add {
-            let r = sqlx::query!(
-                r#"SELECT outcome AS "outcome!", conversation_id, members, reactions AS "reactions: Json<Vec<Reaction>>",
+        macro_rules! react {
+            ($call:literal) => {{
+                let r = sqlx::query!(
+                    r#"SELECT outcome AS "outcome!", conversation_id, members, reactions AS "reactions: Json<Vec<Reaction>>",
                           souk_version_now($1) AS version
-                   FROM souk_add_reaction($1, $2, $3)"#,
-                message.0,
-                user.0,
-                reaction
-            )
-            .fetch_one(&self.pool())
-            .await?;
-            (Action::new(&r.outcome, r.conversation_id, r.members, r.version), r.reactions)
-        } else {
-            let r = sqlx::query!(
-                r#"SELECT outcome AS "outcome!", conversation_id, members, reactions AS "reactions: Json<Vec<Reaction>>",
-                          souk_version_now($1) AS version
-                   FROM souk_remove_reaction($1, $2, $3)"#,
-                message.0,
-                user.0,
-                reaction
-            )
-            .fetch_one(&self.pool())
-            .await?;
-            (Action::new(&r.outcome, r.conversation_id, r.members, r.version), r.reactions)
-        };
-        Ok(Action { reactions: reactions.map(|r| r.0).unwrap_or_default(), ..action })
+                   FROM "# + $call,
+                    message.0,
+                    user.0,
+                    reaction
+                )
+                .fetch_one(&self.pool())
+                .await?;
+                let reactions = r.reactions.map(|reactions| reactions.0).unwrap_or_default();
+                Ok(Action { reactions, ..Action::new(&r.outcome, r.conversation_id, r.members, r.version) })
+            }};
+        }
+        if add { react!("souk_add_reaction($1, $2, $3)") } else { react!("souk_remove_reaction($1, $2, $3)") }
     }
 }

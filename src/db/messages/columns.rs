@@ -106,13 +106,8 @@ impl PageRow {
     }
 
     pub(super) fn watermark(self) -> Option<Watermark> {
-        Some(Watermark {
-            user_id: UserId(self.id?),
-            last_read_seq: self.seq?,
-            last_read_at: self.created_at.map(Into::into),
-            last_delivered_seq: self.last_delivered_seq?,
-            last_delivered_at: self.updated_at.map(Into::into),
-        })
+        let (read, delivered) = ((self.seq?, self.created_at), (self.last_delivered_seq?, self.updated_at));
+        Some(Watermark::new(self.id?, read, delivered))
     }
 }
 

@@ -13,7 +13,6 @@ pub struct EditHistory {
     pub edits: Vec<Edit>,
     /// Number of all of them.
     pub count: i64,
-    /// True if there are older ones than these.
     pub has_more: bool,
 }
 

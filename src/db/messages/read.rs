@@ -12,7 +12,7 @@ use super::{
     pages::{Page, Slice},
 };
 use crate::{
-    db::{Access, Db, DbResult, Watermark, connection::retry::Attempts, time::Time},
+    db::{Access, Db, DbResult, Watermark, connection::transaction::again_while_in_the_way, time::Time},
     domain::{ConversationId, Message, UserId},
 };
 
@@ -28,13 +28,7 @@ impl Db {
         conversation: ConversationId,
         page: &Page,
     ) -> DbResult<(Access, Vec<MessageRow>)> {
-        let mut attempts = Attempts::start();
-        loop {
-            match self.try_newest(viewer, conversation, page).await {
-                Err(e) if attempts.go_on_after(&e).await => {}
-                found => return Ok(found?),
-            }
-        }
+        again_while_in_the_way(|| self.try_newest(viewer, conversation, page)).await
     }
 
     async fn try_newest(
@@ -42,7 +36,7 @@ impl Db {
         viewer: UserId,
         conversation: ConversationId,
         page: &Page,
-    ) -> Result<(Access, Vec<MessageRow>), sqlx::Error> {
+    ) -> DbResult<(Access, Vec<MessageRow>)> {
         let query = message_rows!(
             PageRow,
             r#"SELECT w.last_delivered_seq AS "last_delivered_seq?", w.user_id AS "id?", NULL::uuid AS sender_id, w.last_read_seq AS "seq?",

@@ -45,7 +45,6 @@ pub(super) type Name = (Kind, String);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Object {
-    /// The table that it is part of.
     pub(super) table: Option<String>,
     /// A column's type, default and whether it may be null; of a table whether it is unlogged.
     pub(super) definition: String,

@@ -155,7 +155,7 @@ impl Db {
         let Some(opclass) = opclass else { return Ok(false) };
         let made = if is_small {
             self.make_locked(&mut lease, index, &opclass).await
-        } else if self.is_behind_pooler() {
+        } else if self.pool().is_behind_pooler() {
             // In one step outside of a transaction, which is a transaction to the pooler; its sessions have none of our limits.
             make(lease.connection(), index, &opclass, false).await
         } else {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::{
-    db::{Db, DbError, DbResult},
+    db::{Db, DbResult},
     domain::{Role, User, UserId},
 };
 
@@ -133,8 +133,7 @@ impl Db {
             may_enter
         )
         .execute(&self.pool())
-        .await
-        .map_err(DbError::from)?;
+        .await?;
         Ok(())
     }
 }
