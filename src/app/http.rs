@@ -92,7 +92,7 @@ async fn finish_what_began(
     let share = RequestShare::default();
     request.extensions_mut().insert(share.clone());
     let is_read = request.method().is_safe();
-    let token = chat.in_flight().token();
+    let token = chat.core.tasks.in_flight.token();
     let task = tokio::spawn(async move {
         let response = for_caller(None, next.run(request)).await;
         drop(token);

@@ -34,9 +34,6 @@ impl<K: Clone + Eq + Hash, V: Clone> Coalesced<K, V> {
     }
 
     /// Returns what `ask` finds, run here or by another caller of the same run. Errors are shared too.
-    ///
-    /// # Errors
-    /// Those of `ask`.
     pub async fn get(&self, key: K, ask: impl Future<Output = Result<V>>) -> Result<V> {
         let (asker, answer) = self.enter(key);
         // One of the callers runs it, and another one takes over if that one goes away.

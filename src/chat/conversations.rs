@@ -18,7 +18,6 @@ pub struct Listed {
 }
 
 impl Listed {
-    #[must_use]
     pub fn view(&self) -> Vec<ConversationView<'_>> {
         self.conversations.iter().map(|c| ConversationView::new(c, self.details(c.id))).collect()
     }
@@ -26,15 +25,6 @@ impl Listed {
     fn details(&self, id: ConversationId) -> Vec<ParticipantView<'_>> {
         let others = self.others.get(&id).map(Vec::as_slice).unwrap_or_default();
         others.iter().map(|p| ParticipantView::new(&p.user, p.is_online, p.last_seen_at, p.is_deleted)).collect()
-    }
-}
-
-pub struct OpenConversation(Listed);
-
-impl OpenConversation {
-    #[must_use]
-    pub fn view(&self) -> Option<ConversationView<'_>> {
-        self.0.view().pop()
     }
 }
 
@@ -55,7 +45,7 @@ impl Conversations {
     ///
     /// # Errors
     /// The refusals of `POST /conversations` (contract §REST).
-    pub async fn open(&self, caller: &User, asked: CreateConversation) -> Result<OpenConversation> {
+    pub async fn open(&self, caller: &User, asked: CreateConversation) -> Result<Listed> {
         if asked.participant == caller.id {
             return Err(Error::InvalidParticipant("You cannot start a conversation with yourself"));
         }
@@ -86,7 +76,7 @@ impl Conversations {
         let may_begin = || self.core.limits.rates.new_conversation(caller.id, other.id);
         let id = self.core.db.get_or_create_conversation(&new, may_begin).await??.ok_or(Error::Blocked)?;
         let conversation = self.core.db.conversation(id, caller.id).await?.ok_or(Error::Internal)?;
-        Ok(OpenConversation(self.with_others(caller, vec![conversation]).await?))
+        self.with_others(caller, vec![conversation]).await
     }
 
     /// A page of the caller's conversations, newest activity first; two statements whatever its size.

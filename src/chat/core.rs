@@ -24,7 +24,6 @@ pub struct Core {
 }
 
 impl Core {
-    #[must_use]
     pub fn new(db: Db, hub: Arc<Hub>, limits: Arc<Limits>, clock: Clock, server_name: String) -> Self {
         let db = db.by_clock(clock.clone());
         let membership = Membership::new(db.clone());

@@ -27,8 +27,6 @@ mod users;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio_util::task::TaskTracker;
-
 use self::{
     blocks::Blocks,
     conversations::Conversations,
@@ -125,18 +123,6 @@ impl Chat {
             uploads,
             heartbeat,
         }))
-    }
-
-    /// Work that has to be finished before the process may end: hold a token during it.
-    #[must_use]
-    pub fn in_flight(&self) -> &TaskTracker {
-        &self.core.tasks.in_flight
-    }
-
-    /// True if the server is stopping and takes no new work.
-    #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        self.core.tasks.is_stopping()
     }
 
     /// Takes no new work, finishes what is in flight within `limit`, and marks this server's users offline.

@@ -44,7 +44,6 @@ impl OnTheirWay {
 
     /// True if a message has been in flight for longer than [`ON_TIME`]. A message that is sent to clients now is then marked
     /// late: the time at which it was stored does not show which messages its clients got before it.
-    #[must_use]
     pub fn are_late(&self) -> bool {
         self.any_for(ON_TIME)
     }

@@ -44,7 +44,6 @@ pub struct Missed {
 }
 
 impl Missed {
-    #[must_use]
     pub fn view(&self) -> MissedView<'_> {
         let reads = self.state.watermarks.iter().map(|w| ReadView {
             user_id: w.user_id,
@@ -77,7 +76,6 @@ pub struct Synced {
 }
 
 impl Synced {
-    #[must_use]
     pub fn view(&self) -> SyncView<'_> {
         SyncView {
             conversations: self.conversations.iter().map(|(id, outcome)| (id.as_str(), view(outcome))).collect(),

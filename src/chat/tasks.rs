@@ -40,7 +40,6 @@ impl Tasks {
     }
 
     /// True if the server is stopping and takes no new work.
-    #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.in_flight.is_closed()
     }

@@ -41,7 +41,6 @@ impl Hub {
     }
 
     /// The user of a session; `None` until its handshake showed a valid token.
-    #[must_use]
     pub fn user_of(&self, session: Sid) -> Option<UserId> {
         let state = self.state.read();
         let here = state.sessions.get(&session).map(|connection| connection.user().id);
@@ -61,9 +60,6 @@ impl Arrival {
     /// Puts the socket into its user's room and those that it comes back to, and sends it what it missed and what came
     /// meanwhile, before anything newer. One for which more came than a socket on hold may have is disconnected. Returns the
     /// rooms that it came back to.
-    ///
-    /// # Panics
-    /// Not with a connection of the user who was expected.
     pub fn complete(mut self, connection: &Arc<Connection>) -> Vec<ConversationId> {
         assert_eq!(connection.user_id, self.user, "another user's socket was expected");
         let (hold, rooms) = {

@@ -23,13 +23,11 @@ pub struct MissedEvents {
 }
 
 impl Hub {
-    #[must_use]
     pub fn recovers(&self) -> bool {
         !self.recovery.window.is_zero()
     }
 
     /// For how long a client may be away.
-    #[must_use]
     pub fn recovery_window(&self) -> Duration {
         self.recovery.window
     }

@@ -32,10 +32,6 @@ pub struct Connection {
 
 impl Connection {
     /// A connection over `socket`.
-    ///
-    /// # Panics
-    /// Not over a socket that has gone through a handshake.
-    #[must_use]
     pub fn new(id: Uuid, user: Arc<User>, expires_at: i64, socket: SocketRef) -> Self {
         let session = socket.req_parts().extensions.get::<Handle>().cloned();
         let session = session.expect("the engine puts it into every handshake");
@@ -45,13 +41,11 @@ impl Connection {
     }
 
     /// The same, under this name for its client to come back by.
-    #[must_use]
     pub fn with_pid(self, pid: Option<Uuid>) -> Self {
         Self { pid, ..self }
     }
 
     /// Its user, as the database had them at the handshake or at a later look.
-    #[must_use]
     pub fn user(&self) -> Arc<User> {
         self.user.read().clone()
     }
@@ -62,7 +56,6 @@ impl Connection {
     }
 
     /// The session's id. Sockets that come one after the other over one session share it.
-    #[must_use]
     pub fn sid(&self) -> Sid {
         self.socket.id
     }
@@ -71,7 +64,6 @@ impl Connection {
         self.expires_at.store(expires_at, Ordering::Relaxed);
     }
 
-    #[must_use]
     pub fn is_expired(&self, now: i64) -> bool {
         self.expires_at.load(Ordering::Relaxed) <= now
     }

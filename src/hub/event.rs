@@ -37,20 +37,17 @@ pub(super) struct Positioned {
 }
 
 impl Event {
-    #[must_use]
     pub fn new<T: Serialize>(name: &'static str, payload: &T) -> Self {
         Self::of_json(name, &json::to_string(payload, PAYLOAD_BYTES))
     }
 
     /// An event with a payload that is serialised already.
-    #[must_use]
     pub fn of_json(name: &'static str, payload: &str) -> Self {
         let packet = Frame::text_of(&event_packet(name, payload));
         Self { packet, message: None, happening: None, positioned: OnceLock::new() }
     }
 
     /// Makes this a recoverable event: a client that was away gets it when it comes back.
-    #[must_use]
     pub fn recoverable(self, happening: Happening) -> Self {
         Self { happening: Some(happening), ..self }
     }
@@ -80,7 +77,6 @@ impl Event {
     }
 
     /// Says which new message this brings.
-    #[must_use]
     pub fn of_message(self, conversation: ConversationId, seq: i64) -> Self {
         Self { message: Some((conversation, seq)), ..self }
     }
@@ -91,12 +87,10 @@ pub struct Answer(pub(super) Frame);
 
 impl Answer {
     /// Serialises the answer to the event whose packet has this id.
-    #[must_use]
     pub fn new<T: Serialize>(id: i64, answer: &T) -> Self {
         Self::of_json(id, &json::to_string(answer, PAYLOAD_BYTES))
     }
 
-    #[must_use]
     pub fn of_json(id: i64, answer: &str) -> Self {
         Self(Frame::text_of(&ack_packet(itoa::Buffer::new().format(id), answer)))
     }

@@ -34,7 +34,6 @@ pub struct Hub {
 }
 
 impl Hub {
-    #[must_use]
     pub fn new(config: &Config) -> Self {
         Self {
             state: RwLock::default(),
@@ -94,14 +93,12 @@ impl Hub {
     }
 
     /// Those of `users` who have a socket here, or on its way in.
-    #[must_use]
     pub fn present(&self, users: impl IntoIterator<Item = UserId>) -> Vec<UserId> {
         let state = self.state.read();
         users.into_iter().filter(|u| state.users.contains_key(u) || state.arriving.contains_key(u)).collect()
     }
 
     /// The users of the sockets here, as the sockets have them. A user whose sockets differ has one entry for each version.
-    #[must_use]
     pub fn users(&self) -> Vec<Arc<User>> {
         let state = self.state.read();
         let mut users: Vec<Arc<User>> = Vec::with_capacity(state.users.len());
@@ -126,12 +123,10 @@ impl Hub {
         }
     }
 
-    #[must_use]
     pub fn len(&self) -> usize {
         self.state.read().sockets.len()
     }
 
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

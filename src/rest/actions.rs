@@ -84,7 +84,7 @@ pub async fn remove_reaction(
 }
 
 pub async fn reactions(State(s): State<RestState>, Caller(user): Caller, id: IdPath) -> Answer {
-    Ok(data(s.chat.messages.reactions(&user, id.message()?).await.map_err(worded)?))
+    Ok(data(s.chat.messages.get(&user, id.message()?).await.map_err(worded)?.reactions))
 }
 
 /// `GET /messages/:id/history?limit&before`: a page, how many there are in all, and where the next page begins.

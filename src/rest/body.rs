@@ -51,9 +51,6 @@ impl IntoResponse for Refused {
 }
 
 /// Reads all of a body.
-///
-/// # Errors
-/// [`Refused`].
 pub async fn read(body: Body, max: usize, held: &mut HeldBytes) -> Result<Bytes, Refused> {
     let announced = body.size_hint().lower();
     if announced > max as u64 {
@@ -89,9 +86,6 @@ fn is_length_limit(e: &axum::Error) -> bool {
 }
 
 /// Unpacks a body as its `Content-Encoding` says. No more than `max` bytes are unpacked, and they are counted too.
-///
-/// # Errors
-/// [`Refused`].
 pub fn unpack(body: Bytes, encoding: Option<&HeaderValue>, max: usize, held: &mut HeldBytes) -> Result<Bytes, Refused> {
     let Some(encoding) = encoding else { return Ok(body) };
     match encoding.to_str().unwrap_or_default().trim().to_ascii_lowercase().as_str() {

@@ -23,7 +23,7 @@ type Answer = Result<Response, RestError>;
 pub async fn open(State(state): State<RestState>, Caller(user): Caller, JsonBody(body): JsonBody) -> Answer {
     let asked = CreateConversation::try_from(&body)?;
     let open = state.chat.conversations.open(&user, asked).await?;
-    let view = open.view().ok_or(Error::Internal)?;
+    let view = open.view().pop().ok_or(Error::Internal)?;
     Ok(Json(Ack::new(view)).into_response())
 }
 

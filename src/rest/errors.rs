@@ -57,7 +57,6 @@ impl IntoResponse for RestError {
     }
 }
 
-#[must_use]
 pub fn refusal(error: Error) -> AxumResponse {
     RestError::from(error).into_response()
 }

@@ -25,28 +25,17 @@ pub use self::{
     errors::{json_errors, refusal},
     state::RestState,
 };
-use crate::limits::Kind;
+use crate::limits::Kind::{self, Action, Message, Read, Search, Upload};
 
-fn read(methods: MethodRouter<RestState>) -> MethodRouter<RestState> {
-    methods.layer(Extension(Kind::Read))
-}
-
-fn action(methods: MethodRouter<RestState>) -> MethodRouter<RestState> {
-    methods.layer(Extension(Kind::Action))
-}
-
-fn message(methods: MethodRouter<RestState>) -> MethodRouter<RestState> {
-    methods.layer(Extension(Kind::Message))
-}
-
-fn search(methods: MethodRouter<RestState>) -> MethodRouter<RestState> {
-    methods.layer(Extension(Kind::Search))
+/// Routes that count against this limit of their caller.
+fn limited(kind: Kind, methods: MethodRouter<RestState>) -> MethodRouter<RestState> {
+    methods.layer(Extension(kind))
 }
 
 /// The routes whose bodies are large and may take their time.
 pub fn files_router(state: RestState) -> Router {
     Router::new()
-        .route("/api/chat/upload", post(files::upload).layer(Extension(Kind::Upload)))
+        .route("/api/chat/upload", limited(Upload, post(files::upload)))
         .route("/api/chat/files/{*path}", get(files::serve))
         .with_state(state)
 }
@@ -54,26 +43,26 @@ pub fn files_router(state: RestState) -> Router {
 /// Every other route. Those without a limit have no caller.
 pub fn router(state: RestState) -> Router {
     let chat = Router::new()
-        .route("/conversations", read(get(conversations::list)))
-        .route("/conversations", action(post(conversations::open)))
-        .route("/conversations/{id}/messages", read(get(messages::list)))
-        .route("/conversations/{id}/messages", message(post(messages::send)))
-        .route("/conversations/{id}/messages/reply", message(post(messages::reply)))
-        .route("/conversations/{id}/read", action(post(messages::mark_read)))
-        .route("/messages/{id}", action(put(actions::edit).delete(actions::delete)))
-        .route("/messages/{id}/reactions", read(get(actions::reactions)))
-        .route("/messages/{id}/reactions", action(post(actions::add_reaction)))
-        .route("/messages/{id}/reactions/{reaction}", action(delete(actions::remove_reaction)))
-        .route("/messages/{id}/history", read(get(actions::history)))
-        .route("/messages/{id}/details", read(get(actions::details)))
-        .route("/users/search", search(get(people::search)))
-        .route("/users/available", search(get(people::available)))
-        .route("/support-user", search(get(people::support)))
-        .route("/sync", read(get(conversations::sync)))
-        .route("/unread-count", read(get(messages::unread_count)))
-        .route("/users/blocked", read(get(people::blocked)))
-        .route("/users/{id}/block", action(post(people::block).delete(people::block)))
-        .route("/users/{id}/status", read(get(people::status)))
+        .route("/conversations", limited(Read, get(conversations::list)))
+        .route("/conversations", limited(Action, post(conversations::open)))
+        .route("/conversations/{id}/messages", limited(Read, get(messages::list)))
+        .route("/conversations/{id}/messages", limited(Message, post(messages::send)))
+        .route("/conversations/{id}/messages/reply", limited(Message, post(messages::reply)))
+        .route("/conversations/{id}/read", limited(Action, post(messages::mark_read)))
+        .route("/messages/{id}", limited(Action, put(actions::edit).delete(actions::delete)))
+        .route("/messages/{id}/reactions", limited(Read, get(actions::reactions)))
+        .route("/messages/{id}/reactions", limited(Action, post(actions::add_reaction)))
+        .route("/messages/{id}/reactions/{reaction}", limited(Action, delete(actions::remove_reaction)))
+        .route("/messages/{id}/history", limited(Read, get(actions::history)))
+        .route("/messages/{id}/details", limited(Read, get(actions::details)))
+        .route("/users/search", limited(Search, get(people::search)))
+        .route("/users/available", limited(Search, get(people::available)))
+        .route("/support-user", limited(Search, get(people::support)))
+        .route("/sync", limited(Read, get(conversations::sync)))
+        .route("/unread-count", limited(Read, get(messages::unread_count)))
+        .route("/users/blocked", limited(Read, get(people::blocked)))
+        .route("/users/{id}/block", limited(Action, post(people::block).delete(people::block)))
+        .route("/users/{id}/status", limited(Read, get(people::status)))
         .route("/test", get(info::test));
     Router::new()
         .nest("/api/chat", chat)

@@ -56,7 +56,7 @@ impl Authenticate {
         let place = state.limits.seats.of_user(user.id).ok_or(Refusal::TooMany)?;
         let mut arrival = state.hub.expect(user.id).over(socket.id);
         let pid = self.recover(socket, auth, &user, &mut arrival).await;
-        Ok(Session::new(user, expires_at, Some(place), Some(arrival)).with_pid(pid))
+        Ok(Session::new(user, expires_at, Some(place), Some(arrival), pid))
     }
 
     /// Connection state recovery. Returns the socket's `pid`, the id with which its client may come back, and puts it into the
@@ -136,7 +136,7 @@ impl MessageHandler<LocalAdapter, Ordered> for OnEvent {
     fn call(&self, socket: Arc<Socket<LocalAdapter>>, packet: Value, ack: Option<i64>) {
         let Some(session) = socket.extensions.get::<Arc<Session>>() else { return };
         let incoming = Incoming::Event(RawEvent { packet, ack });
-        let stopping = self.0.chat.is_stopping();
+        let stopping = self.0.chat.core.tasks.is_stopping();
         let inbox = &session.inbox;
         let next = if stopping { inbox.refuse(incoming) } else { inbox.push(incoming, self.0.queue) };
         proceed(&self.0, session, next);

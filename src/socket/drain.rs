@@ -30,7 +30,7 @@ pub fn proceed(state: &SocketState, session: Arc<Session>, next: Next) {
 }
 
 fn drain(state: &SocketState, session: Arc<Session>, connection: Arc<Connection>) {
-    let token = state.chat.in_flight().token();
+    let token = state.chat.core.tasks.in_flight.token();
     let state = state.clone();
     tokio::spawn(async move {
         while let Some(incoming) = session.inbox.next() {

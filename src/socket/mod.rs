@@ -33,7 +33,6 @@ const MAX_BINARIES: usize = 256;
 const ALL_BINARIES: usize = 4;
 
 /// Builds the Socket.IO layer and registers the namespace.
-#[must_use]
 pub fn layer(config: &Config, state: SocketState) -> (SocketIoLayer, SocketIo) {
     // Files that an app sends along with a message by mistake. No event takes any, but an event is answered only when all of
     // its files have come, and a packet with more than these ends the socket.

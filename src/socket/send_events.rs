@@ -24,7 +24,7 @@ async fn send(call: &mut Call, asked: SendMessage, is_reply: bool) -> Result<()>
     let destination = conversation.required().map(|id| call.chat.sending.destination(id));
     if let Ok(destination) = destination {
         // In another lane it could overtake what is still on its way in this one.
-        let next = destination.lane();
+        let next = destination.lane;
         let last = *call.session.lane.lock();
         if last.is_some_and(|last| last != next) {
             call.session.sends_done().await;
@@ -48,7 +48,7 @@ pub fn refuse_send(call: &mut Call, error: &Error) {
 fn reply_to(call: &mut Call, temp_id: Option<Value>, conversation_id: Option<Value>, is_reply: bool) -> ReplyTo {
     ReplyTo::from(SenderSocket {
         hub: call.hub.clone(),
-        in_flight: call.chat.in_flight().clone(),
+        in_flight: call.chat.core.tasks.in_flight.clone(),
         connection: call.connection.clone(),
         ack: call.take_ack(),
         is_reply,

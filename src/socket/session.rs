@@ -48,12 +48,18 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn new(user: Arc<User>, expires_at: i64, place: Option<Place<UserId>>, arrival: Option<Arrival>) -> Self {
+    pub fn new(
+        user: Arc<User>,
+        expires_at: i64,
+        place: Option<Place<UserId>>,
+        arrival: Option<Arrival>,
+        pid: Option<Uuid>,
+    ) -> Self {
         Self {
             id: Uuid::new_v4(),
             user,
             expires_at,
-            pid: None,
+            pid,
             is_lost: AtomicBool::new(false),
             sends: Arc::new(Semaphore::new(MAX_SENDS_IN_FLIGHT as usize)),
             lane: Mutex::new(None),
@@ -62,11 +68,6 @@ impl Session {
             arrival: Mutex::new(arrival),
             inbox: Inbox::new(),
         }
-    }
-
-    /// The same, with the id with which its client may come back.
-    pub fn with_pid(self, pid: Option<Uuid>) -> Self {
-        Self { pid, ..self }
     }
 
     /// True if the socket sent this `tempId` before. Remembers it.
@@ -108,7 +109,7 @@ mod tests {
     fn session() -> Session {
         let id = UserId(Uuid::nil());
         let user = User { id, email: "a@b.c".into(), role: Role::Customer, display_name: None, active: true };
-        Session::new(Arc::new(user), i64::MAX, None, None)
+        Session::new(Arc::new(user), i64::MAX, None, None, None)
     }
 
     #[test]

@@ -186,7 +186,7 @@ impl World {
     pub async fn open_with(&self, from: &User, body: serde_json::Value) -> Result<ConversationId, Error> {
         let asked = CreateConversation::try_from(&Payload::from(body))?;
         let opened = self.chat.conversations.open(from, asked).await?;
-        let view = serde_json::to_value(opened.view()).unwrap();
+        let view = serde_json::to_value(opened.view().pop()).unwrap();
         Ok(ConversationId::parse(view["id"].as_str().unwrap()).unwrap())
     }
 

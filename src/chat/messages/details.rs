@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Messages, ReadTurn};
 use crate::{
     db::{Access, EditHistory, Page, Slice},
-    domain::{Details, Message, MessageId, Reaction, User, UserId},
+    domain::{Details, Message, MessageId, User, UserId},
     error::{Error, Result},
     protocol::{ListEdits, not_an_entry},
 };
@@ -21,10 +21,6 @@ pub const BYTES_IN_AN_EVENT: i64 = 16 << 10;
 const BYTES_OF_A_PAGE: i64 = 256 << 10;
 
 impl Messages {
-    pub async fn reactions(&self, user: &User, id: MessageId) -> Result<Vec<Reaction>> {
-        Ok(self.get(user, id).await?.reactions)
-    }
-
     /// A page of a message's earlier texts, newest first. Keep the turn until the page is written out.
     ///
     /// # Errors

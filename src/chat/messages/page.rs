@@ -17,7 +17,6 @@ pub struct MessageList {
 
 impl MessageList {
     /// As the wire carries them, oldest first.
-    #[must_use]
     pub fn view(&self) -> Vec<MessageView<'_>> {
         self.messages.iter().map(MessageView::from).collect()
     }

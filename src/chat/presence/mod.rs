@@ -50,7 +50,6 @@ impl Presence {
     }
 
     /// True if a socket of `user` is connected to this server.
-    #[must_use]
     pub fn is_here(&self, user: UserId) -> bool {
         // The hub also knows of sockets that are on their way in, whose clients may know that they are connected.
         !self.core.hub.present([user]).is_empty() || self.state.lock().is_online(user)

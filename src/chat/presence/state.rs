@@ -35,12 +35,10 @@ pub struct Changes {
 }
 
 impl Changes {
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.online.is_empty() && self.offline.is_empty()
     }
 
-    #[must_use]
     pub fn len(&self) -> usize {
         self.online.len() + self.offline.len()
     }
@@ -53,7 +51,6 @@ impl Changes {
 
 impl PresenceState {
     /// Nobody is here. Who goes is offline after `grace`.
-    #[must_use]
     pub fn new(grace: Duration) -> Self {
         Self { grace, ..Self::default() }
     }
@@ -76,12 +73,10 @@ impl PresenceState {
         }
     }
 
-    #[must_use]
     pub fn waiting(&self) -> usize {
         self.came.len()
     }
 
-    #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
         self.queue.front().map(|(at, _)| *at + self.grace)
     }
@@ -139,7 +134,6 @@ impl PresenceState {
         self.came.extend(self.connections.keys());
     }
 
-    #[must_use]
     pub fn is_online(&self, user: UserId) -> bool {
         self.connections.contains_key(&user)
     }

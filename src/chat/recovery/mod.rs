@@ -42,7 +42,6 @@ impl Recovery {
     }
 
     /// The time by the database's clock, which dates pids.
-    #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         self.core.db.time()
     }

@@ -57,7 +57,6 @@ impl Sending {
         Self { core, typing, stored_bytes, lanes, max_chars: config.max_message_chars }
     }
 
-    #[must_use]
     pub fn destination(&self, conversation: ConversationId) -> Destination {
         self.lanes.destination(conversation)
     }
@@ -83,7 +82,7 @@ impl Sending {
         };
         let held = Held::new(permit, self.core.tasks.in_flight.token());
         let job = Job { message, sender, reply, quote: None, repeats: Vec::new(), since: Instant::now(), held };
-        if let Err(refused) = self.lanes.push(destination.lane(), job) {
+        if let Err(refused) = self.lanes.push(destination.lane, job) {
             refused.fail(&Error::Busy);
         }
     }

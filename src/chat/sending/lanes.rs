@@ -32,14 +32,7 @@ pub struct Lanes {
 #[derive(Clone, Copy)]
 pub struct Destination {
     pub(super) conversation: ConversationId,
-    lane: usize,
-}
-
-impl Destination {
-    #[must_use]
-    pub const fn lane(&self) -> usize {
-        self.lane
-    }
+    pub lane: usize,
 }
 
 pub struct Lane {
@@ -59,7 +52,6 @@ impl Lanes {
         (Self { entrances, hasher: RandomState::new() }, lanes)
     }
 
-    #[must_use]
     pub fn destination(&self, conversation: ConversationId) -> Destination {
         let mut hasher = self.hasher.build_hasher();
         hasher.write_u128(conversation.0.as_u128());

@@ -31,13 +31,11 @@ impl Sent {
         Self { details, sender, json, is_repeat: false, is_late: false }
     }
 
-    #[must_use]
     pub fn message(&self) -> &Message {
         &self.details.message
     }
 
     /// As events carry it (contract §Sending).
-    #[must_use]
     pub fn json(&self) -> &MessageJson {
         &self.json
     }
@@ -51,7 +49,6 @@ impl Sent {
 
     /// The log entry of `chat:message_sent`, for a sending socket that gave a `temp_id`. `None` without one: that socket gets
     /// `chat:new_message` too. `None` also for a repeat, whose answer does not show how far the client got.
-    #[must_use]
     pub fn happening(&self, temp_id: Option<&Value>) -> Option<Happening> {
         let &Message { id, conversation_id, seq, created_at, .. } = self.message();
         let temp_id = Some(Box::new(temp_id?.clone()));
@@ -60,7 +57,6 @@ impl Sent {
     }
 
     /// True if it is a reply.
-    #[must_use]
     pub fn is_reply(&self) -> bool {
         self.message().reply_to_message_id.is_some()
     }

@@ -55,7 +55,6 @@ impl Links {
     }
 
     /// The link to a file that was just stored.
-    #[must_use]
     pub fn to(&self, base: &str, file: &StoredFile) -> String {
         let life = i64::try_from(LINK_LIFE.as_secs()).unwrap_or(0);
         self.link(base, &file.path, &file.name, file.uploaded_at.timestamp() + life)

@@ -148,9 +148,6 @@ impl Uploads {
 
     /// Looks for files that no message named for `UPLOAD_UNUSED_HOURS`. They are removed later, if no message names them by
     /// then.
-    ///
-    /// # Errors
-    /// [`crate::db::DbError`].
     pub async fn find_unused(&self) -> DbResult<()> {
         self.removal.find_unused().await
     }
