@@ -17,7 +17,6 @@ use crate::{
     protocol::{MessageDelivered, events::outgoing},
 };
 
-/// Marks that may wait.
 const QUEUE: usize = 20_000;
 const BATCH: usize = QUEUE;
 /// From this many waiting marks on, statements are at least `PACE` apart.
@@ -56,7 +55,6 @@ impl Deliveries {
     }
 }
 
-/// Writes the marks and tells of them, until the server stops.
 async fn run(core: Arc<Core>, mut queue: mpsc::Receiver<Delivered>) {
     let mut waiting: Vec<Delivered> = Vec::new();
     let mut next = Instant::now();

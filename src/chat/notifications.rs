@@ -18,7 +18,6 @@ use crate::{
     domain::{Message, MessageId, User, UserId, is_blank},
 };
 
-/// Notifications that may wait.
 const QUEUE: usize = 20_000;
 const BATCH: usize = 256;
 /// How long a notification whose user's row is locked is tried again, and how often.

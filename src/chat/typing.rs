@@ -126,7 +126,6 @@ impl Typing {
         Ok(())
     }
 
-    /// Notes that it began, or goes on.
     fn begin(self: &Arc<Self>, connection: &Connection, key: Key, members: &Arc<[UserId]>) {
         let mut typists = self.typists.lock();
         let known = typists.all.get(&key).map(|t| t.spell);
@@ -200,7 +199,6 @@ impl Typing {
     }
 }
 
-/// Writes the table, until the server stops.
 async fn run(core: Arc<Core>, mut queue: mpsc::Receiver<Change>) {
     let mut waiting = Vec::new();
     loop {

@@ -26,7 +26,6 @@ use crate::{
 /// How long an active user counts as active without a lookup. For requests only: sockets are looked up when they connect,
 /// and checked with each heartbeat.
 const REMEMBERED_FOR: Duration = Duration::from_secs(5);
-/// Lookups that may wait.
 const QUEUE: usize = 50_000;
 /// How long a lookup is tried again when the connection is at fault.
 const RETRY_FOR: Duration = Duration::from_secs(4);
@@ -74,7 +73,6 @@ impl Users {
         Ok(found)
     }
 
-    /// Drops what was remembered and has expired.
     pub(super) async fn drop_expired(&self) {
         drop_expired_of(&self.active).await;
     }
@@ -106,7 +104,6 @@ impl Users {
     }
 }
 
-/// Answers the lookups that wait, until the server stops.
 async fn run(core: Arc<Core>, mut queue: mpsc::Receiver<Lookup>) {
     let mut waiting = Vec::new();
     while core.tasks.next_batch(&mut queue, &mut waiting, BATCH).await {

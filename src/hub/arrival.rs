@@ -49,7 +49,6 @@ impl Hub {
 }
 
 impl Arrival {
-    /// Sets the session over which it comes.
     #[must_use]
     pub fn over(mut self, session: Sid) -> Self {
         self.hub.state.write().arriving_sessions.insert(session, self.user);

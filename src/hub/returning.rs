@@ -37,7 +37,6 @@ impl Hub {
         (here, gone)
     }
 
-    /// Puts sockets back whose rows were not written.
     pub fn put_back_returning(&self, sockets: impl IntoIterator<Item = (Uuid, UserId)>) {
         self.state.write().ghosts.changed.extend(sockets);
         self.recovery.changed.notify_one();

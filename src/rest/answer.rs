@@ -28,7 +28,6 @@ pub fn page_with_next(data: impl Serialize, next: Option<&str>) -> Result<Respon
     Ok(json_body(body))
 }
 
-/// A body that is JSON already.
 pub fn json_body(body: impl Into<Body>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body.into()).into_response()
 }

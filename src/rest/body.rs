@@ -33,7 +33,6 @@ pub enum Refused {
     Encoding,
     /// Not packed as it says.
     Packing,
-    /// It broke off.
     Broken,
 }
 
@@ -50,7 +49,6 @@ impl IntoResponse for Refused {
     }
 }
 
-/// Reads all of a body.
 pub async fn read(body: Body, max: usize, held: &mut HeldBytes) -> Result<Bytes, Refused> {
     let announced = body.size_hint().lower();
     if announced > max as u64 {
@@ -80,8 +78,9 @@ pub async fn read(body: Body, max: usize, held: &mut HeldBytes) -> Result<Bytes,
     Ok(whole.freeze())
 }
 
-fn is_length_limit(e: &axum::Error) -> bool {
-    let mut causes = successors(Some(e as &(dyn StdError + 'static)), |&cause| cause.source());
+/// True if a limit on the length is among the causes: axum finds it only where nothing else is around it.
+pub fn is_length_limit(e: &(dyn StdError + 'static)) -> bool {
+    let mut causes = successors(Some(e), |&cause| cause.source());
     causes.any(<dyn StdError + 'static>::is::<LengthLimitError>)
 }
 

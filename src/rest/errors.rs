@@ -61,14 +61,6 @@ pub fn refusal(error: Error) -> AxumResponse {
     RestError::from(error).into_response()
 }
 
-pub async fn unknown_route() -> AxumResponse {
-    plain(StatusCode::NOT_FOUND)
-}
-
-pub async fn method_not_allowed() -> AxumResponse {
-    plain(StatusCode::METHOD_NOT_ALLOWED)
-}
-
 /// Gives a body in our envelope to errors that middleware raised without one.
 pub fn json_errors(response: Response<Body>) -> AxumResponse {
     let status = response.status();

@@ -1,7 +1,5 @@
 //! Uploading files and serving them (contract §Uploads).
 
-use std::{error::Error as StdError, iter::successors};
-
 use axum::{
     Json,
     body::Body,
@@ -12,12 +10,12 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use http_body_util::LengthLimitError;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::{
     auth::Caller,
+    body::is_length_limit,
     errors::RestError,
     extract::QueryPayload,
     form::{Form, FormError},
@@ -105,9 +103,7 @@ async fn receive_one(uploads: &Uploads, user: &User, name: &str, field: &mut Fie
 }
 
 fn broken(e: &MultipartError) -> Error {
-    // axum finds the limit's own error only where nothing else is around it.
-    let mut causes = successors(Some(e as &(dyn StdError + 'static)), |&cause| cause.source());
-    if e.status() == StatusCode::PAYLOAD_TOO_LARGE || causes.any(<dyn StdError + 'static>::is::<LengthLimitError>) {
+    if e.status() == StatusCode::PAYLOAD_TOO_LARGE || is_length_limit(e) {
         return Error::FormTooLarge;
     }
     Error::InvalidPayload("The upload is broken off, or not a form with files".into())

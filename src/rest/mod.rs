@@ -17,6 +17,7 @@ mod state;
 
 use axum::{
     Extension, Router,
+    http::StatusCode,
     routing::{MethodRouter, delete, get, post, put},
 };
 
@@ -68,7 +69,7 @@ pub fn router(state: RestState) -> Router {
         .nest("/api/chat", chat)
         .route("/", get(info::index))
         .route("/api/v1/health", get(info::health))
-        .fallback(errors::unknown_route)
-        .method_not_allowed_fallback(errors::method_not_allowed)
+        .fallback(async || errors::plain(StatusCode::NOT_FOUND))
+        .method_not_allowed_fallback(async || errors::plain(StatusCode::METHOD_NOT_ALLOWED))
         .with_state(state)
 }

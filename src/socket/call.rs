@@ -15,7 +15,6 @@ use crate::{
 pub struct Call {
     pub chat: Arc<Chat>,
     pub hub: Arc<Hub>,
-    /// Checks a token that renews the socket's.
     pub tokens: Arc<Tokens>,
     pub session: Arc<Session>,
     pub connection: Arc<Connection>,
@@ -56,17 +55,14 @@ impl Call {
         self.ack.take()
     }
 
-    /// Acknowledges success, if the client asked.
     pub fn succeed<T: Serialize>(&mut self, data: T) {
         self.acknowledge(&Ack::new(data));
     }
 
-    /// Acknowledges one page of a list, if the client asked.
     pub fn succeed_page<T: Serialize>(&mut self, data: T, next: Option<&str>) {
         self.acknowledge(&AckPage::new(data, next));
     }
 
-    /// Acknowledges failure, if the client asked.
     pub fn fail(&mut self, failure: &Failure) {
         self.acknowledge(failure);
     }

@@ -71,7 +71,6 @@ fn read(
     (EventRule::of(&name), Call::new(state, session, connection, payload, ack))
 }
 
-/// Why a handler did not come to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum Unfinished {
     #[error("it panicked")]

@@ -22,7 +22,6 @@ const MAX_SENDS_IN_FLIGHT: u32 = 64;
 /// The number of a socket's last `tempId`s that are remembered.
 const MAX_TEMP_IDS: usize = 128;
 
-/// An authenticated socket's state beside the library's own.
 pub struct Session {
     pub id: Uuid,
     /// Its user, as the database had them at the handshake.
@@ -43,7 +42,6 @@ pub struct Session {
     place: Mutex<Option<Place<UserId>>>,
     /// Its way into the hub, until it is there.
     arrival: Mutex<Option<Arrival>>,
-    /// The events that came and are not handled yet.
     pub inbox: Inbox,
 }
 

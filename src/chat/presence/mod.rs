@@ -167,7 +167,6 @@ impl Presence {
         Ok((came, gone))
     }
 
-    /// Tells the contacts of users who came or went.
     pub(super) async fn tell_contacts(&self, came: Vec<UserId>, gone: Vec<Gone>) {
         let now = self.core.clock.now();
         let news: HashMap<UserId, UserStatus> = came

@@ -25,7 +25,6 @@ pub struct PresenceState {
     queue: VecDeque<(Instant, UserId)>,
 }
 
-/// The changes of presence that contacts have to be told.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Users who came, with their latest connection.

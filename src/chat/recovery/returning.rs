@@ -56,7 +56,6 @@ impl Returning {
         }
     }
 
-    /// Writes the sockets that changed since the last call.
     async fn write(&self) -> DbResult<()> {
         let Core { db, hub, server_name, .. } = &*self.core;
         let (sockets, gone) = hub.take_returning();

@@ -63,7 +63,6 @@ impl ReplyTo {
         }
     }
 
-    /// Answers that the message is stored.
     pub(super) fn sent(self, sent: &Sent) {
         match self {
             Self::Socket(mut socket) => {
@@ -79,7 +78,6 @@ impl ReplyTo {
         }
     }
 
-    /// Answers that sending failed.
     pub fn failed(self, error: &Error) {
         match self {
             Self::Socket(mut socket) => {

@@ -25,7 +25,6 @@ const MAX_UNFOUND: u32 = 2;
 /// After so many conversations in a row that met such a lock, the rest of the batch is set aside too.
 const MAX_STUCK: u32 = 3;
 
-/// Why a message was not written.
 #[derive(Clone)]
 pub enum Failed {
     /// It is not stored.

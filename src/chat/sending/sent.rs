@@ -42,21 +42,23 @@ impl Sent {
 
     /// The log entry of `chat:new_message`, for sockets whose clients may come back.
     pub(super) fn comes(&self) -> Happening {
-        let &Message { id, conversation_id, seq, created_at, .. } = self.message();
-        let what = What::New { message: id, seq, is_late: self.is_late };
-        Happening { conversation: conversation_id, at: created_at, what }
+        let &Message { id, seq, .. } = self.message();
+        self.happened(What::New { message: id, seq, is_late: self.is_late })
     }
 
     /// The log entry of `chat:message_sent`, for a sending socket that gave a `temp_id`. `None` without one: that socket gets
     /// `chat:new_message` too. `None` also for a repeat, whose answer does not show how far the client got.
     pub fn happening(&self, temp_id: Option<&Value>) -> Option<Happening> {
-        let &Message { id, conversation_id, seq, created_at, .. } = self.message();
+        let &Message { id, seq, .. } = self.message();
         let temp_id = Some(Box::new(temp_id?.clone()));
         let what = What::Sent { message: id, seq, is_late: self.is_late, temp_id };
-        (!self.is_repeat).then_some(Happening { conversation: conversation_id, at: created_at, what })
+        (!self.is_repeat).then(|| self.happened(what))
     }
 
-    /// True if it is a reply.
+    fn happened(&self, what: What) -> Happening {
+        Happening { conversation: self.message().conversation_id, at: self.message().created_at, what }
+    }
+
     pub fn is_reply(&self) -> bool {
         self.message().reply_to_message_id.is_some()
     }

@@ -25,7 +25,6 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// Messages of one conversation that may wait here. Past that, senders are told that the server is busy.
 const MOST_OF_ONE: usize = 1000;
 
-/// A conversation that was set aside.
 struct Aside {
     /// Perhaps these are stored; their senders were told that sending failed.
     unknown: Vec<Job>,
@@ -46,7 +45,6 @@ impl Aside {
     }
 }
 
-/// The conversations of a lane that were set aside.
 #[derive(Default)]
 pub struct SetAside {
     conversations: HashMap<ConversationId, Aside>,
@@ -156,7 +154,6 @@ impl SetAside {
     }
 }
 
-/// Finds the conversations on which nobody holds a lock.
 async fn free(db: &Db, due: &[ConversationId], messages: &[&NewMessage]) -> HashSet<ConversationId> {
     match db.locked_conversations(messages).await {
         Ok(locked) => due.iter().copied().filter(|id| !locked.contains(id)).collect(),

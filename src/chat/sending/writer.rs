@@ -33,7 +33,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Batches written but not yet published, per lane.
 const PUBLISH_QUEUE: usize = 4;
 
-/// The state of a lane's writer.
 struct Writer {
     core: Arc<Core>,
     messages: Arc<Messages>,
@@ -48,7 +47,6 @@ struct Writer {
 
 struct Ended;
 
-/// Starts a lane's writer and publisher.
 pub fn spawn(lane: Lane, max: usize, publisher: Publisher) {
     let (written, to_publish) = mpsc::channel(PUBLISH_QUEUE);
     let (waiting, aside, small) = (Vec::with_capacity(max), SetAside::default(), SmallBatches::default());

@@ -26,7 +26,6 @@ const ROUTE: &str = "/api/chat/files/";
 const GOOD_ENOUGH: i64 = 6 * DAY;
 const DAY: i64 = 86_400;
 
-/// Makes and checks links to files.
 pub struct Links {
     key: Hmac<Sha256>,
     /// `PUBLIC_URL`, without a slash at its end.

@@ -29,7 +29,6 @@ use crate::{
     storage::{Storage, StorageError},
 };
 
-/// The file store and its limits.
 pub struct Uploads {
     core: Arc<Core>,
     storage: Storage,

@@ -51,7 +51,6 @@ pub struct StoredFile {
     /// Kind, by content.
     pub kind: FileKind,
     pub size: u64,
-    /// Path in the store.
     pub path: String,
     pub uploaded_at: DateTime<Utc>,
 }

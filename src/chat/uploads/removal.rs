@@ -40,7 +40,6 @@ impl Removal {
         removal
     }
 
-    /// Removes files, until the server stops.
     async fn run(self: Arc<Self>) {
         let mut rounds = interval(REMOVE_EVERY);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -100,7 +99,6 @@ impl Removal {
         }
     }
 
-    /// Marks the files that no message named for `unused_hours`.
     pub async fn find_unused(&self) -> DbResult<()> {
         let Some(hours) = self.unused_hours else { return Ok(()) };
         while in_time(self.core.db.find_unused_files(hours, BATCH)).await? == BATCH {}
