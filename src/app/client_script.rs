@@ -30,23 +30,3 @@ fn is_client_script(path: &str) -> bool {
     let script = file.strip_suffix(".map").unwrap_or(file);
     script.strip_suffix(".js").is_some_and(|form| !form.contains('/'))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finds_every_form_of_the_script_and_nothing_else() {
-        for form in ["", ".min", ".esm.min", ".msgpack.min"] {
-            for end in [".js", ".js.map"] {
-                let path = format!("/socket.io/socket.io{form}{end}");
-                assert!(is_client_script(&path), "{path}");
-            }
-        }
-        for path in
-            ["/socket.io/", "/socket.io", "/socket.io/socket.io", "/socket.io/x.js", "/socket.io/socket.io.json"]
-        {
-            assert!(!is_client_script(path), "{path}");
-        }
-    }
-}

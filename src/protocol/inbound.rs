@@ -164,20 +164,16 @@ mod tests {
 
     use super::*;
 
-    fn payload(value: Value) -> Payload {
-        Payload::from(value)
-    }
-
     #[test]
     fn anything_but_an_object_is_an_empty_payload() {
         for value in [json!(null), json!([1]), json!("x"), json!(1)] {
-            assert!(ConversationRef::from(&payload(value)).0.is_none());
+            assert!(ConversationRef::from(&Payload::from(value)).0.is_none());
         }
     }
 
     #[test]
     fn the_participant_is_required_before_it_is_valid() {
-        let read = |v: Value| CreateConversation::try_from(&payload(v)).unwrap_err();
+        let read = |v: Value| CreateConversation::try_from(&Payload::from(v)).unwrap_err();
         assert_eq!(read(json!({})), Error::ParticipantRequired);
         assert_eq!(read(json!({ "participantId": "" })), Error::ParticipantRequired);
         assert!(matches!(read(json!({ "participantId": "x" })), Error::InvalidParticipant(_)));

@@ -82,14 +82,10 @@ mod tests {
 
     use super::*;
 
-    fn payload(value: Value) -> Payload {
-        Payload::from(value)
-    }
-
     #[test]
     fn a_message_of_the_wrong_type_is_a_missing_message() {
         for value in [json!(1), json!({}), json!([]), json!(true)] {
-            let send = SendMessage::from(&payload(json!({ "message": value })));
+            let send = SendMessage::from(&Payload::from(json!({ "message": value })));
             assert_eq!(send.draft.unwrap_err(), Error::MessageRequired);
         }
     }
@@ -97,14 +93,14 @@ mod tests {
     #[test]
     fn temp_ids_come_back_as_they_were_sent() {
         for id in [json!("temp_1"), json!(17)] {
-            let send = SendMessage::from(&payload(json!({ "message": "x", "tempId": id })));
+            let send = SendMessage::from(&Payload::from(json!({ "message": "x", "tempId": id })));
             assert_eq!(send.temp_id, Some(id));
         }
     }
 
     #[test]
     fn placeholders_of_binary_are_no_attachments() {
-        let p = payload(json!({ "message": "x", "attachments": [{ "_placeholder": true, "num": 0 }] }));
+        let p = Payload::from(json!({ "message": "x", "attachments": [{ "_placeholder": true, "num": 0 }] }));
         assert!(matches!(SendMessage::from(&p).draft, Err(Error::InvalidAttachment(_))));
     }
 }
