@@ -101,7 +101,7 @@ async fn fill(hub: &Arc<Hub>, room: ConversationId, sockets: usize) {
     io.ns("/", async move |socket: SocketRef| {
         let id = UserId(Uuid::new_v4());
         let user = User { id, email: "a@b.c".into(), role: Role::Customer, display_name: None, active: true };
-        let connection = Arc::new(Connection::new(Uuid::new_v4(), Arc::new(user), i64::MAX, socket));
+        let connection = Arc::new(Connection::new(Uuid::new_v4(), Arc::new(user), i64::MAX, socket, None));
         in_room.expect(id).complete(&connection);
         in_room.join(&connection, room);
     });

@@ -32,17 +32,12 @@ pub struct Connection {
 
 impl Connection {
     /// A connection over `socket`.
-    pub fn new(id: Uuid, user: Arc<User>, expires_at: i64, socket: SocketRef) -> Self {
+    pub fn new(id: Uuid, user: Arc<User>, expires_at: i64, socket: SocketRef, pid: Option<Uuid>) -> Self {
         let session = socket.req_parts().extensions.get::<Handle>().cloned();
         let session = session.expect("the engine puts it into every handshake");
         let expires_at = AtomicI64::new(expires_at);
         let (user_id, user) = (user.id, RwLock::new(user));
-        Self { id, user_id, pid: None, user, socket, session, expires_at, gate: Mutex::default() }
-    }
-
-    /// The same, under this name for its client to come back by.
-    pub fn with_pid(self, pid: Option<Uuid>) -> Self {
-        Self { pid, ..self }
+        Self { id, user_id, pid, user, socket, session, expires_at, gate: Mutex::default() }
     }
 
     /// Its user, as the database had them at the handshake or at a later look.

@@ -118,8 +118,8 @@ impl ConnectHandler<LocalAdapter, Ordered> for OnConnect {
     fn call(&self, socket: Arc<Socket<LocalAdapter>>, _auth: Option<Value>) {
         let Some(session) = socket.extensions.get::<Arc<Session>>() else { return };
         let Some(arrival) = session.take_arrival() else { return };
-        let connection = Connection::new(session.id, session.user.clone(), session.expires_at, SocketRef::from(socket));
-        let connection = Arc::new(connection.with_pid(session.pid));
+        let (user, socket) = (session.user.clone(), SocketRef::from(socket));
+        let connection = Arc::new(Connection::new(session.id, user, session.expires_at, socket, session.pid));
         let rooms = arrival.complete(&connection);
         self.0.chat.presence.connected(&connection);
         self.0.chat.recovery.came_back(&connection, rooms);

@@ -61,7 +61,7 @@ async fn what_is_sent_while_a_socket_comes_in_follows_its_connect_packet_in_orde
     let got = packets(4, move |socket| {
         // Its client may know by now that it is connected.
         tell(&hub, id, 2);
-        let connection = Arc::new(Connection::new(Uuid::new_v4(), user(id), i64::MAX, socket));
+        let connection = Arc::new(Connection::new(Uuid::new_v4(), user(id), i64::MAX, socket, None));
         arrival.lock().take().unwrap().complete(&connection);
         tell(&hub, id, 3);
     })
@@ -77,7 +77,7 @@ async fn a_socket_that_never_comes_in_leaves_nothing_for_the_next() {
     tell(&hub, id, 1);
     drop(never);
     let got = packets(2, move |socket| {
-        let connection = Arc::new(Connection::new(Uuid::new_v4(), user(id), i64::MAX, socket));
+        let connection = Arc::new(Connection::new(Uuid::new_v4(), user(id), i64::MAX, socket, None));
         hub.expect(id).complete(&connection);
         tell(&hub, id, 2);
     })
@@ -93,7 +93,7 @@ async fn what_is_not_for_a_user_does_not_wait_for_their_socket() {
     hub.emit(&Audience { users: &[id], not_user: Some(id), ..Audience::default() }, &event);
     tell(&hub, UserId(Uuid::new_v4()), 1);
     let got = packets(2, move |socket| {
-        let connection = Arc::new(Connection::new(Uuid::new_v4(), user(id), i64::MAX, socket));
+        let connection = Arc::new(Connection::new(Uuid::new_v4(), user(id), i64::MAX, socket, None));
         arrival.lock().take().unwrap().complete(&connection);
         tell(&hub, id, 2);
     })

@@ -11,7 +11,7 @@ use super::{
     last_told::{Entry, Shown},
 };
 use crate::{
-    db::{Acted, Action, in_time},
+    db::{Acted, Action},
     domain::{ConversationId, Draft, Emoji, Message, MessageId, User, UserId},
     error::{Error, Result},
     hub::Event,
@@ -78,14 +78,6 @@ impl Messages {
             let event = Event::new(outgoing::MESSAGE_EDITED, &view);
             let event = event.recoverable(self.happens(message.conversation_id, what));
             self.core.tell(users, &event);
-        }
-    }
-
-    /// The users who deleted a quoted message for themselves. Without the database: nobody.
-    pub async fn quote_hidden(&self, quoted: Option<MessageId>) -> Vec<UserId> {
-        match quoted {
-            Some(id) => in_time(self.core.db.hidden_from(id)).await.unwrap_or_default(),
-            None => Vec::new(),
         }
     }
 

@@ -1,13 +1,13 @@
-//! Reading one message: its reactions, its earlier texts, and the message that it answers.
+//! Reading messages: a page of them, or one with its earlier texts and the message that it answers.
 
 use std::sync::Arc;
 
 use super::{Messages, ReadTurn};
 use crate::{
-    db::{Access, EditHistory, Page, Slice},
-    domain::{Details, Message, MessageId, User, UserId},
+    db::{Access, EditHistory, Page, Slice, in_time},
+    domain::{ConversationId, Details, Message, MessageId, User, UserId},
     error::{Error, Result},
-    protocol::{ListEdits, not_an_entry},
+    protocol::{ListEdits, ListMessages, MessageView, not_an_entry},
 };
 
 /// Earlier texts that go along with a message (contract §Shapes).
@@ -20,7 +20,42 @@ pub const BYTES_IN_AN_EVENT: i64 = 16 << 10;
 /// Bytes of one page of earlier texts.
 const BYTES_OF_A_PAGE: i64 = 256 << 10;
 
+pub struct MessageList {
+    /// Oldest first.
+    pub messages: Vec<Message>,
+    /// Until it is written out, which takes as long as reading it.
+    _turn: Option<ReadTurn>,
+}
+
+impl MessageList {
+    /// As the wire carries them, oldest first.
+    pub fn view(&self) -> Vec<MessageView<'_>> {
+        self.messages.iter().map(MessageView::from).collect()
+    }
+}
+
 impl Messages {
+    /// A page of a conversation, oldest first: one statement whatever its size, and one more where messages were edited,
+    /// deleted, reacted to or are replies. Pages are read in the order in which they are asked for, as many at a time as the
+    /// machine has use for: with more, each would wait longer for its share of the processors.
+    ///
+    /// # Errors
+    /// [`Error::ConversationNotFound`], [`Error::NotAuthorized`], [`Error::Internal`].
+    pub async fn page(&self, user: &User, conversation: ConversationId, list: &ListMessages) -> Result<MessageList> {
+        let page = Page { limit: list.limit, offset: list.offset, before: list.before, after: list.after };
+        // Boxed, so that the future of every other event is not as large as this one.
+        let reading = Box::pin(self.core.db.page(conversation, user.id, page));
+        let (found, turn) = self.turns.read(user.id, reading).await;
+        let (access, mut messages) = found?.ok_or(Error::ConversationNotFound)?;
+        if !access.is_member {
+            return Err(Error::NotAuthorized);
+        }
+        for message in &mut messages {
+            self.uploads.links.renew(message);
+        }
+        Ok(MessageList { messages, _turn: turn })
+    }
+
     /// A page of a message's earlier texts, newest first. Keep the turn until the page is written out.
     ///
     /// # Errors
@@ -55,6 +90,14 @@ impl Messages {
             Ok(quoted) => Ok(Some(Box::new(self.with_history(quoted, max_bytes).await?))),
             Err(Error::MessageNotFound | Error::NotAuthorized) => Ok(None),
             Err(e) => Err(e),
+        }
+    }
+
+    /// The users who deleted a quoted message for themselves. Without the database: nobody.
+    pub async fn quote_hidden(&self, quoted: Option<MessageId>) -> Vec<UserId> {
+        match quoted {
+            Some(id) => in_time(self.core.db.hidden_from(id)).await.unwrap_or_default(),
+            None => Vec::new(),
         }
     }
 

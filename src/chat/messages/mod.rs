@@ -3,7 +3,6 @@
 mod change;
 mod details;
 mod last_told;
-mod page;
 mod turns;
 
 use std::sync::Arc;
